@@ -1,0 +1,102 @@
+# -*- coding: utf-8 -*-
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (c) 2026, the qinling.kolla authors
+"""Filters over Kolla's service dictionaries (`<project>_services`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+
+Services = Mapping[str, Mapping[str, Any]]
+
+
+def services_of_host(services: Services, group_names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the services that are enabled and whose group is among a host's `group_names`."""
+    groups = set(group_names)
+    return {
+        name: service
+        for name, service in services.items()
+        if boolean(service.get("enabled", True)) and service["group"] in groups
+    }
+
+
+def first_host(services: Services, groups: Mapping[str, list[str]], play_hosts: Iterable[str]) -> str:
+    """Return the first host of the play that holds a service, in the order of its group, or an empty string.
+
+    The services are taken in their own order, so that the first one decides.
+    """
+    playing = set(play_hosts)
+    for service in services.values():
+        for host in groups.get(service["group"], []):
+            if host in playing:
+                return host
+    return ""
+
+
+def named_volumes(services: Services) -> list[str]:
+    """Return the names of Docker volumes (not host paths) that the services mount, sorted."""
+    sources = (volume.split(":", 1)[0] for service in services.values() for volume in service.get("volumes", []) if volume)
+    return sorted({source for source in sources if source and not source.startswith("/")})
+
+
+def config_json(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]], directory: str) -> dict[str, Any]:
+    """Return the content of a container's config.json, as kolla_set_configs of the `kolla` package reads it.
+
+    A file is copied into the container where it has a `container` key: `{path, owner, perm}`. The service gives
+    `command` and, optionally, `permissions` (a list of `{path, owner, recurse}`).
+    """
+    copied = [
+        {
+            "source": f"{directory}/{file['dest']}",
+            "dest": file["container"]["path"],
+            "owner": file["container"].get("owner", "root"),
+            "perm": file["container"].get("perm", "0600"),
+            **({"optional": True} if file.get("optional") else {}),
+        }
+        for file in files
+        if "container" in file
+    ]
+    content: dict[str, Any] = {"command": service["command"], "config_files": copied}
+    if service.get("permissions"):
+        content["permissions"] = list(service["permissions"])
+    return content
+
+
+def configuration_of(
+    services: Services,
+    files: Mapping[str, list[dict[str, Any]]],
+    group_names: Iterable[str],
+    directory: str,
+) -> dict[str, dict[str, Any]]:
+    """Return the `services` argument of `qinling.kolla.configuration`.
+
+    `files` maps a service to its files; an entry's `container` key becomes a line of the container's config.json, which is
+    added here as one more file. A service that does not belong on the host is there too, disabled, so that what an earlier run left is removed.
+    `directory` is where the container sees the files (Kolla's `container_config_directory`).
+    """
+    here = services_of_host(services, group_names)
+    wanted: dict[str, dict[str, Any]] = {}
+    for name, service in services.items():
+        listed = files.get(name, [])
+        plain = [{key: value for key, value in file.items() if key != "container"} for file in listed]
+        wanted[name] = {
+            "enabled": name in here,
+            "files": [{"dest": "config.json", "json": config_json(service, listed, directory)}, *plain] if name in here else [],
+        }
+    return wanted
+
+
+class FilterModule:
+    """Ansible's entry to the filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {
+            "services_of_host": services_of_host,
+            "first_host": first_host,
+            "named_volumes": named_volumes,
+            "configuration_of": configuration_of,
+        }

@@ -1,0 +1,260 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: configuration
+short_description: Reconcile the configuration files of services in one call
+version_added: 0.1.0
+description:
+  - Renders all the files of a role's services on the controller, then makes the services' directories on the host hold
+    exactly these files, in one call of a module.
+  - Whatever is wrong with the sources (missing files, syntax errors, undefined variables) is reported all at once,
+    with file and line, before anything is changed.
+  - A directory that was made here carries the marker C(.qinling.kolla). The directory of a service that is not enabled
+    is removed only if it has the marker; one that does not is left alone and returned in RV(kept).
+  - Directories have mode C(0770); files are replaced atomically. Symbolic links are not followed.
+author:
+  - the qinling.kolla authors
+options:
+  root:
+    description: Directory on the host below which each service has a directory of its name.
+    type: path
+    required: true
+  owner:
+    description: Name or number of the user that owns the directories and files. Left as it is when not given.
+    type: str
+  group:
+    description: Name or number of the group of the directories and files. Left as it is when not given.
+    type: str
+  custom_config:
+    description:
+      - Directory on the controller with the operator's files. Relative paths in RV(ignore:overrides) are looked up
+        there; relative paths of C(copy) are looked up there first, then among the role's files.
+    type: path
+  secrets:
+    description:
+      - Values that never appear in a diff. Variables whose names tell (such as C(*_password)) are added to them.
+    type: list
+    elements: str
+    default: []
+  render_only:
+    description: Only render, to report what is wrong. The host is not contacted.
+    type: bool
+    default: false
+  services:
+    description:
+      - The services by name, each a mapping of C(enabled) (on this host; default true), C(vars) (extra variables for its
+        templates, beside C(service_name)) and C(files).
+      - >-
+        A file has C(dest) (path relative to the service's directory), C(mode) (quoted; default C('0600')), C(secret)
+        (never show its content in a diff; default false, always true when the source is encrypted with ansible-vault),
+        C(optional) (without a source there is no file, instead of an error) and exactly one of the following.
+      - C(template), a path or a list of paths of which the first that exists is taken, rendered with Jinja2.
+      - >-
+        C(ini), a mapping of one of C(template) (as above) and C(data) (C({section: {option: value or list}}), where none
+        leaves an option out), and C(overrides), paths of files that may be absent. All are rendered with Jinja2 and merged
+        in order, as Kolla does. C(orphans=false) refuses options before any section, as oslo.config does.
+      - C(json) and C(yaml), data to be written as such.
+      - >-
+        C(policy), a mapping of C(defaults) (all rules) and C(overrides) (paths; the first that exists is merged over
+        the defaults). The result is YAML.
+      - C(content), the text itself.
+      - C(copy), a path or a list of paths of which the first that exists is taken as it is, decrypted if need be.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: Reports what would change, including the digests.
+  diff_mode:
+    support: full
+    description: Shows unified diffs in which secrets are masked; a changed secret shows as changed.
+"""
+
+EXAMPLES = r"""
+- name: Config | Reconcile the files of Qinling's services
+  qinling.kolla.configuration:
+    root: "{{ node_config_directory }}"
+    owner: "{{ config_owner_user }}"
+    group: "{{ config_owner_group }}"
+    custom_config: "{{ node_custom_config }}"
+    services:
+      qinling-api:
+        enabled: "{{ inventory_hostname in groups['qinling-api'] }}"
+        files:
+          - dest: config.json
+            json: "{{ qinling_services['qinling-api'].config_json }}"
+          - dest: qinling.conf
+            ini:
+              data:
+                DEFAULT:
+                  debug: "{{ qinling_logging_debug }}"
+                database:
+                  connection: "{{ qinling_database_url }}"
+              overrides:
+                - global.conf
+                - qinling.conf
+                - qinling/qinling-api.conf
+                - "qinling/{{ inventory_hostname }}/qinling.conf"
+              orphans: false
+          - dest: policy.yaml
+            policy:
+              defaults: "{{ qinling_policy }}"
+              overrides: [qinling/policy.yaml, qinling/policy.json]
+          - dest: ca.crt
+            copy: qinling/ca.crt
+            optional: true
+  register: configuration
+"""
+
+RETURN = r"""
+digests:
+  description: SHA-256 of each enabled service's files (path, mode and content), in check mode as well.
+  returned: success
+  type: dict
+  sample: {"qinling-api": "5d41402abc4b2a76b9719d911017c592ae3f1c1c8a3d7d6f3d6d5e6c2d9b9a1e"}
+changed_services:
+  description: Services of which a file or directory was created, changed, removed or given another mode or owner.
+  returned: success
+  type: list
+  elements: str
+changes:
+  description: What was done, each as path and what happened to it.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"path": "/etc/kolla/qinling-api/qinling.conf", "what": "changed"}]
+kept:
+  description: Directories of services that are not enabled which were left alone, as they have no marker.
+  returned: success
+  type: list
+  elements: str
+findings:
+  description: What is wrong with the sources, one text each.
+  returned: when sources are wrong, or O(render_only) is set
+  type: list
+  elements: str
+"""
+
+import base64
+import grp
+import json
+import pwd
+import zlib
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.qinling.kolla.plugins.module_utils.masking import MASK, mask_pair
+from ansible_collections.qinling.kolla.plugins.module_utils.tree import (
+    Change,
+    Outcome,
+    TreeError,
+    WantedFile,
+    digest,
+    reconcile,
+)
+
+
+def unpack(payload: str) -> tuple[dict[str, list[WantedFile]], list[str], list[str]]:
+    """Takes what the action plugin sends, returns the enabled services' files, the other services, and secrets."""
+    data = json.loads(zlib.decompress(base64.b64decode(payload)))
+    services = {
+        name: [
+            WantedFile(item["path"], int(item["mode"], 8), base64.b64decode(item["content"]), item["secret"])
+            for item in files
+        ]
+        for name, files in data["services"].items()
+    }
+    return services, data["disabled"], data["secrets"]
+
+
+def identity(name: str | None, kind: str) -> int:
+    """Takes the name or number of a user or group (or none), returns the number, -1 for none."""
+    if not name:
+        return -1
+    if name.isdigit():
+        return int(name)
+    return pwd.getpwnam(name).pw_uid if kind == "user" else grp.getgrnam(name).gr_gid
+
+
+def text_of(content: bytes | None) -> str | None:
+    """Takes a file's content, returns it as text, or none if it is not text."""
+    try:
+        return (content or b"").decode("utf-8") if b"\0" not in (content or b"") else None
+    except UnicodeDecodeError:
+        return None
+
+
+def diff_of(change: Change, secrets: list[str]) -> dict[str, str]:
+    """Takes a change, returns it in Ansible's form of a diff, without secrets."""
+    if change.before is None and change.after is None:
+        return {"prepared": f"{change.path}: {change.what}\n"}
+    before, after = text_of(change.before), text_of(change.after)
+    if change.secret or before is None or after is None:
+        reason = "secret" if change.secret else "binary"
+        # Of a file that was there, and is there, both sides differ, so that the change shows.
+        sides = [
+            "" if content is None else f"{MASK} ({reason}, {word})\n"
+            for content, word in ((change.before, "before"), (change.after, "after"))
+        ]
+    else:
+        sides = list(mask_pair(before, after, secrets))
+    return {
+        "before": sides[0],
+        "after": sides[1],
+        "before_header": change.path if change.before is not None else f"{change.path} (absent)",
+        "after_header": change.path if change.after is not None else f"{change.path} (absent)",
+    }
+
+
+def result_of(outcome: Outcome, services: dict[str, list[WantedFile]], root: Path) -> dict[str, Any]:
+    """Takes what was done, returns the module's result apart from the diff."""
+    touched = {
+        Path(change.path).relative_to(root).parts[0]
+        for change in outcome.changes
+        if root in Path(change.path).parents
+    }
+    return {
+        "changed": bool(outcome.changes),
+        "digests": {name: digest(files) for name, files in services.items()},
+        "changed_services": sorted(touched),
+        "changes": [{"path": change.path, "what": change.what} for change in outcome.changes],
+        "kept": outcome.kept,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+            # Sent by the action plugin of the same name instead of the options that are documented.
+            "payload": {"type": "str", "required": True, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    root = Path(module.params["root"])
+    services, disabled, secrets = unpack(module.params["payload"])
+    try:
+        uid, gid = identity(module.params["owner"], "user"), identity(module.params["group"], "group")
+    except KeyError as error:
+        module.fail_json(msg=f"The host has no such user or group: {error.args[0]}. Create it or change owner and group.")
+    try:
+        outcome = reconcile(root, services, disabled, uid, gid, module.check_mode)
+    except TreeError as error:
+        module.fail_json(msg=f"Nothing was changed:\n{error}")
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or root}: {error.strerror}. Run again when this is mended.")
+    result = result_of(outcome, services, root)
+    if module._diff:
+        result["diff"] = [diff_of(change, secrets) for change in outcome.changes]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

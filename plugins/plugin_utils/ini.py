@@ -1,0 +1,197 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""INI files in the dialect of oslo.config, merged as Kolla Ansible's merge_configs merges them.
+
+* Layers are merged in order, option by option: a later layer's option replaces an earlier one's.
+* An option that is repeated within one layer is a multi-valued option; all its values stand or fall together.
+* A line that starts with whitespace continues the value above it.
+* The first ``=`` or ``:`` of a line ends the option's name; one pair of quotes around a value is dropped.
+* Comments are dropped. Nothing is interpolated: ``%`` and ``$`` stay as they are.
+
+Where Kolla loses meaning, this module keeps it: options before any section are written before any section (Kolla
+writes them after the last section that an earlier layer opened), and a value that needs its quotes, because of
+whitespace at its ends or quotes inside, gets them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+
+# The lines of one value: the one beside the option, then its continuations. Nothing at all is an empty value.
+Value = tuple[str, ...]
+# A section's options, each with its values. Options before any section stand under the empty name.
+Sections = dict[str, dict[str, list[Value]]]
+
+_ORPHANS = ""
+
+
+def parse(text: str, source: str, orphans: bool = True) -> tuple[Sections, list[Finding]]:
+    """Takes a file's text and its name, returns what it says and what is wrong with it.
+
+    With ``orphans`` false, an option before any section is a finding: oslo.config refuses such a file.
+    Findings never quote the file, as any line may hold a secret.
+    """
+    sections: Sections = {}
+    findings: list[Finding] = []
+    section: str | None = _ORPHANS  # None: the section's header is broken, its options belong nowhere.
+    pending: tuple[str, list[str]] | None = None
+    broken = False  # Continuations of a broken line are part of the one finding.
+
+    def flush() -> None:
+        nonlocal pending
+        if pending and section is not None:
+            name, lines = pending
+            value = () if lines == [""] else tuple(lines)
+            sections.setdefault(section, {}).setdefault(name, []).append(value)
+        pending = None
+
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        line = raw.rstrip()
+        if not line:
+            flush()
+            broken = False
+        elif line[0] in " \t":
+            if pending:
+                pending[1].append(line.lstrip())
+            elif not broken:
+                findings.append(Finding(source, number, "the line is indented but there is no option to continue"))
+                broken = True
+        elif line[0] == "[":
+            flush()
+            problem = _header_problem(line)
+            broken = bool(problem)
+            section = None if problem else line[1:-1]
+            if section is None:
+                findings.append(Finding(source, number, problem))
+            else:
+                sections.setdefault(section, {})
+        elif line[0] in "#;":
+            flush()
+            broken = False
+        else:
+            flush()
+            name, separator, value = _split(line)
+            problem = ""
+            if not separator:
+                problem = "expected 'option = value', '[section]' or a comment: there is no '=' or ':' in the line"
+            elif not name:
+                problem = "the option's name before the '=' or ':' is missing"
+            elif section == _ORPHANS and not orphans:
+                problem = "the option stands before any [section]; put it under one, [DEFAULT] for instance"
+            broken = bool(problem)
+            if problem:
+                findings.append(Finding(source, number, problem))
+            else:
+                pending = (name, [value])
+    flush()
+    return sections, findings
+
+
+def _header_problem(line: str) -> str:
+    if not line.endswith("]"):
+        return "the section's header does not end with ']'"
+    if len(line) == 2:
+        return "the section's name is empty"
+    if "]" in line[1:-1]:
+        return "the section's header has a ']' inside its name"
+    return ""
+
+
+def _split(line: str) -> tuple[str, str, str]:
+    """Takes a line, returns the option's name, the separator (empty if there is none) and the value unquoted."""
+    ends = [position for position in (line.find("="), line.find(":")) if position >= 0]
+    if not ends:
+        return line, "", ""
+    end = min(ends)
+    value = line[end + 1 :].strip()
+    if _quoted(value):
+        value = value[1:-1]
+    return line[:end].strip(), line[end], value
+
+
+def _quoted(value: str) -> bool:
+    return bool(value) and value[0] in "\"'" and value[0] == value[-1]
+
+
+def from_data(data: Mapping[str, Mapping[str, Any] | None], source: str) -> tuple[Sections, list[Finding]]:
+    """Takes ``{section: {option: value}}``, returns it as a layer with what is wrong with it.
+
+    A list makes a multi-valued option, true and false are written as oslo.config's True and False, and an option
+    whose value is none is left out, as is a section without options.
+    """
+    sections: Sections = {}
+    findings: list[Finding] = []
+    for section, options in data.items():
+        for name, value in (options or {}).items():
+            if value is None:
+                continue
+            where = f"{source}, [{section}] {name}"
+            values = [_value(item) for item in (value if isinstance(value, list | tuple) else [value])]
+            bad_name = not name or name.strip() != name or name[0] in "[#;" or any(c in name for c in "=:\n\r")
+            if bad_name or any(c in section for c in "]\n\r"):
+                findings.append(Finding(where, 0, "this name of a section or option can not be written to an INI file"))
+            elif any(item is None for item in values):
+                findings.append(
+                    Finding(where, 0, "expected a string, number, boolean, or a list of these, without empty lines")
+                )
+            elif values:
+                sections.setdefault(section, {})[name] = [item for item in values if item is not None]
+    return sections, findings
+
+
+def _value(value: Any) -> Value | None:
+    """Takes one value from data, returns its lines, or none if an INI file can not hold it."""
+    if isinstance(value, bool):
+        return (str(value),)
+    if not isinstance(value, str | int | float):
+        return None
+    text = str(value)
+    if not text:
+        return ()
+    lines = text.rstrip("\n").split("\n")
+    if "\r" in text or any(not line.strip() for line in lines[1:]):
+        return None
+    return (lines[0], *(line.strip() for line in lines[1:]))
+
+
+def merge(layers: Iterable[Sections]) -> Sections:
+    """Takes layers in order, returns what they say together."""
+    merged: Sections = {}
+    for layer in layers:
+        for section, options in layer.items():
+            merged.setdefault(section, {}).update(options)
+    return merged
+
+
+def render(sections: Sections) -> str:
+    """Takes sections, returns the file's text; options before any section come first, else order is kept."""
+    ordered = sorted(sections.items(), key=lambda item: item[0] != _ORPHANS)
+    blocks = []
+    for section, options in ordered:
+        lines = [f"[{section}]"] if section != _ORPHANS else []
+        for name, values in options.items():
+            for value in values:
+                lines += _write(name, value)
+        if lines:
+            blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def _write(name: str, value: Value) -> list[str]:
+    first, *others = value or ("",)
+    if first and (_quoted(first) or first != first.strip()):
+        first = f'"{first}"'
+    indent = " " * (len(name) + 3)
+    return [f"{name} = {first}".rstrip(), *(indent + line for line in others)]
+
+
+def merge_texts(texts: Sequence[tuple[str, str]], orphans: bool = True) -> str:
+    """Takes (name, text) of files in order, returns the merged text; raises FindingsError with all that is wrong."""
+    parsed = [parse(text, source, orphans) for source, text in texts]
+    findings = [finding for _sections, found in parsed for finding in found]
+    if findings:
+        raise FindingsError(findings)
+    return render(merge(sections for sections, _found in parsed))

@@ -1,0 +1,269 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Turns the description of a service's files into their contents, on the controller.
+
+Reading and templating are passed in, so that everything here is a function of its arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, policy
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+
+KINDS = ("template", "ini", "json", "yaml", "policy", "content", "copy")
+_COMMON = {"dest", "mode", "optional", "secret"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file on the controller, decrypted; `secret` when it lay encrypted there."""
+
+    path: str
+    content: bytes
+    secret: bool = False
+
+
+# Takes a path and what it is ("templates", "files" or "overrides": where to look for it), returns the file or none if there is none.
+Read = Callable[[str, str], Source | None]
+# Takes a text, the path it came from, and extra variables; returns it rendered or raises FindingsError.
+Render = Callable[[str, str, Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """A file as it has to be on the host."""
+
+    path: str
+    mode: str
+    content: bytes
+    secret: bool = False
+
+
+@dataclass
+class Rendered:
+    """All files of the enabled services, names of the others, and what was noticed on the way."""
+
+    services: dict[str, list[RenderedFile]] = field(default_factory=dict)
+    disabled: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def render_services(services: Mapping[str, Any], read: Read, render: Render) -> Rendered:
+    """Takes the description of services, returns everything rendered along with every finding."""
+    result = Rendered()
+    for name, service in services.items():
+        if not isinstance(service, Mapping):
+            result.findings.append(Finding(f"services.{name}", 0, "expected a mapping with 'enabled' and 'files'"))
+            continue
+        unknown = sorted(set(service) - {"enabled", "files", "vars"})
+        if unknown:
+            result.findings.append(Finding(f"services.{name}", 0, f"unknown keys: {', '.join(unknown)}"))
+        if not truth(service.get("enabled", True)):
+            result.disabled.append(name)
+            continue
+        variables = {"service_name": name, **(service.get("vars") or {})}
+        files = []
+        for spec in service.get("files") or []:
+            try:
+                rendered = _Renderer(name, spec, variables, read, render, result.warnings).file()
+            except FindingsError as error:
+                result.findings += error.findings
+                continue
+            if rendered:
+                files.append(rendered)
+        result.services[name] = files
+    return result
+
+
+def truth(value: Any) -> bool:
+    """Takes a boolean or one of Ansible's words for it, returns it as a boolean."""
+    return str(value).strip().lower() in {"true", "yes", "on", "1", "y", "t"}
+
+
+def plain(value: Any) -> Any:
+    """Takes data as Ansible hands it over, returns it in plain types that any serialiser takes."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+    return str(value)
+
+
+class _Renderer:
+    """One file of one service."""
+
+    def __init__(
+        self,
+        service: str,
+        spec: Any,
+        variables: Mapping[str, Any],
+        read: Read,
+        render: Render,
+        warnings: list[str],
+    ) -> None:
+        self.service = service
+        self.spec: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
+        dest = self.spec.get("dest")
+        self.where = f"{service}/{dest}" if dest else f"{service}, a file without dest"
+        self.variables = variables
+        self.read = read
+        self.render = render
+        self.warnings = warnings
+        self.secret = truth(self.spec.get("secret", False))
+
+    def file(self) -> RenderedFile | None:
+        """Returns the file rendered, or none if it is optional and has no source."""
+        dest, mode = self.spec.get("dest"), self.spec.get("mode", "0600")
+        kinds = [kind for kind in KINDS if kind in self.spec]
+        problems = []
+        if not isinstance(dest, str) or not dest:
+            problems.append("'dest' is missing: a path relative to the service's directory")
+        if len(kinds) != 1:
+            problems.append(f"expected exactly one of {', '.join(KINDS)}; found {', '.join(kinds) or 'none'}")
+        unknown = sorted(set(self.spec) - _COMMON - set(KINDS))
+        if unknown:
+            problems.append(f"unknown keys: {', '.join(unknown)}")
+        if not _is_mode(mode):
+            problems.append("'mode' has to be a quoted octal string such as '0600'")
+        if problems:
+            raise FindingsError(Finding(self.where, 0, problem) for problem in problems)
+        content = getattr(self, f"_{kinds[0]}")(self.spec[kinds[0]])
+        if content is None:
+            return None
+        return RenderedFile(plain(dest), plain(mode), content, self.secret)
+
+    def _first(self, candidates: Any, folder: str) -> Source | None:
+        """Takes a path or a list of them, returns the first file that is there."""
+        paths = [str(path) for path in (candidates if isinstance(candidates, list | tuple) else [candidates])]
+        for path in paths:
+            source = self.read(path, folder)
+            if source:
+                self.secret = self.secret or source.secret
+                return source
+        if truth(self.spec.get("optional", False)):
+            return None
+        wanted = " or ".join(paths) or "(an empty list)"
+        raise FindingsError([Finding(self.where, 0, f"the file {wanted} is missing on the controller")])
+
+    def _text(self, source: Source) -> str:
+        try:
+            return source.content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = source.content.count(b"\n", 0, error.start) + 1
+            raise FindingsError([Finding(source.path, line, "not UTF-8")]) from error
+
+    def _rendered(self, source: Source) -> str:
+        return self.render(self._text(source), source.path, self.variables)
+
+    def _template(self, value: Any) -> bytes | None:
+        source = self._first(value, "templates")
+        return self._rendered(source).encode() if source else None
+
+    def _copy(self, value: Any) -> bytes | None:
+        source = self._first(value, "files")
+        return source.content if source else None
+
+    def _content(self, value: Any) -> bytes:
+        return str(plain(value)).encode()
+
+    def _json(self, value: Any) -> bytes:
+        return (json.dumps(plain(value), indent=4, ensure_ascii=False) + "\n").encode()
+
+    def _yaml(self, value: Any) -> bytes:
+        text: str = yaml.safe_dump(
+            plain(value), sort_keys=False, default_flow_style=False, allow_unicode=True, explicit_start=True, width=1000
+        )
+        return text.encode()
+
+    def _ini(self, value: Any) -> bytes | None:
+        unknown = set(value) - {"template", "data", "overrides", "orphans"} if isinstance(value, Mapping) else {"ini"}
+        if unknown or ("template" in value) == ("data" in value):
+            raise FindingsError(
+                [Finding(self.where, 0, "'ini' takes one of template and data, and overrides and orphans if wanted")]
+            )
+        orphans = truth(value.get("orphans", True))
+        layers: list[ini.Sections] = []
+        findings: list[Finding] = []
+
+        def add(parsed: tuple[ini.Sections, list[Finding]]) -> None:
+            layers.append(parsed[0])
+            findings.extend(parsed[1])
+
+        if "data" in value:
+            add(ini.from_data(plain(value["data"]) or {}, self.where))
+        else:
+            base = self._first(value["template"], "templates")
+            if base is None:
+                return None
+            self._layer(base, orphans, add, findings)
+        for path in value.get("overrides") or []:
+            source = self.read(str(path), "overrides")
+            if source:
+                self.secret = self.secret or source.secret
+                self._layer(source, orphans, add, findings)
+        if findings:
+            raise FindingsError(findings)
+        return ini.render(ini.merge(layers)).encode()
+
+    def _layer(
+        self,
+        source: Source,
+        orphans: bool,
+        add: Callable[[tuple[ini.Sections, list[Finding]]], None],
+        findings: list[Finding],
+    ) -> None:
+        try:
+            raw = self._text(source)
+            text = self.render(raw, source.path, self.variables)
+        except FindingsError as error:
+            findings.extend(error.findings)
+            return
+        sections, found = ini.parse(text, source.path, orphans)
+        add((sections, [relocate(finding, raw, text) for finding in found]))
+
+    def _policy(self, value: Any) -> bytes:
+        if not isinstance(value, Mapping) or set(value) - {"defaults", "overrides"} or not value.get("defaults"):
+            raise FindingsError([Finding(self.where, 0, "'policy' takes defaults (a mapping) and overrides (paths)")])
+        found = [self.read(str(path), "overrides") for path in value.get("overrides") or []]
+        sources = [source for source in found if source]
+        if len(sources) > 1:
+            others = ", ".join(source.path for source in sources[1:])
+            self.warnings.append(f"{sources[0].path} is the policy that is used; {others} is ignored")
+        texts = [(source.path, self._text(source)) for source in sources[:1]]
+        text, warnings = policy.merge_texts(plain(value["defaults"]), texts)
+        self.warnings.extend(warnings)
+        return text.encode()
+
+
+def relocate(finding: Finding, raw: str, rendered: str) -> Finding:
+    """Takes a finding in a rendered text, returns it with the line of the text before rendering, if one can tell."""
+    lines = rendered.split("\n")
+    if not finding.line or finding.line > len(lines):
+        return finding
+    line = lines[finding.line - 1].rstrip()
+    same = [number for number, text in enumerate(raw.split("\n"), start=1) if text.rstrip() == line]
+    if finding.line in same:
+        return finding
+    if len(same) == 1:
+        return Finding(finding.where, same[0], finding.message)
+    return Finding(finding.where, finding.line, f"{finding.message} (line counted after templating)")
+
+
+def _is_mode(mode: Any) -> bool:
+    # A bare 0644 in YAML is the number 420: only a string can be told from a mistake.
+    return isinstance(mode, str) and 3 <= len(mode) <= 4 and all(digit in "01234567" for digit in mode)
