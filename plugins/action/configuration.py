@@ -92,9 +92,7 @@ class ActionModule(ActionBase):
             "group": args.get("group"),
             "payload": pack(rendered, secrets),
         }
-        result.update(
-            self._execute_module("qinling.kolla.configuration", module_args=module_args, task_vars=task_vars)
-        )
+        result.update(self._execute_module("qinling.kolla.configuration", module_args=module_args, task_vars=task_vars))
         return result
 
     def _check_options(self, args: Mapping[str, Any]) -> None:

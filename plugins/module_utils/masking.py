@@ -14,8 +14,7 @@ MASK = "***"
 _NAME = (
     r"[\w.-]*(?:pass|pwd|secret|token|credential|transport_url|connection(?!s)|private|passphrase|fernet|cookie)[\w.-]*"
 )
-_KEY_NAME = (
-    r"(?:[\w.-]*[_.-])?keys?(?:_?\d+)?"
+_KEY_NAME = r"(?:[\w.-]*[_.-])?keys?(?:_?\d+)?"
 # Names that only look like those above: they tell where or how long, not what.
 _HARMLESS = re.compile(r"(?:file|path|dir|directory|time|timeout|ttl|interval|size|retries|lifetime|expiration)$", re.I)
 _OPTION = re.compile(rf"""^(\s*(?:-\s+)?["']?({_NAME}|{_KEY_NAME})["']?\s*[:=]\s*)(.*)$""", re.I)
@@ -95,7 +94,9 @@ def mask_pair(before: str, after: str, secrets: Iterable[str]) -> tuple[str, str
         raw_other, masked_other = set(raw[other]), set(masked[other])
         shown.append(
             "\n".join(
-                f"{mask} ({word})" if mask not in (line, "") and line not in raw_other and mask in masked_other else mask
+                f"{mask} ({word})"
+                if mask not in (line, "") and line not in raw_other and mask in masked_other
+                else mask
                 for line, mask in zip(raw[own], masked[own], strict=True)
             )
         )

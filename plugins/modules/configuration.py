@@ -46,17 +46,17 @@ options:
     default: false
   services:
     description:
-      - The services by name, each a mapping of C(enabled) (on this host; default true), C(vars) (extra variables for its
-        templates, beside C(service_name)) and C(files).
+      - The services by name, each a mapping of C(enabled) (on this host; default true), C(vars) (extra variables for
+        its templates, beside C(service_name)) and C(files).
       - >-
         A file has C(dest) (path relative to the service's directory), C(mode) (quoted; default C('0600')), C(secret)
         (never show its content in a diff; default false, always true when the source is encrypted with ansible-vault),
         C(optional) (without a source there is no file, instead of an error) and exactly one of the following.
       - C(template), a path or a list of paths of which the first that exists is taken, rendered with Jinja2.
       - >-
-        C(ini), a mapping of one of C(template) (as above) and C(data) (C({section: {option: value or list}}), where none
-        leaves an option out), and C(overrides), paths of files that may be absent. All are rendered with Jinja2 and merged
-        in order, as Kolla does. C(orphans=false) refuses options before any section, as oslo.config does.
+        C(ini), a mapping of one of C(template) (as above) and C(data) (C({section: {option: value or list}}), where
+        none leaves an option out), and C(overrides), paths of files that may be absent. All are rendered with Jinja2
+        and merged in order, as Kolla does. C(orphans=false) refuses options before any section, as oslo.config does.
       - C(json) and C(yaml), data to be written as such.
       - >-
         C(policy), a mapping of C(defaults) (all rules) and C(overrides) (paths; the first that exists is merged over
@@ -214,9 +214,7 @@ def diff_of(change: Change, secrets: list[str]) -> dict[str, str]:
 def result_of(outcome: Outcome, services: dict[str, list[WantedFile]], root: Path) -> dict[str, Any]:
     """Takes what was done, returns the module's result apart from the diff."""
     touched = {
-        Path(change.path).relative_to(root).parts[0]
-        for change in outcome.changes
-        if root in Path(change.path).parents
+        Path(change.path).relative_to(root).parts[0] for change in outcome.changes if root in Path(change.path).parents
     }
     return {
         "changed": bool(outcome.changes),
@@ -243,7 +241,9 @@ def main() -> None:
     try:
         uid, gid = identity(module.params["owner"], "user"), identity(module.params["group"], "group")
     except KeyError as error:
-        module.fail_json(msg=f"The host has no such user or group: {error.args[0]}. Create it or change owner and group.")
+        module.fail_json(
+            msg=f"The host has no such user or group: {error.args[0]}; create it or change owner and group."
+        )
     try:
         outcome = reconcile(root, services, disabled, uid, gid, module.check_mode)
     except TreeError as error:

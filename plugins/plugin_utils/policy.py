@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 
 _CHECK = re.compile(r"[^:\s]+:\S+|('[^']*'|\"[^\"]*\"):\S+")
@@ -40,7 +39,9 @@ def load(text: str, source: str) -> tuple[dict[str, str], list[Finding]]:
     for name, check in data.items():
         line = _line_of(text, str(name))
         if not isinstance(name, str) or not isinstance(check, str):
-            findings.append(Finding(source, line, f"rule {name}: expected a string, for instance 'rule:admin_or_owner'"))
+            findings.append(
+                Finding(source, line, f"rule {name}: expected a string, for instance 'rule:admin_or_owner'")
+            )
             continue
         rules[name] = check
         findings += [Finding(source, line, f"rule {name}: {problem}") for problem in check_problems(check)]
@@ -91,25 +92,25 @@ def check_problems(check: str) -> list[str]:
     depth = 0
     expect_check = True
     problems = []
-    for token in _tokens(check):
-        if token == "(":
+    for word in _tokens(check):
+        if word == "(":
             depth += 1
-        elif token == ")":
+        elif word == ")":
             depth -= 1
             if depth < 0 or expect_check:
                 problems.append("a ')' is where none may be")
                 break
-        elif token.lower() in {"and", "or"}:
+        elif word.lower() in {"and", "or"}:
             if expect_check:
-                problems.append(f"'{token}' has nothing on its left")
+                problems.append(f"'{word}' has nothing on its left")
             expect_check = True
-        elif token.lower() == "not":
+        elif word.lower() == "not":
             pass
         else:
             if not expect_check:
-                problems.append(f"expected 'and' or 'or' before '{token}'")
-            if token not in {"@", "!"} and not _CHECK.fullmatch(token):
-                problems.append(f"'{token}' is not a check; expected kind:match, for instance role:admin")
+                problems.append(f"expected 'and' or 'or' before '{word}'")
+            if word not in {"@", "!"} and not _CHECK.fullmatch(word):
+                problems.append(f"'{word}' is not a check; expected kind:match, for instance role:admin")
             expect_check = False
     if depth > 0:
         problems.append("a '(' is not closed")
@@ -133,7 +134,9 @@ def merge(
     """
     merged = {**defaults, **overrides}
     findings = [
-        Finding(source if name in overrides else "", _line_of(text, name), f"rule {name}: refers to unknown rule {target}")
+        Finding(
+            source if name in overrides else "", _line_of(text, name), f"rule {name}: refers to unknown rule {target}"
+        )
         for name, check in merged.items()
         for target in references(check)
         if target not in merged
@@ -149,12 +152,11 @@ def merge(
 
 def render(rules: Mapping[str, str]) -> str:
     """Takes rules, returns them as YAML in their order."""
-    return yaml.safe_dump(dict(rules), sort_keys=False, default_flow_style=False, allow_unicode=True, width=1000)
+    text: str = yaml.safe_dump(dict(rules), sort_keys=False, default_flow_style=False, allow_unicode=True, width=1000)
+    return text
 
 
-def merge_texts(
-    defaults: Mapping[str, str], overrides: list[tuple[str, str]]
-) -> tuple[str, list[str]]:
+def merge_texts(defaults: Mapping[str, str], overrides: list[tuple[str, str]]) -> tuple[str, list[str]]:
     """Takes the full rules and (name, text) of an operator's files, returns merged YAML and warnings.
 
     Raises FindingsError with all that is wrong.

@@ -29,7 +29,8 @@ class Source:
     secret: bool = False
 
 
-# Takes a path and what it is ("templates", "files" or "overrides": where to look for it), returns the file or none if there is none.
+# Takes a path and what it is ("templates", "files" or "overrides": where to look for it), returns the file if it is
+# there.
 Read = Callable[[str, str], Source | None]
 # Takes a text, the path it came from, and extra variables; returns it rendered or raises FindingsError.
 Render = Callable[[str, str, Mapping[str, Any]], str]
