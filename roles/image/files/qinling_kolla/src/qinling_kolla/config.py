@@ -23,9 +23,20 @@ API_OPTS = [
         default="/var/lib/qinling/job-handler.lock",
         help="File whose lock decides which API process of this host runs the job handler.",
     ),
+    cfg.IntOpt(
+        "graceful_timeout",
+        default=5,
+        min=1,
+        help="Seconds that requests have to end when the API is stopped or reloaded; idle, it ends in about one.",
+    ),
 ]
 
 ENGINE_OPTS = [
+    cfg.StrOpt(
+        "health_socket",
+        default="/run/qinling/engine-health.sock",
+        help="Unix socket on which the engine reports its health over HTTP, for qinling-healthcheck.",
+    ),
     cfg.StrOpt(
         "worker_credentials",
         default="trust",
