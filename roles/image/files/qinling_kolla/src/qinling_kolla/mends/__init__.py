@@ -40,7 +40,21 @@ class Outcome:
 
 
 # In order of application. Each is a module of this package.
-START: tuple[str, ...] = ()
+START: tuple[str, ...] = (
+    "tenacity_call",
+    "context_names",
+    "context_ctx",
+    "token_echo",
+    "database_facade",
+    "function_version_default",
+    "etcd_client",
+    "keystone_clients",
+    "rpc_reply",
+    "storage_exact",
+    "periodics_stop",
+    "orchestrator_choice",
+    "worker_requests",
+)
 # These need a parsed configuration.
 CONTROLLERS: tuple[str, ...] = ()
 

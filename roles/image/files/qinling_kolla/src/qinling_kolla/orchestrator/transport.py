@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What drivers share to let ``requests`` reach a worker whose URL only the driver understands.
+
+A driver subclasses ``WorkerAdapter`` and mounts it for its URL prefix in ``mount(session)``; the engine's session and the
+driver's own then reach workers in the same way.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from requests import adapters
+
+# A worker's answer is kept in memory, in the database and in a message to the API.
+MAX_ANSWER = 16 * 1024 * 1024
+
+
+class NotReached(requests.ConnectionError):
+    """The request certainly never arrived at the worker, so it may be sent again."""
+
+
+class AnswerTooLarge(requests.RequestException):
+    """The worker's answer exceeds MAX_ANSWER."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The real address of a worker's URL, and what to send and check on the way."""
+
+    url: str
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    verify: bool | str = True
+    cert: tuple[str, str] | None = None
+
+
+class WorkerAdapter(adapters.HTTPAdapter):
+    """Sends a request for a worker's URL to its real address."""
+
+    def resolve(self, url: str) -> Target:
+        """Return where ``url`` really is. Raises NotReached when there is no such worker now."""
+        raise NotImplementedError
+
+    def not_reached(self, response: requests.Response) -> bool:
+        """Tell whether something on the way (a relay, a proxy) answered because it found no worker to connect to."""
+        return False
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send the request to the address that ``resolve`` gives; what the environment says of proxies does not count."""
+        target = self.resolve(request.url or "")
+        sent = request.copy()
+        sent.url = target.url
+        sent.headers.update(target.headers)
+        response = super().send(
+            sent, stream=stream, timeout=timeout, verify=target.verify, cert=target.cert, proxies={}
+        )
+        if self.not_reached(response):
+            status = response.status_code
+            response.close()
+            raise NotReached(f"no worker behind {request.url} (answer {status})", request=request)
+        return response
+
+
+def read_answer(response: requests.Response, limit: int = MAX_ANSWER) -> bytes:
+    """Return the body of a response that was requested with stream=True; raises AnswerTooLarge beyond ``limit`` bytes."""
+    parts, size = [], 0
+    with response:
+        for part in response.iter_content(65536):
+            size += len(part)
+            if size > limit:
+                raise AnswerTooLarge(f"the answer is larger than {limit} bytes", response=response)
+            parts.append(part)
+    return b"".join(parts)
