@@ -89,6 +89,12 @@ def configuration_of(
     return wanted
 
 
+def roles_of_host(roles: Iterable[Mapping[str, Any]], group_names: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Return the roles (`{name, groups, …}`) that have one of their groups among a host's `group_names`, in order."""
+    here = set(group_names)
+    return [role for role in roles if here.intersection(role["groups"])]
+
+
 class FilterModule:
     """Ansible's entry to the filters of this file."""
 
@@ -99,4 +105,5 @@ class FilterModule:
             "first_host": first_host,
             "named_volumes": named_volumes,
             "configuration_of": configuration_of,
+            "roles_of_host": roles_of_host,
         }

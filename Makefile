@@ -1,0 +1,68 @@
+# The two commands: `make deploy` puts Qinling on this machine, `make test` tests this collection. `make` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+# The operator's directory of `make deploy`: globals.yml, passwords.yml, config/.
+KOLLA_CONFIG_DIR ?= /etc/qinling.kolla
+INVENTORY ?= inventory/all-in-one
+# More arguments for ansible-playbook, such as ARGS='-e qinling_api_port=17070' or ARGS=--check.
+ARGS ?=
+
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_DIR) $(ARGS)
+
+.PHONY: help tools test-tools deploy destroy test lint unit molecule clean \
+	precheck pull reconfigure upgrade check stop genconfig deploy-containers build sample collection
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.deploy-%: 
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned tools into $(VENV) (once for each version of the list)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test-%: 
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned test tools into $(VENV) (once for each version of the lists)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+digest = $(shell cat $(1) | sha256sum | cut -c1-16)
+
+tools: $(VENV)/.deploy-$(call digest,requirements.txt) ## Install the pinned tools into .venv
+
+test-tools: $(VENV)/.test-$(call digest,requirements.txt requirements-test.txt) ## Install the test tools into .venv
+
+deploy: tools ## Put Qinling and all that it needs on this machine, and call a sample function
+	$(PLAYBOOK) playbooks/all-in-one.yml
+
+destroy: tools ## Remove what `make deploy` made, with its data, after asking
+	$(PLAYBOOK) playbooks/destroy.yml
+	@echo "Kept: the Docker engine, the images, $(KOLLA_CONFIG_DIR) (globals.yml, passwords.yml, config/), $(VENV)."
+
+precheck pull reconfigure upgrade check stop genconfig deploy-containers build sample: tools
+	$(PLAYBOOK) playbooks/$@.yml
+
+test: test-tools ## Run every test: lint, unit tests, molecule scenarios
+	@tests/run
+
+lint: test-tools ## Run the linters
+	@tests/run lint
+
+unit: test-tools ## Run the unit tests
+	@tests/run unit
+
+molecule: test-tools ## Run the molecule scenarios
+	@tests/run molecule
+
+collection: tools ## Build the tarball that ansible-galaxy installs
+	ansible-galaxy collection build --force
+
+clean: ## Remove the tools and caches of this checkout (not a deployment)
+	rm -rf $(VENV) .cache .ansible .mypy_cache .ruff_cache .pytest_cache qinling-kolla-*.tar.gz
