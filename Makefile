@@ -21,17 +21,23 @@ PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_D
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.deploy-%: 
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the pinned tools into $(VENV) (once for each version of the list)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+# Debian's python3 comes without what makes environments; root can put it there.
+define environment
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) >/dev/null || { \
+		echo "Installing python3-venv, which makes Python environments"; \
+		apt-get update -q >/dev/null && apt-get install -yq --no-install-recommends python3-venv >/dev/null && \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); } || { \
+		echo "No Python environment could be made in $(VENV): install python3-venv." >&2; exit 1; }
+	@echo "Installing the pinned tools of $(1) into $(VENV) (once for each version of the list)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $(1)
 	@touch $@
+endef
 
-$(VENV)/.test-%: 
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the pinned test tools into $(VENV) (once for each version of the lists)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-test.txt
-	@touch $@
+$(VENV)/.deploy-%:
+	$(call environment,requirements.txt)
+
+$(VENV)/.test-%:
+	$(call environment,requirements-test.txt)
 
 digest = $(shell cat $(1) | sha256sum | cut -c1-16)
 
