@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Function packages: downloaded from Qinling's API, checked, unpacked, and kept by content.
+
+Every execution asks the API. An entity tag makes that a 304 where the API gives tags; else the package travels again
+and its hash decides. So a changed package is always noticed, and a directory only ever holds what its name's hash says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import re
+import shutil
+import stat
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from qinling_runtime import tls
+from qinling_runtime.settings import Settings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+class PackageError(Exception):
+    """The package cannot be used; the text says why and holds no secret."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the token to another host."""
+
+    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
+        return None
+
+
+def check_name(value: object, what: str) -> str:
+    """Return ``value`` as text when it is fit to be part of a directory's name, else raise PackageError."""
+    text = str(value)
+    if not _NAME.fullmatch(text):
+        raise PackageError(f"{what} {text[:128]!r} is not a valid identifier")
+    return text
+
+
+def unpack(source: IO[bytes], target: Path, *, max_files: int, max_bytes: int) -> None:
+    """Unpack the zip archive ``source`` into the directory ``target``; PackageError for what is no harmless archive."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = archive.infolist()
+            if len(members) > max_files:
+                raise PackageError(f"the package holds {len(members)} entries, more than {max_files}")
+            size = sum(member.file_size for member in members)
+            if size > max_bytes:
+                raise PackageError(f"the package unpacks to {size} bytes, more than {max_bytes}")
+            for member in members:
+                _unpack_member(archive, member, target)
+    except PackageError:
+        raise
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
+        raise PackageError(f"the package is not a usable zip archive: {error}") from error
+
+
+def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    # zipfile would silently rename such members; whoever made one meant harm or erred: say so.
+    name = PurePosixPath(member.filename)
+    if name.is_absolute() or ".." in name.parts or "\\" in member.filename or "\0" in member.filename:
+        raise PackageError(f"the package holds an entry outside of itself: {member.filename!r}")
+    mode = member.external_attr >> 16
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise PackageError(f"the package holds a link or a special file: {member.filename!r}")
+    path = target / name
+    if member.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as source, path.open("wb") as sink:
+        shutil.copyfileobj(source, sink)
+    path.chmod(0o755 if mode & 0o111 else 0o644)
+
+
+def download(url: str, token: str | None, etag: str | None, settings: Settings) -> tuple[bytes, str | None] | None:
+    """Return the package at ``url`` and its entity tag, or None when the server says that ``etag`` still holds."""
+    if not url.startswith(("http://", "https://")):
+        raise PackageError("the download address is neither http nor https")
+    request = urllib.request.Request(url, headers={"Accept": "application/zip, */*"})  # noqa: S310 - scheme checked above
+    if token:
+        request.add_unredirected_header("X-Auth-Token", token)
+    if etag:
+        request.add_header("If-None-Match", etag)
+    where = url.partition("?")[0]
+    failed = f"Failed to download function package from {where}, error"
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), _NoRedirect, urllib.request.HTTPSHandler(context=tls.context(settings.verify))
+    )
+    try:
+        with opener.open(request, timeout=settings.download_timeout) as response:
+            data = response.read(settings.max_package + 1)
+            length = response.headers.get("Content-Length", "")
+            found = response.headers.get("ETag")
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 304 and etag:
+            return None
+        raise PackageError(
+            f"Failed to download function package from {where}, error: HTTP status {error.code}"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise PackageError(f"{failed}: {reason}") from None
+    if len(data) > settings.max_package:
+        raise PackageError(f"the package at {where} is larger than {settings.max_package} bytes")
+    if length.isdecimal() and int(length) != len(data):
+        raise PackageError(f"{failed}: it ended early")
+    return data, found
+
+
+@dataclass
+class _Known:
+    """What is known of the package behind one (function, version, address)."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    etag: str | None = None
+    path: Path | None = None
+
+
+class PackageStore:
+    """The unpacked packages of this worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._root = Path(settings.packages)
+        self._known: dict[tuple[str, str, str], _Known] = {}
+        self._users: dict[Path, int] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def use(self, function_id: object, version: object, url: str, token: str | None) -> Iterator[Path]:
+        """Yield the directory of the package as the API has it now; it stays while the block runs."""
+        name = f"{check_name(function_id, 'function_id')}-{check_name(version, 'function_version')}"
+        path = self._current(name, url, token)
+        try:
+            yield path
+        finally:
+            with self._lock:
+                self._users[path] -= 1
+
+    def _current(self, name: str, url: str, token: str | None) -> Path:
+        function_id, _, version = name.rpartition("-")
+        with self._lock:
+            known = self._known.setdefault((function_id, version, url), _Known())
+        # One download at a time for one package; executions that wait get their own answer from the API afterwards.
+        with known.lock:
+            kept = known.path if known.path and known.path.is_dir() else None
+            answer = download(url, token, known.etag if kept else None, self._settings)
+            if answer is None and kept:
+                path = kept
+            elif answer is None:
+                raise PackageError("the API answered 304 to a request without a tag")
+            else:
+                data, known.etag = answer
+                path = self._root / f"{name}-{hashlib.sha256(data).hexdigest()}"
+                if not path.is_dir():
+                    self._unpack(data, path)
+            with self._lock:
+                self._users[path] = self._users.get(path, 0) + 1
+                old, known.path = known.path, path
+                stale = old if old and old != path and not self._users.get(old) else None
+            if stale:
+                shutil.rmtree(stale, ignore_errors=True)
+            return path
+
+    def _unpack(self, data: bytes, path: Path) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
+        try:
+            unpack(io.BytesIO(data), staging, max_files=self._settings.max_files, max_bytes=self._settings.max_unpacked)
+            staging.chmod(0o755)
+            staging.rename(path)
+        except OSError as error:
+            if not path.is_dir():
+                raise PackageError(f"the package cannot be unpacked: {error}") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)

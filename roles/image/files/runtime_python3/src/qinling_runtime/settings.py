@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be set from outside, each by an environment variable QINLING_RUNTIME_<NAME IN CAPITALS>."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+PREFIX = "QINLING_RUNTIME_"
+WORKER_TOKEN = "QINLING_WORKER_TOKEN"  # noqa: S105 - the variable's name, not its value
+
+# What a function's environment keeps of the image's. More names can be given in QINLING_RUNTIME_KEEP_ENV.
+KEPT_ENV = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the server, all with defaults that fit a worker container."""
+
+    address: str = "0.0.0.0"  # noqa: S104 - the engine comes in from outside of the container
+    port: int = 9090
+    sidecar_address: str = "127.0.0.1"
+    sidecar_port: int = 9091
+    packages: str = "/var/qinling/packages"
+    scratch: str = "/tmp"  # noqa: S108 - a tmpfs of the worker's own; each execution makes a directory in it
+    max_connections: int = 64
+    max_request: int = 16 * 1024 * 1024
+    max_package: int = 50 * 1024 * 1024
+    max_unpacked: int = 256 * 1024 * 1024
+    max_files: int = 10000
+    # Qinling keeps logs in a MySQL TEXT column, 65535 bytes; more would fail the execution itself.
+    max_logs: int = 60000
+    max_output: int = 8 * 1024 * 1024
+    max_processes: int = 128
+    download_timeout: int = 30
+    # "true", "false", or the path of a CA bundle: for https download addresses and for os_session.
+    verify: str = "true"
+    keep_env: str = ""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Return the settings that ``env`` asks for; ValueError names a variable that is not a positive number."""
+        values: dict[str, str | int] = {}
+        for field in fields(cls):
+            name = PREFIX + field.name.upper()
+            text = env.get(name, "").strip()
+            if not text:
+                continue
+            if isinstance(field.default, int):
+                if not text.isdecimal() or not int(text):
+                    raise ValueError(f"{name} must be a positive whole number, not {text!r}")
+                values[field.name] = int(text)
+            else:
+                values[field.name] = text
+        return cls(**values)  # type: ignore[arg-type]
+
+    def function_env(self, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Return the part of ``env`` that a function may see: no secret, and no addresses that others put in."""
+        extra = (name.strip() for name in self.keep_env.split(","))
+        return {name: env[name] for name in (*KEPT_ENV, *extra) if name in env and name != WORKER_TOKEN}
