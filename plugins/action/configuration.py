@@ -14,7 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.qinling.kolla.plugins.module_utils.masking import is_secret_name
+from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, is_secret_name, literals
 from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError, report
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, plain, render_services
@@ -72,20 +72,22 @@ class ActionModule(ActionBase):
         args = self._task.args
         self._check_options(args)
 
+        secrets = [plain(secret) for secret in args.get("secrets") or []] + secrets_in(variables)
         rendered = self._render(args, variables)
         for warning in dict.fromkeys(rendered.warnings):
             Display().warning(warning)
-        result["findings"] = [str(finding) for finding in dict.fromkeys(rendered.findings)]
+        # What a filter says about a value it can not take may hold the value.
+        spellings = literals(secrets)
+        result["findings"] = [hide(str(finding), spellings) for finding in dict.fromkeys(rendered.findings)]
         if result["findings"]:
             result["failed"] = True
-            result["msg"] = f"Nothing was changed. The configuration can not be made:\n{report(rendered.findings)}"
+            result["msg"] = f"Nothing was changed. The configuration can not be made:\n{hide(report(rendered.findings), spellings)}"
             return result
         if self._flag(args.get("render_only", False)):
             result["changed"] = False
             return result
         del result["findings"]
 
-        secrets = [plain(secret) for secret in args.get("secrets") or []] + secrets_in(variables)
         module_args = {
             "root": args["root"],
             "owner": args.get("owner"),

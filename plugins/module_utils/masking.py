@@ -42,9 +42,13 @@ def literals(secrets: Iterable[str]) -> list[str]:
     return sorted(found - {""}, key=lambda text: (-len(text), text))
 
 
+def hide(text: str, secrets: list[str]) -> str:
+    """Takes a text and the output of `literals`, returns the text without any of these values."""
+    return re.sub("|".join(re.escape(secret) for secret in secrets), MASK, text) if secrets else text
+
+
 def mask_lines(text: str, secrets: list[str]) -> list[str]:
     """Takes a text and the output of `literals`, returns its lines with everything secret replaced."""
-    pattern = re.compile("|".join(re.escape(secret) for secret in secrets)) if secrets else None
     masked = []
     inside_pem = False
     hidden_indent = -1  # Indentation of the option whose value goes on in the lines below it.
@@ -73,7 +77,7 @@ def mask_lines(text: str, secrets: list[str]) -> list[str]:
             opens = value.strip() in {"", "{", "[", "|", ">", "|-", ">-"}
             masked.append(start + value if opens else start + MASK + ("," if value.rstrip().endswith(",") else ""))
             continue
-        shown = pattern.sub(MASK, line) if pattern else line
+        shown = hide(line, secrets)
         shown = _INLINE.sub(lambda m: m.group(0) if _HARMLESS.search(m.group(2)) else m.group(1) + MASK, shown)
         masked.append(_URL.sub(rf"\g<1>{MASK}@", shown))
     return masked

@@ -128,6 +128,11 @@ class _Worker:
         self.gid = gid
         self.check = check
         self.outcome = Outcome()
+        self._gone: set[Path] = set()
+
+    def gone(self, path: Path) -> bool:
+        """Takes a path, returns whether it, or a directory on the way to it, only is still there in check mode."""
+        return self.check and not self._gone.isdisjoint([path, *path.parents])
 
     def make_parents(self, root: Path) -> None:
         missing = [path for path in (root, *root.parents) if not path.exists()]
@@ -186,19 +191,20 @@ class _Worker:
             for name in sorted(names + links):
                 if name != MARKER:
                     self.remove_file(Path(folder, name))
+        self._gone.add(path)
         self.outcome.changes.append(Change(str(path), "removed"))
         if not self.check:
             # rmtree does not follow links. The marker goes with the directory, last of all files.
             shutil.rmtree(path)
 
     def remove_file(self, path: Path) -> None:
-        before = _read(path)
-        self.outcome.changes.append(Change(str(path), "removed", before=before))
+        self._gone.add(path)
+        self.outcome.changes.append(Change(str(path), "removed", before=_read(path)))
         if not self.check:
             path.unlink()
 
     def directory(self, path: Path, mode: int) -> None:
-        present = path.is_dir() and not path.is_symlink()
+        present = path.is_dir() and not path.is_symlink() and not self.gone(path)
         if not present:
             self.outcome.changes.append(Change(str(path), "created"))
             if not self.check:
@@ -221,9 +227,7 @@ class _Worker:
 
     def file(self, top: Path, wanted: WantedFile) -> None:
         path = top / wanted.path
-        # A link on the way would lead elsewhere; it is stale, and in check mode still there.
-        on_the_way = [top / parent for parent in PurePosixPath(wanted.path).parents if parent.parts]
-        before = None if any(parent.is_symlink() for parent in on_the_way) else _read(path)
+        before = None if self.gone(path) else _read(path)
         if before != wanted.content:
             what = "created" if before is None else "changed"
             self.outcome.changes.append(Change(str(path), what, before, wanted.content, wanted.secret))

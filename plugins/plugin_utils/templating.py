@@ -28,8 +28,6 @@ else:
     # A file is text, even where jinja2_native is set.
     _ENVIRONMENT = {"environment_class": AnsibleEnvironment}
 
-_COMPILED = {"<template>", "<unknown>"}
-
 
 def render(templar: Any, variables: Mapping[str, Any], search_path: list[str], text: str, path: str) -> str:
     """Takes Ansible's templar, all variables, folders for includes, a template and its path; returns it rendered.
@@ -60,7 +58,9 @@ def explain(error: BaseException, text: str, path: str) -> Finding:
     if name and not line:
         wanted = re.compile(rf"(?<![\w']){re.escape(name.group(1) or name.group(2))}\b")
         line = next((number for number, row in enumerate(text.split("\n"), start=1) if wanted.search(row)), 0)
-    return Finding(path, line, f"can not be rendered: {(message or messages[0]).splitlines()[0].rstrip('.')}")
+    # Older releases of ansible-core append the template itself.
+    shown = (message or messages[0]).split(". String: ")[0].splitlines() or [type(error).__name__]
+    return Finding(path, line, f"can not be rendered: {shown[0].rstrip('.')}")
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -73,11 +73,22 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _line(error: BaseException) -> int:
-    """Takes an error, returns the line of the innermost frame that is the template itself, or 0."""
+    """Takes an error, returns the line of the template in which it was raised, or 0."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return error.lineno
     line = 0
-    frame = error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename in _COMPILED:
-            line = frame.tb_lineno
-        frame = frame.tb_next
+    step = error.__traceback__
+    while step is not None:
+        names = step.tb_frame.f_globals
+        if "__jinja_exception__" in names:  # Jinja2 has put the template's own lines into the traceback.
+            line = step.tb_lineno
+        elif isinstance(names.get("debug_info"), str):
+            line = template_line(names["debug_info"], step.tb_lineno) or line
+        step = step.tb_next
     return line
+
+
+def template_line(debug_info: str, compiled: int) -> int:
+    """Takes Jinja2's map of lines (``template=compiled&…``) and a line of compiled code, returns the template's."""
+    pairs = [pair.partition("=") for pair in debug_info.split("&") if pair]
+    return max((int(own) for own, _equals, code in pairs if int(code) <= compiled), default=0)

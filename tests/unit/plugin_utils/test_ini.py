@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an INI file says, and what several say together."""
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.plugin_utils import ini
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
+
+# What Kolla Ansible 11.4's merge_configs makes of the same layers, read back by oslo.config's parser.
+MERGED = {
+    "a later layer replaces": (["[A]\na = 1\nb = 1\n", "[A]\na = 2\n"], "[A]\na = 2\nb = 1\n"),
+    "a repeated option is multi-valued": (["[A]\na = 1\na = 2\n"], "[A]\na = 1\na = 2\n"),
+    "all values are replaced": (["[A]\na = 1\na = 2\n", "[A]\na = 3\n"], "[A]\na = 3\n"),
+    "one value is replaced by many": (["[A]\na = 1\n", "[A]\na = 2\na = 3\n"], "[A]\na = 2\na = 3\n"),
+    "a section opened twice is one": (["[A]\na = 1\n[B]\nb = 1\n[A]\na = 2\n"], "[A]\na = 1\na = 2\n\n[B]\nb = 1\n"),
+    "a new section goes last": (["[A]\na = 1\n", "[B]\nb = 1\n"], "[A]\na = 1\n\n[B]\nb = 1\n"),
+    "an empty section stays": (["[A]\n", "[B]\nb = 1\n"], "[A]\n\n[B]\nb = 1\n"),
+    "comments go": (["# c\n; c\n[A]\n#a = 1\na = 2 # no comment\n"], "[A]\na = 2 # no comment\n"),
+    "an empty value": (["[A]\na = 1\n", "[A]\na =\n"], "[A]\na =\n"),
+    "an option without spaces": (["[A]\na=1\n"], "[A]\na = 1\n"),
+    "a colon separates": (["[A]\na: 1\n"], "[A]\na = 1\n"),
+    "the first separator counts": (["[A]\na = x:y=z\nb: x=y\n"], "[A]\na = x:y=z\nb = x=y\n"),
+    "a name with spaces": (["[A]\na b = 1\n"], "[A]\na b = 1\n"),
+    "a continuation": (["[A]\nab = 1\n 2\n\t3\n"], "[A]\nab = 1\n     2\n     3\n"),
+    "a continuation of nothing": (["[A]\na =\n  1\n"], "[A]\na =\n    1\n"),
+    "an indented comment continues": (["[A]\na = 1\n  # 2\n"], "[A]\na = 1\n    # 2\n"),
+    "a continued option is replaced whole": (["[A]\na = 1\n  2\n", "[A]\na = 3\n"], "[A]\na = 3\n"),
+    "interpolation characters stay": (["[A]\na = %(b)s $c ${d} %% $$\n"], "[A]\na = %(b)s $c ${d} %% $$\n"),
+    "non-ASCII stays": (["[Ä]\nñ = 漢字 é\u2028x\n"], "[Ä]\nñ = 漢字 é\u2028x\n"),
+    "CRLF becomes LF": (["[A]\r\na = 1\r\n 2\r\n\r\nb = 3\r\n"], "[A]\na = 1\n    2\nb = 3\n"),
+    "a byte order mark goes": (["\ufeff[A]\na = 1\n"], "[A]\na = 1\n"),
+    "no newline at the end": (["[A]\na = 1"], "[A]\na = 1\n"),
+    "quotes go": (['[A]\na = "x y"\nb = \'z\'\nc = ""\n'], "[A]\na = x y\nb = z\nc =\n"),
+    "unpaired quotes stay": (['[A]\na = "x\'\nb = x"\n'], '[A]\na = "x\'\nb = x"\n'),
+    "names are case sensitive": (["[A]\na = 1\nA = 2\n[a]\na = 3\n"], "[A]\na = 1\nA = 2\n\n[a]\na = 3\n"),
+    "nothing": (["", "\n\n# c\n"], ""),
+}
+# Where Kolla's result means something else than its sources.
+KEPT = {
+    "options before any section come first": (["[A]\na = 1\n", "b = 1\n"], "b = 1\n\n[A]\na = 1\n"),
+    "they merge as others do": (["b = 1\n[A]\na = 1\n", "b = 2\nb = 3\n"], "b = 2\nb = 3\n\n[A]\na = 1\n"),
+    "quotes that hold whitespace stay": (['[A]\na = " x "\n'], '[A]\na = " x "\n'),
+    "quotes within quotes stay": (["[A]\na = \"'x'\"\n"], "[A]\na = \"'x'\"\n"),
+}
+
+
+@pytest.mark.parametrize(("layers", "expected"), [*MERGED.values(), *KEPT.values()], ids=[*MERGED, *KEPT])
+def test_merge(layers: list[str], expected: str) -> None:
+    merged = ini.merge_texts([(f"{number}.conf", text) for number, text in enumerate(layers)])
+    assert merged == expected
+    assert ini.merge_texts([("again", merged)]) == expected
+
+
+BROKEN = {
+    "no separator": ("[A]\nnonsense\n", [(2, "no '=' or ':'")]),
+    "its continuations are not reported again": ("[A]\nnonsense\n  more\n  more\n", [(2, "no '=' or ':'")]),
+    "no name": ("[A]\n= 1\n: 2\n", [(2, "name before"), (3, "name before")]),
+    "open header": ("[A\na = 1\nb = 2\n", [(1, "does not end with ']'")]),
+    "comment after header": ("[A] # x\n", [(1, "does not end with ']'")]),
+    "empty header": ("[]\n", [(1, "name is empty")]),
+    "two headers in a line": ("[A] # [B]\n", [(1, "']' inside")]),
+    "nothing to continue": ("[A]\n a = 1\n", [(2, "indented")]),
+    "a blank line ends a value": ("[A]\na = 1\n\n  2\n", [(4, "indented")]),
+    "everything at once": ("x\n[A\n[B]\n= 1\ny\n", [(1, "no '='"), (2, "end with"), (4, "name"), (5, "no '='")]),
+    "CRLF counts the same": ("[A]\r\na = 1\r\nnonsense\r\n", [(3, "no '='")]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN)
+def test_broken_lines_are_reported_with_file_and_line(text: str, expected: list[tuple[int, str]]) -> None:
+    _sections, findings = ini.parse(text, "some.conf")
+    assert [(finding.where, finding.line) for finding in findings] == [("some.conf", line) for line, _ in expected]
+    for finding, (_line, words) in zip(findings, expected, strict=True):
+        assert words in finding.message
+
+
+def test_findings_of_all_files_come_together_and_quote_nothing() -> None:
+    with pytest.raises(FindingsError) as error:
+        ini.merge_texts([("a.conf", "[A]\nhunter2\n"), ("b.conf", "[B]\nb = 1\n"), ("c.conf", "hunter2\n")])
+    assert [(finding.where, finding.line) for finding in error.value.findings] == [("a.conf", 2), ("c.conf", 1)]
+    assert "a.conf:2:" in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_options_before_any_section_can_be_refused() -> None:
+    _sections, findings = ini.parse("# c\na = 1\n[A]\nb = 2\n", "a.conf", orphans=False)
+    assert [finding.line for finding in findings] == [2]
+    assert "before any [section]" in findings[0].message
+
+
+DATA = {
+    "scalars": ({"A": {"a": "x", "b": 1, "c": 1.5}}, "[A]\na = x\nb = 1\nc = 1.5\n"),
+    "booleans": ({"A": {"a": True, "b": False}}, "[A]\na = True\nb = False\n"),
+    "a list is multi-valued": ({"A": {"a": ["x", 2]}}, "[A]\na = x\na = 2\n"),
+    "none is left out": ({"A": {"a": None, "b": 1}}, "[A]\nb = 1\n"),
+    "an empty list is left out": ({"A": {"a": [], "b": 1}}, "[A]\nb = 1\n"),
+    "no options, no section": ({"A": {}, "B": None, "C": {"c": None}}, ""),
+    "an empty value": ({"A": {"a": ""}}, "[A]\na =\n"),
+    "whitespace is kept": ({"A": {"a": " x "}}, '[A]\na = " x "\n'),
+    "quotes are kept": ({"A": {"a": '"x"', "b": '"'}}, '[A]\na = ""x""\nb = """\n'),
+    "a newline continues": ({"A": {"a": "x\n[B]\nb = 1\n"}}, "[A]\na = x\n    [B]\n    b = 1\n"),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), DATA.values(), ids=DATA)
+def test_from_data(data: dict, expected: str) -> None:
+    sections, findings = ini.from_data(data, "x.conf")
+    assert findings == []
+    text = ini.render(sections)
+    assert text == expected
+    assert ini.parse(text, "again") == (sections, [])
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("A", "a", {"b": 1}),
+        ("A", "a", ["x", ["y"]]),
+        ("A", "a", "x\n\ny"),
+        ("A", "a", "x\ry"),
+        ("A", "a=b", "x"),
+        ("A", "#a", "x"),
+        ("A", "[a", "x"),
+        ("A", " a", "x"),
+        ("A", "", "x"),
+        ("A]\n[B", "a", "x"),
+    ],
+)
+def test_data_that_no_ini_file_holds_is_refused(section: str, option: str, value: object) -> None:
+    sections, findings = ini.from_data({section: {option: value}}, "x.conf")
+    assert sections == {}
+    assert len(findings) == 1
+    assert f"[{section}] {option}" in findings[0].where
