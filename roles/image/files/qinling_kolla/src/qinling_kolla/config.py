@@ -16,7 +16,7 @@ API_OPTS = [
         "max_package_size",
         default=52428800,
         min=1,
-        help="Largest request body that the API takes, in bytes: the limit for an uploaded function package.",
+        help="Largest function package that the API takes, in bytes.",
     ),
     cfg.StrOpt(
         "job_handler_lock",

@@ -45,6 +45,9 @@ START: tuple[str, ...] = (
     "context_names",
     "context_ctx",
     "token_echo",
+    "log_secrets",
+    "api_errors",
+    "model_names",
     "database_facade",
     "function_version_default",
     "etcd_client",
@@ -52,11 +55,22 @@ START: tuple[str, ...] = (
     "rpc_reply",
     "storage_exact",
     "periodics_stop",
+    "job_handler",
+    "stuck_executions",
+    "execution_rpc",
     "orchestrator_choice",
     "worker_requests",
+    "engine_runtimes",
+    "engine_executions",
+    "api_controllers",
 )
 # These need a parsed configuration.
-CONTROLLERS: tuple[str, ...] = ()
+CONTROLLERS: tuple[str, ...] = (
+    "collections_iterable",
+    "version_project",
+    "runtime_update",
+    "function_input",
+)
 
 _lock = threading.RLock()
 _outcomes: dict[str, Outcome] = {}

@@ -53,6 +53,11 @@ def with_timeouts(parameters: str, url: str) -> str:
     return "&".join(filter(None, [parameters, *added]))
 
 
+def _hide_parameters(engine: Any) -> None:
+    # Errors are logged; functions' inputs and results are parameters of the statements.
+    engine.hide_parameters = True
+
+
 def make_facade(conf: cfg.ConfigOpts) -> Facade:
     """Return a facade for the database that ``conf`` names."""
     conf.register_opts(options.database_opts, "database")
@@ -66,6 +71,7 @@ def make_facade(conf: cfg.ConfigOpts) -> Facade:
             conf.database.connection_parameters or "", conf.database.connection
         )
     context.configure(**settings)
+    context.append_on_engine_create(_hide_parameters)
     return Facade(context)
 
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API's answers to failures inside: no SQL, no host names, no file names, and the right status.
+
+Qinling answers a database outage with 400 and the SQL statement, others with 500 and the text of the exception. Here an
+outage of the database or of etcd answers 503, a value that the database refuses 400, and anything unforeseen 500, each
+with a plain text; the whole exception goes to the log.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import requests
+import sqlalchemy as sa
+import webob.exc
+import wsmeext.pecan as wsme_pecan
+from etcd3gw import exceptions as etcd_exc
+from oslo_db import exception as db_exc
+from oslo_log import log as logging
+from qinling import exceptions as exc
+from qinling.utils import rest_utils
+from wsme import exc as wsme_exc
+
+NAME = "answers to internal failures"
+REASON = "a database outage answered 400 with SQL text"
+
+LOG = logging.getLogger(__name__)
+
+_MARK = "qinling_kolla_translates"
+
+
+class ServiceUnavailableException(exc.QinlingException):
+    """Something that the API stands on does not answer; asking again later may help."""
+
+    http_code = 503
+    message = "The service is temporarily unavailable, please try again later."
+
+
+class InternalException(exc.QinlingException):
+    """Anything unforeseen."""
+
+    http_code = 500
+    message = "Internal server error."
+
+
+# Pass through as they are: answers, not failures.
+_ANSWERS = (webob.exc.HTTPException, wsme_exc.ClientSideError)
+
+_DATABASE_DOWN = (
+    db_exc.DBConnectionError,
+    db_exc.CantStartEngineError,
+    sa.exc.TimeoutError,
+    sa.exc.DisconnectionError,
+    # What oslo.db leaves untranslated: errors of the server or of the way to it, as opposed to errors of a statement.
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+)
+_DATABASE = (db_exc.DBError, sa.exc.SQLAlchemyError)
+_ETCD_DOWN = (etcd_exc.ConnectionFailedError, etcd_exc.ConnectionTimeoutError, requests.ConnectionError, requests.Timeout)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and what led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def translate(error: Exception) -> Exception:
+    """Return the exception to answer with; ``error`` itself where it is fit to be shown."""
+    if isinstance(error, _ANSWERS) or isinstance(error, exc.DBEntityNotFoundError):
+        return error
+    causes = list(chain(error)) if isinstance(error, exc.DBError) or not isinstance(error, exc.QinlingException) else []
+    if any(isinstance(cause, _DATABASE_DOWN) for cause in causes):
+        return ServiceUnavailableException("The database is temporarily unavailable, please try again later.")
+    if any(isinstance(cause, db_exc.DBDataError) for cause in causes):
+        return exc.InputException("A value is too long, or not of the kind that is stored there.")
+    if any(isinstance(cause, db_exc.DBDuplicateEntry) for cause in causes):
+        return exc.ConflictException("There is such an entry already.")
+    if any(isinstance(cause, _DATABASE) for cause in causes):
+        return InternalException("The database refused a statement; the API's log has the reason.")
+    if any(isinstance(cause, _ETCD_DOWN) for cause in causes):
+        return ServiceUnavailableException("The function mapping store is temporarily unavailable, please try again later.")
+    if isinstance(error, exc.QinlingException):
+        return error
+    return InternalException()
+
+
+def translating(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``function`` with its exceptions made fit to be shown."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            shown = translate(error)
+            if shown is error:
+                raise
+            LOG.exception("A request failed")
+            # Not chained: what goes on to the answer must not carry the reason along.
+            raise shown from None
+
+    return wrapped
+
+
+def _wrap_wsexpose(original: Callable[..., Any]) -> Callable[..., Any]:
+    """wsme answers every exception of a method itself, so the method has to translate before wsme sees it."""
+
+    @functools.wraps(original)
+    def wsexpose(*args: Any, **kwargs: Any) -> Callable[..., Any]:
+        decorate = original(*args, **kwargs)
+
+        def translated(method: Callable[..., Any]) -> Any:
+            wrapped = translating(method)
+            # wsme reads the names of the method's arguments.
+            wrapped.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+            return decorate(wrapped)
+
+        return translated
+
+    setattr(wsexpose, _MARK, True)
+    return wsexpose
+
+
+def _wrap_decorator(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def decorator(function: Callable[..., Any]) -> Any:
+        return original(translating(function))
+
+    setattr(decorator, _MARK, True)
+    return decorator
+
+
+def needed() -> bool:
+    """Tell whether one of the two ways in which methods are exposed translates nothing yet."""
+    exposers = (wsme_pecan.wsexpose, rest_utils.wrap_pecan_controller_exception)
+    return not all(hasattr(exposer, _MARK) for exposer in exposers)
+
+
+def apply() -> None:
+    """Let both translate; controllers use them when they are imported, which is later."""
+    wsme_pecan.wsexpose = _wrap_wsexpose(wsme_pecan.wsexpose)
+    rest_utils.wrap_pecan_controller_exception = _wrap_decorator(rest_utils.wrap_pecan_controller_exception)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executions that fail in an unforeseen way stayed "running", and a lost worker failed every later execution as well.
+
+- Whatever goes wrong in the engine, the execution ends in the status error with an output.
+- A worker that does not answer any more (its node or container is gone) is forgotten, and the execution runs on another.
+- Logs longer than the database's column are cut: saving them failed, which left the execution running, too.
+"""
+
+import contextlib
+from typing import Any
+
+import tenacity
+from oslo_db import exception as db_exc
+from oslo_log import log as logging
+from qinling import exceptions as exc
+from qinling.engine import default_engine, utils
+from qinling.utils import etcd_util
+
+from qinling_kolla import worker
+
+NAME = "executions in the engine"
+REASON = "an unforeseen failure left an execution running for ever, and a lost worker failed each later one"
+
+LOG = logging.getLogger(__name__)
+
+# MariaDB's TEXT.
+MAX_LOG_BYTES = 65535
+_CUT = "\n[the log was cut here]\n"
+
+# A worker that is asked again under the lock answers at once or not at all.
+_SECOND_LOOK_SECONDS = 3
+
+_original_create_execution = default_engine.DefaultEngine.create_execution
+_original_set_status = utils.db_set_execution_status
+
+
+def cut_log(text: str, limit: int = MAX_LOG_BYTES) -> str:
+    """Return ``text``, without its middle when its UTF-8 form is longer than ``limit`` bytes."""
+    # A byte that no character may have in the database.
+    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= limit:
+        return encoded.decode()
+    half = (limit - len(_CUT)) // 2
+    return encoded[:half].decode(errors="ignore") + _CUT + encoded[-half:].decode(errors="ignore")
+
+
+@tenacity.retry(
+    wait=tenacity.wait_fixed(1),
+    stop=tenacity.stop_after_attempt(30),
+    reraise=True,
+    retry=tenacity.retry_if_exception_type(db_exc.DBConnectionError),
+)
+def set_status(execution_id: str, execution_status: str, logs: Any, res: Any) -> None:
+    """Record how an execution ended, waiting for a database that restarts.
+
+    Replaces ``qinling.engine.utils.db_set_execution_status``.
+    """
+    text = logs if isinstance(logs, str) else "" if logs is None else str(logs)
+    result = res if isinstance(res, dict) else {"output": res}
+    _original_set_status(execution_id, execution_status, cut_log(text), result)
+
+
+@tenacity.retry(
+    wait=tenacity.wait_fixed(1),
+    stop=tenacity.stop_after_attempt(30),
+    reraise=True,
+    retry=tenacity.retry_if_exception_type(exc.EtcdLockException),
+)
+def forget_workers(engine: Any, function_id: str, version: int) -> None:
+    """Give a function's workers back unless they answer after all, so that the next execution gets others."""
+    with etcd_util.get_worker_lock(function_id, version) as lock:
+        if not lock.is_acquired():
+            raise exc.EtcdLockException(f"Etcd: failed to get worker lock for function {function_id}({version}).")
+        url = etcd_util.get_service_url(function_id, version)
+        if url:
+            with contextlib.suppress(worker.Unreachable):
+                # Another execution may have replaced them already.
+                worker.ping(engine.session, f"{url}/execute", _SECOND_LOOK_SECONDS)
+                return
+        LOG.warning("The workers of function %s(version %s) are lost, others are taken", function_id, version)
+        engine.orchestrator.delete_function(function_id, version)
+        etcd_util.delete_function(function_id, version)
+
+
+def create_execution(
+    self: Any,
+    ctx: Any,
+    execution_id: str,
+    function_id: str,
+    function_version: int,
+    runtime_id: str | None,
+    input: Any = None,
+) -> None:
+    """Run an execution to its end, whatever that is; replaces the engine's method."""
+
+    def attempt() -> None:
+        _original_create_execution(self, ctx, execution_id, function_id, function_version, runtime_id, input=input)
+
+    try:
+        try:
+            attempt()
+        except worker.Unreachable:
+            # Nothing was started yet.
+            forget_workers(self, function_id, function_version)
+            attempt()
+    except Exception as error:
+        utils.handle_execution_exception(execution_id, f"{type(error).__name__}: {error}")
+
+
+def needed() -> bool:
+    """Tell whether Qinling's own method is in place."""
+    return default_engine.DefaultEngine.create_execution is _original_create_execution
+
+
+def apply() -> None:
+    """Replace it."""
+    utils.db_set_execution_status = set_status
+    default_engine.DefaultEngine.create_execution = create_execution
