@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Turns a container of the parent image into the next image. Runs as root inside it; what is left is committed.
+#   install.sh <image> <user> <home> <upgrade: true|false> <package>...
+# /mnt is the build directory of the host, mounted: context/ (this role's files), host/ (how to reach the mirror),
+# wheels/ and apt/ (fetched files). A mount is no part of an image, so nothing of it is left behind.
+set -o errexit -o nounset -o pipefail
+
+image=$1 user=$2 home=$3 upgrade=$4
+shift 4
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PIP_NO_CACHE_DIR=1 PIP_NO_INDEX=1 PIP_ROOT_USER_ACTION=ignore \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+context=/mnt/context
+
+pip_install() { # <python> <lock's folder> <argument>...: offline, from what the host fetched, by pip straight from its wheel.
+    local python=$1 folder=$2
+    shift 2
+    "${python}" /mnt/wheels/base/pip-*.whl/pip install --quiet --find-links "/mnt/wheels/${folder}" --find-links /mnt/wheels/base "$@"
+}
+
+apt() {
+    apt-get --quiet=2 --option Dir::Etc::sourcelist=/mnt/host/sources.list --option Dir::Etc::sourceparts=- \
+        --option Dir::State::lists=/mnt/apt/lists --option Dir::Cache::archives=/mnt/apt/archives \
+        --option Dir::Cache::pkgcache= --option Dir::Cache::srcpkgcache= --option APT::Sandbox::User=root \
+        --option APT::Keep-Downloaded-Packages=true --option DPkg::Post-Invoke= --option Dpkg::Use-Pty=0 \
+        --option Dpkg::Options::=--force-unsafe-io --option Dpkg::Options::=--force-confold "$@"
+}
+
+if (($#)) || [[ ${upgrade} == true ]]; then
+    # shellcheck source=/dev/null
+    . /mnt/host/environment
+    export APT_CONFIG=/mnt/host/apt.conf
+    # Services must not start while they are installed.
+    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+    mkdir -p /mnt/apt/lists/partial /mnt/apt/archives/partial
+    # Once for all the images of a run: whoever prepares the run removes the stamp.
+    if [[ ! -e /mnt/apt/updated ]]; then
+        apt update
+        touch /mnt/apt/updated
+    fi
+    [[ ${upgrade} != true ]] || apt dist-upgrade --yes
+    (($# == 0)) || apt install --yes --no-install-recommends "$@"
+    rm -f /usr/sbin/policy-rc.d
+fi
+
+if [[ ${user} != root ]]; then
+    usermod --append --groups kolla --home "${home}" --shell /usr/sbin/nologin "${user}"
+    install --directory --owner "${user}" --group "$(id -gn "${user}")" --mode 0750 "${home}"
+fi
+if [[ -d ${context}/${image}/root ]]; then
+    cp -rT "${context}/${image}/root" /
+fi
+if [[ -f ${context}/${image}/install.sh ]]; then
+    # shellcheck source=/dev/null
+    . "${context}/${image}/install.sh"
+fi
+
+rm -rf /var/log/apt /var/log/*.log /var/cache/apt/* /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/cache/ldconfig/* \
+    /var/lib/apt/lists/* /etc/machine-id /root/.cache /tmp/* /etc/localtime /etc/.pwd.lock
