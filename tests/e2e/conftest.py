@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests stand on: a deployed Qinling, found through the operator's directory (KOLLA_CONFIG_DIR)."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+
+class Qinling:
+    """Qinling's HTTP API, with a token of the user that clouds.yaml names."""
+
+    def __init__(self, clouds: Path) -> None:
+        cloud = yaml.safe_load(clouds.read_text())["clouds"]["qinling"]["auth"]
+        identity = {
+            "methods": ["password"],
+            "password": {
+                "user": {
+                    "name": cloud["username"],
+                    "password": cloud["password"],
+                    "domain": {"name": cloud["user_domain_name"]},
+                }
+            },
+        }
+        scope = {"project": {"name": cloud["project_name"], "domain": {"name": cloud["project_domain_name"]}}}
+        answer = requests.post(f"{cloud['auth_url']}/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}, timeout=30)
+        answer.raise_for_status()
+        services = answer.json()["token"]["catalog"]
+        endpoints = next(service for service in services if service["type"] == "function-engine")["endpoints"]
+        self.endpoint: str = next(entry for entry in endpoints if entry["interface"] == "public")["url"]
+        self.session = requests.Session()
+        self.session.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
+
+    def call(self, method: str, path: str, expect: int, **more: Any) -> Any:
+        """Send a request below /v1, see that the answer has the status `expect`, return its JSON (or None)."""
+        answer = self.session.request(method, f"{self.endpoint}/v1/{path}", timeout=120, **more)
+        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def create_function(self, runtime: str, source: str, **fields: Any) -> dict[str, Any]:
+        """Upload `source` as main.py of a package and return the function."""
+        return self.call(
+            "POST",
+            "functions",
+            201,
+            data={"runtime_id": runtime, "code": '{"source": "package"}', "entry": "main.main", **fields},
+            files={"package": ("package.zip", package(source), "application/zip")},
+        )
+
+    def execute(self, function: str, **fields: Any) -> dict[str, Any]:
+        """Run a function and wait for its answer; return the execution."""
+        return self.call("POST", "executions", 201, json={"function_id": function, **fields})
+
+
+def package(source: str) -> bytes:
+    """Return a zip archive with `source` as main.py."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("main.py", source)
+    return archive.getvalue()
+
+
+def wait_for(what: str, test: Callable[[], Any], seconds: float = 90) -> Any:
+    """Return the first true answer of `test`, or fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = test()
+        if answer:
+            return answer
+        time.sleep(1)
+    pytest.fail(f"{what}: not within {seconds} s")
+
+
+@pytest.fixture(scope="session")
+def operator_directory() -> Path:
+    """The operator's directory of the deployment under test."""
+    if "KOLLA_CONFIG_DIR" not in os.environ:
+        pytest.skip("KOLLA_CONFIG_DIR names no deployment to test")
+    return Path(os.environ["KOLLA_CONFIG_DIR"])
+
+
+@pytest.fixture(scope="session")
+def settings(operator_directory: Path) -> dict[str, Any]:
+    """What globals.yml of the deployment sets."""
+    return yaml.safe_load((operator_directory / "globals.yml").read_text())
+
+
+@pytest.fixture(scope="session")
+def qinling(operator_directory: Path) -> Qinling:
+    """Qinling's API, logged in."""
+    return Qinling(operator_directory / "clouds.yaml")
+
+
+@pytest.fixture(scope="session")
+def runtime(qinling: Qinling) -> Iterator[str]:
+    """The id of a runtime of the tests' own, with the image that the deployment registered."""
+    registered = qinling.call("GET", "runtimes", 200)["runtimes"]
+    image = next(entry["image"] for entry in registered if entry["name"] == "python3")
+    created = qinling.call("POST", "runtimes", 201, json={"name": "e2e", "image": image})["id"]
+    wait_for("runtime available", lambda: qinling.call("GET", f"runtimes/{created}", 200)["status"] == "available")
+    yield created
+    qinling.call("DELETE", f"runtimes/{created}", 204)
+    wait_for("runtime gone", lambda: qinling.session.get(f"{qinling.endpoint}/v1/runtimes/{created}", timeout=30).status_code == 404)
+
+
+@pytest.fixture()
+def make_function(qinling: Qinling, runtime: str) -> Iterator[Callable[..., str]]:
+    """Returns a maker of functions: source in, id out. They are deleted afterwards, with their executions."""
+    made: list[str] = []
+
+    def make(source: str, **fields: Any) -> str:
+        made.append(qinling.create_function(runtime, source, **fields)["id"])
+        return made[-1]
+
+    yield make
+    for execution in qinling.call("GET", "executions", 200)["executions"]:
+        if execution["function_id"] in made:
+            qinling.call("DELETE", f"executions/{execution['id']}", 204)
+    for function in made:
+        qinling.call("DELETE", f"functions/{function}", 204)
