@@ -81,7 +81,9 @@ class ActionModule(ActionBase):
         result["findings"] = [hide(str(finding), spellings) for finding in dict.fromkeys(rendered.findings)]
         if result["findings"]:
             result["failed"] = True
-            result["msg"] = f"Nothing was changed. The configuration can not be made:\n{hide(report(rendered.findings), spellings)}"
+            result["msg"] = (
+                f"Nothing was changed. The configuration can not be made:\n{hide(report(rendered.findings), spellings)}"
+            )
             return result
         if self._flag(args.get("render_only", False)):
             result["changed"] = False

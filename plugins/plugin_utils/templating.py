@@ -13,10 +13,10 @@ import jinja2
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 
 try:
-    from ansible.template import trust_as_template
+    from ansible.template import trust_as_template as trust
 except ImportError:  # ansible-core before 2.19 trusts every text.
 
-    def trust_as_template(value: str) -> str:
+    def trust(value: str) -> str:
         return value
 
 
@@ -37,10 +37,15 @@ def render(templar: Any, variables: Mapping[str, Any], search_path: list[str], t
     folders = [str(Path(path).parent), *(f for base in search_path for f in (str(Path(base, "templates")), base))]
     own = templar.copy_with_new_env(searchpath=folders, available_variables=variables, **_ENVIRONMENT)
     try:
-        result = own.template(trust_as_template(text), escape_backslashes=False)
+        result = own.template(trust(text), escape_backslashes=False)
     except Exception as error:
         raise FindingsError([explain(error, text, path)]) from error
     return "" if result is None else str(result)
+
+
+def value(templar: Any, name: str) -> Any:
+    """Takes Ansible's templar and a variable's name, returns its value; raises Ansible's error if it has none."""
+    return templar.template(trust("{{ " + name + " }}"))
 
 
 def explain(error: BaseException, text: str, path: str) -> Finding:

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Kolla's filters for addresses, under Kolla's names: `kolla_address` and `put_address_in_context`."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.parsing.convert_bool import boolean
+from jinja2 import Undefined, pass_context
+from jinja2.runtime import Context
+
+_CONTEXTS = ("url", "memcache", "rabbitmq")
+
+
+def address_of(host: Mapping[str, Any], hostname: str, network: str) -> str:
+    """Takes a host's variables and name and a network's, returns the host's address there.
+
+    `<network>_interface` names the interface and `<network>_address_family` (else `network_address_family`, else ipv4)
+    says which address of it, as Ansible's facts have it. Of IPv6 addresses the first global one is taken that is not
+    the virtual address of a load balancer.
+    """
+    interface = _of(host, f"{network}_interface") or _of(host, "network_interface")
+    if not interface:
+        raise AnsibleFilterError(f"host {hostname}: set {network}_interface to the interface of network {network}")
+    family = str(_of(host, f"{network}_address_family") or _of(host, "network_address_family") or "ipv4").lower()
+    if family not in ("ipv4", "ipv6"):
+        raise AnsibleFilterError(f"host {hostname}: {network}_address_family has to be ipv4 or ipv6, not {family!r}")
+    facts = _of(host, "ansible_facts") or {}
+    # Facts write an interface's name as a variable's.
+    found = facts.get(str(interface).replace("-", "_").replace(".", "_").replace(":", "_"))
+    if not found:
+        known = ", ".join(facts.get("interfaces") or []) or "none: facts were not gathered from it"
+        raise AnsibleFilterError(
+            f"host {hostname}: {network}_interface is {interface}, which is not among its interfaces ({known})"
+        )
+    address = _ipv4(found) if family == "ipv4" else _ipv6(found, _virtual_addresses(host))
+    if not address:
+        raise AnsibleFilterError(
+            f"host {hostname}: interface {interface} of network {network} has no {family} address; set another "
+            f"{network}_interface or {network}_address_family"
+        )
+    return address
+
+
+def _of(host: Mapping[str, Any], name: str) -> Any:
+    value = host.get(name)
+    return None if isinstance(value, Undefined) else value
+
+
+def _ipv4(facts: Mapping[str, Any]) -> str:
+    return str((facts.get("ipv4") or {}).get("address") or "")
+
+
+def _ipv6(facts: Mapping[str, Any], virtual: set[str]) -> str:
+    addresses = [item["address"] for item in facts.get("ipv6") or [] if item.get("scope") == "global"]
+    return str(next((address for address in addresses if address not in virtual), ""))
+
+
+def _virtual_addresses(host: Mapping[str, Any]) -> set[str]:
+    if not boolean(_of(host, "enable_haproxy") or False, strict=False):
+        return set()
+    return {str(_of(host, name)) for name in ("kolla_internal_vip_address", "kolla_external_vip_address")}
+
+
+@pass_context
+def kolla_address(context: Context, network: str, hostname: str | None = None) -> str:
+    """Takes a network's name and a host's (default: the one that is being worked on), returns its address there."""
+    name = hostname or context.get("inventory_hostname")
+    hostvars = context.get("hostvars")
+    if name is None or isinstance(name, Undefined) or hostvars is None or isinstance(hostvars, Undefined):
+        raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars have to be there")
+    host = hostvars.get(name)
+    if host is None or isinstance(host, Undefined):
+        raise AnsibleFilterError(f"kolla_address: host {name} is not in the inventory")
+    return address_of(host, name, network)
+
+
+def put_address_in_context(address: str, context: str) -> str:
+    """Takes an address or name and where it is going to stand, returns it as it has to be written there.
+
+    In a URL and for memcached an IPv6 address goes into brackets; RabbitMQ's Erlang writes addresses with commas.
+    """
+    if context not in _CONTEXTS:
+        raise AnsibleFilterError(f"put_address_in_context: expected one of {', '.join(_CONTEXTS)}, not {context!r}")
+    if context == "rabbitmq":
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError as error:
+            raise AnsibleFilterError(f"put_address_in_context: {address!r} is not an IP address") from error
+        if parsed.version == 6:
+            return ",".join(f"16#{int(group, 16):x}" for group in parsed.exploded.split(":"))
+        return address.replace(".", ",")
+    if ":" not in address:
+        return address
+    return f"[{address}]" if context == "url" else f"inet6:[{address}]"
+
+
+class FilterModule:
+    """Ansible's entry to the filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {"kolla_address": kolla_address, "put_address_in_context": put_address_in_context}

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""The few reading calls of Docker's API that checks need, with Python's standard library only."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any
+from urllib.parse import quote
+
+
+class DockerUnreachableError(Exception):
+    """The engine does not answer; the message says why."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("docker", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class DockerApi:
+    """Docker's engine behind a Unix socket."""
+
+    def __init__(self, path: str, timeout: float = 20) -> None:
+        self.path = path
+        self.timeout = timeout
+
+    def get(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Takes a URL's path, returns the answer's status and its data; raises DockerUnreachableError."""
+        connection = _UnixConnection(self.path, self.timeout)
+        try:
+            connection.request("GET", url, headers=headers or {})
+            answer = connection.getresponse()
+            body = answer.read()
+        except FileNotFoundError as error:
+            raise DockerUnreachableError("there is no such socket") from error
+        except PermissionError as error:
+            raise DockerUnreachableError("permission denied; become root or join the group docker") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise DockerUnreachableError(str(error) or type(error).__name__) from error
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(body) if body else None
+        except ValueError:
+            return answer.status, body.decode("utf-8", "replace")
+
+    def version(self) -> dict[str, Any]:
+        """Returns what the engine says about itself."""
+        status, data = self.get("/version")
+        if status != 200 or not isinstance(data, dict):
+            raise DockerUnreachableError(f"it answers {status} when asked for its version")
+        return data
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Returns all containers as ``{id, name, labels, image, state, pid, ports}``."""
+        _status, listed = self.get("/containers/json?all=1")
+        found = []
+        for item in listed if isinstance(listed, list) else []:
+            pid = 0
+            if item.get("State") == "running":
+                status, details = self.get(f"/containers/{item['Id']}/json")
+                pid = details["State"]["Pid"] if status == 200 else 0
+            found.append(
+                {
+                    "id": item["Id"],
+                    "name": (item.get("Names") or [item["Id"]])[0].lstrip("/"),
+                    "labels": item.get("Labels") or {},
+                    "image": item.get("Image", ""),
+                    "state": item.get("State", ""),
+                    "pid": pid,
+                    "ports": [
+                        (port.get("IP", ""), port["PublicPort"], port.get("Type", "tcp"))
+                        for port in item.get("Ports") or []
+                        if "PublicPort" in port
+                    ],
+                }
+            )
+        return found
+
+    def has_image(self, image: str) -> bool:
+        """Takes an image's name, returns whether the engine has it."""
+        return self.get(f"/images/{quote(image)}/json")[0] == 200
+
+    def registry_answer(self, image: str, auth: str) -> tuple[int, str]:
+        """Takes an image's name and encoded credentials, returns what its registry says: status and message."""
+        headers = {"X-Registry-Auth": auth} if auth else {}
+        status, data = self.get(f"/distribution/{quote(image)}/json", headers)
+        return status, data.get("message", "") if isinstance(data, dict) else str(data or "")
