@@ -60,7 +60,7 @@ class Verdict:
 
 
 def examine(files: Mapping[str, File], now: datetime, warn_days: int) -> Verdict:
-    """Takes the three files (by `ca`, `certificate` and `key`), the time and the days of warning; returns everything that is wrong."""
+    """Takes the files (by `ca`, `certificate` and `key`), the time, the days of warning; returns all that is wrong."""
     verdict = Verdict()
     authorities = _certificates("ca", files["ca"], verdict)
     chain = _certificates("certificate", files["certificate"], verdict)
@@ -128,7 +128,10 @@ def _private_key(file: File, verdict: Verdict) -> PrivateKey | None:
                     "RSA, EC and Ed25519 serve"
                 )
             elif isinstance(key, rsa.RSAPrivateKey) and key.key_size < _MINIMUM_RSA:
-                problem = f"is an RSA key of {key.key_size} bits, which TLS libraries refuse; at least {_MINIMUM_RSA} are needed"
+                problem = (
+                    f"is an RSA key of {key.key_size} bits, which TLS libraries "
+                    f"refuse; at least {_MINIMUM_RSA} are needed"
+                )
             else:
                 return key
     verdict.findings.append(Finding(file.path, 0, problem))
@@ -292,7 +295,7 @@ def issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
 def path_to(
     leaf: x509.Certificate, between: Iterable[x509.Certificate], roots: Iterable[x509.Certificate]
 ) -> list[x509.Certificate]:
-    """Takes a certificate, intermediate CAs and trusted CAs; returns the way from its issuer to a trusted one, or nothing."""
+    """Takes a certificate, intermediate and trusted CAs; returns the way from its issuer to a trusted one, or nothing."""
     trusted, others = list(roots), list(between)
     for root in trusted:
         if issued(leaf, root):
@@ -374,7 +377,10 @@ def _examine_leaf(path: str, chain: list[x509.Certificate], now: datetime, warn_
             Finding(
                 path,
                 0,
-                f"the certificate is signed with {algorithm.name.upper()}, which API servers refuse; have it signed with SHA-256",
+                (
+                    f"the certificate is signed with {algorithm.name.upper()}, which API "
+                    "servers refuse; have it signed with SHA-256"
+                ),
             )
         )
 
@@ -425,7 +431,8 @@ def _examine_chain(
     else:
         message = (
             f'is signed by "{issuer(last)}", but {ca_path} holds {held}; put certificates of the same cluster there '
-            "(a CA between the two belongs after the certificate in its file; where the cluster signs clients with a CA of "
+            "(a CA between the two belongs after the certificate in its file; "
+            "where the cluster signs clients with a CA of "
             "their own, append that one to the CA file)"
         )
     verdict.findings.append(Finding(path, 0, message))
@@ -437,7 +444,10 @@ def _examine_pair(files: Mapping[str, File], chain: list[x509.Certificate], key:
         return
     for number, certificate in enumerate(chain[1:], start=2):
         if _same_key(certificate, wanted):
-            message = f"its key belongs to certificate number {number} in {certificate_path}; that one has to be the first there"
+            message = (
+                f"its key belongs to certificate number {number} in {certificate_path}; "
+                "that one has to be the first there"
+            )
             break
     else:
         message = (

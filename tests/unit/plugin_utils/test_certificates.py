@@ -86,7 +86,9 @@ def made(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if signs is not None:
-        builder = builder.add_extension(x509.KeyUsage(True, False, False, False, False, signs, False, False, False), critical=True)
+        builder = builder.add_extension(
+            x509.KeyUsage(True, False, False, False, False, signs, False, False, False), critical=True
+        )
     signer = by.key if by else key
     return Pair(builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()), key)
 
@@ -102,7 +104,9 @@ DEEP = made("qinling", ec_key(4), by=BETWEEN, usages=CLIENT)
 CA, CERT, KEY = "/c/kubernetes_ca.crt", "/c/kubernetes.crt", "/c/kubernetes.key"
 
 
-def examine(ca: Any = ROOT.pem, cert: Any = LEAF.pem, key: Any = LEAF.key_pem, warn_days: int = 30) -> certificates.Verdict:
+def examine(
+    ca: Any = ROOT.pem, cert: Any = LEAF.pem, key: Any = LEAF.key_pem, warn_days: int = 30
+) -> certificates.Verdict:
     def file(path: str, content: bytes | str | None) -> certificates.File:
         return certificates.File(path, None, content) if isinstance(content, str) else certificates.File(path, content)
 
@@ -125,7 +129,10 @@ EC_PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC P
         pytest.param({}, id="EC"),
         pytest.param({"cert": RSA.pem, "key": RSA.key_pem}, id="RSA"),
         pytest.param({"cert": RSA.pem, "key": key_bytes(RSA.key, form=TRADITIONAL)}, id="RSA, traditional"),
-        pytest.param({"key": EC_PARAMETERS + key_bytes(LEAF.key, form=TRADITIONAL)}, id="EC with parameters, as OpenSSL writes it"),
+        pytest.param(
+            {"key": EC_PARAMETERS + key_bytes(LEAF.key, form=TRADITIONAL)},
+            id="EC with parameters, as OpenSSL writes it",
+        ),
         pytest.param({"cert": ED.pem, "key": ED.key_pem}, id="Ed25519"),
         pytest.param({"ca": ED_ROOT.pem, "cert": ED_LEAF.pem}, id="CA with Ed25519"),
         pytest.param({"ca": RSA_ROOT.pem, "cert": RSA_LEAF.pem}, id="CA with RSA"),
@@ -134,7 +141,10 @@ EC_PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC P
         pytest.param({"ca": OTHER.pem + ROOT.pem}, id="bundle of several CAs"),
         pytest.param({"ca": REBUILT.pem + ROOT.pem}, id="bundle of two CAs of one name"),
         pytest.param({"cert": made("qinling", ec_key(4), by=ROOT).pem}, id="no extended key usage"),
-        pytest.param({"cert": made("q", ec_key(4), by=ROOT, usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]).pem}, id="any usage"),
+        pytest.param(
+            {"cert": made("q", ec_key(4), by=ROOT, usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]).pem},
+            id="any usage",
+        ),
         pytest.param({"ca": made("kubernetes", ec_key(0), ca=True).pem}, id="CA without key usage"),
         pytest.param({"cert": b"subject=CN = qinling\n" + LEAF.pem.replace(b"\n", b"\r\n")}, id="text before, CRLF"),
     ],
@@ -164,7 +174,10 @@ KUBECONFIG = b"apiVersion: v1\nkind: Config\nusers: []\n"
 SSH_KEY = key_bytes(ec_key(4), form=serialization.PrivateFormat.OpenSSH)
 P12 = pkcs12.serialize_key_and_certificates(b"q", ec_key(4), LEAF.certificate, None, serialization.NoEncryption())
 REQUEST = (
-    x509.CertificateSigningRequestBuilder().subject_name(LEAF.certificate.subject).sign(ec_key(4), hashes.SHA256()).public_bytes(PEM)
+    x509.CertificateSigningRequestBuilder()
+    .subject_name(LEAF.certificate.subject)
+    .sign(ec_key(4), hashes.SHA256())
+    .public_bytes(PEM)
 )
 PUBLIC = ec_key(4).public_key().public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 DSA_KEY = key_bytes(dsa.generate_private_key(2048))
@@ -269,7 +282,11 @@ ZOO: dict[str, tuple[str, dict[str, Any], str]] = {
         {"cert": LEAF.key_pem},
         "holds a private key where the client certificate is expected; are the files mixed up?",
     ),
-    "key as CA": (CA, {"ca": LEAF.key_pem}, "holds a private key where the CA certificate is expected; are the files mixed up?"),
+    "key as CA": (
+        CA,
+        {"ca": LEAF.key_pem},
+        ("holds a private key where the CA certificate is expected; are the files mixed up?"),
+    ),
     "certificate as key": (
         KEY,
         {"key": LEAF.pem},
@@ -296,7 +313,11 @@ ZOO: dict[str, tuple[str, dict[str, Any], str]] = {
         {"key": REQUEST},
         'holds CERTIFICATE REQUEST where the private key ("BEGIN PRIVATE KEY") is expected',
     ),
-    "OpenSSH key": (KEY, {"key": SSH_KEY}, "is in OpenSSH's own form; convert a copy with: ssh-keygen -p -m PKCS8 -N '' -f COPY"),
+    "OpenSSH key": (
+        KEY,
+        {"key": SSH_KEY},
+        ("is in OpenSSH's own form; convert a copy with: ssh-keygen -p -m PKCS8 -N '' -f COPY"),
+    ),
     "encrypted key": (
         KEY,
         {"key": key_bytes(LEAF.key, password=b"secret")},
@@ -351,7 +372,8 @@ ZOO: dict[str, tuple[str, dict[str, Any], str]] = {
     "intermediate missing": (
         CERT,
         {"cert": DEEP.pem},
-        f'is signed by "CN=kubernetes-clients", but {CA} holds "CN=kubernetes"; put certificates of the same cluster there '
+        f'is signed by "CN=kubernetes-clients", but {CA} holds "CN=kubernetes"; '
+        "put certificates of the same cluster there "
         "(a CA between the two belongs after the certificate in its file; where the cluster signs clients with a CA of "
         "their own, append that one to the CA file)",
     ),
@@ -371,7 +393,10 @@ ZOO: dict[str, tuple[str, dict[str, Any], str]] = {
     "signed by itself": (
         CERT,
         {"cert": made("qinling", ec_key(4), usages=CLIENT).pem},
-        f'is signed by itself ("CN=qinling"), not by the CA in {CA} ("CN=kubernetes"); have the cluster\'s CA sign a certificate',
+        (
+            f'is signed by itself ("CN=qinling"), not by the CA in {CA} ("CN=kubernetes"); '
+            "have the cluster's CA sign a certificate"
+        ),
     ),
     "CA as certificate": (
         CERT,
@@ -396,7 +421,10 @@ ZOO: dict[str, tuple[str, dict[str, Any], str]] = {
     "CA not yet valid": (
         CA,
         {"ca": made("kubernetes", ec_key(0), ca=True, days=(1, 9)).pem},
-        'the CA "CN=kubernetes" is not valid before 2030-06-16 12:00 UTC, and now is 2030-06-15 12:00 UTC; wait, or set the clock right',
+        (
+            'the CA "CN=kubernetes" is not valid before 2030-06-16 12:00 UTC, and now is '
+            "2030-06-15 12:00 UTC; wait, or set the clock right"
+        ),
     ),
     "certificate expired": (
         CERT,
@@ -406,7 +434,10 @@ ZOO: dict[str, tuple[str, dict[str, Any], str]] = {
     "certificate not yet valid": (
         CERT,
         {"cert": made("qinling", ec_key(4), by=ROOT, days=(1, 9)).pem},
-        "the certificate is not valid before 2030-06-16 12:00 UTC, and now is 2030-06-15 12:00 UTC; wait, or set the clock right",
+        (
+            "the certificate is not valid before 2030-06-16 12:00 UTC, and now is "
+            "2030-06-15 12:00 UTC; wait, or set the clock right"
+        ),
     ),
     "intermediate expired": (
         CERT,
@@ -496,7 +527,10 @@ def test_warnings_come_with_a_date(files: dict[str, bytes], days: int, warnings:
             ["a", "::1"],
         ),
         (lambda: certificates.names_in(LEAF.certificate), []),
-        (lambda: [certificates.subject(one) for one in certificates.load_all((ROOT.pem + OTHER.pem).decode())], ["CN=kubernetes", "CN=another"]),
+        (
+            lambda: [certificates.subject(one) for one in certificates.load_all((ROOT.pem + OTHER.pem).decode())],
+            ["CN=kubernetes", "CN=another"],
+        ),
     ],
 )
 def test_what_a_server_presents_is_read(ask: Callable[[], list[str]], answer: list[str]) -> None:
