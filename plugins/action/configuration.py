@@ -16,8 +16,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, is_secret_name, literals
 from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError, report
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, plain, render_services
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import (
+    Rendered,
+    Source,
+    plain,
+    render_services,
+    truth,
+)
 
 _OPTIONS = frozenset({"root", "owner", "group", "custom_config", "secrets", "render_only", "services"})
 
@@ -79,14 +85,14 @@ class ActionModule(ActionBase):
         # What a filter says about a value it can not take may hold the value.
         spellings = literals(secrets)
         result["findings"] = [hide(str(finding), spellings) for finding in dict.fromkeys(rendered.findings)]
+        if truth(args.get("render_only", False)):
+            result["changed"] = False
+            return result
         if result["findings"]:
             result["failed"] = True
-            result["msg"] = (
-                f"Nothing was changed. The configuration can not be made:\n{hide(report(rendered.findings), spellings)}"
+            result["msg"] = "\n- ".join(
+                ["Nothing was changed. The configuration can not be made:", *result["findings"]]
             )
-            return result
-        if self._flag(args.get("render_only", False)):
-            result["changed"] = False
             return result
         del result["findings"]
 
@@ -108,9 +114,6 @@ class ActionModule(ActionBase):
             problems.append("secrets has to be a list")
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.configuration: {'; '.join(problems)}")
-
-    def _flag(self, value: Any) -> bool:
-        return str(value).lower() in {"true", "yes", "on", "1"}
 
     def _render(self, args: Mapping[str, Any], variables: dict[str, Any]) -> Rendered:
         custom = Path(str(args["custom_config"])).expanduser() if args.get("custom_config") else None

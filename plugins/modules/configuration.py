@@ -41,7 +41,9 @@ options:
     elements: str
     default: []
   render_only:
-    description: Only render, to report what is wrong. The host is not contacted.
+    description:
+      - Only render, and return what is wrong as RV(findings) instead of failing, for M(qinling.kolla.precheck) to
+        report. The host is not contacted.
     type: bool
     default: false
   services:

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reads, fills and replaces the file of passwords on the controller."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.qinling.kolla.plugins.plugin_utils import passwords
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
+
+_VAULT = "$ANSIBLE_VAULT"
+
+
+class ActionModule(ActionBase):
+    """Thin glue between Ansible, the file and `passwords.fill`."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        args = self._task.args
+        kinds = args.get("passwords")
+        if set(args) != {"path", "passwords"} or not args["path"] or not isinstance(kinds, Mapping):
+            raise AnsibleActionFail("qinling.kolla.passwords takes path, and passwords as a mapping of names to kinds")
+        # A link stays one: what it leads to is replaced.
+        path = Path(str(args["path"])).expanduser().resolve()
+        wanted = {str(name): str(kind) for name, kind in kinds.items()}
+        check = self._task.check_mode
+        try:
+            if check or not wanted:
+                created, filled = update(path, wanted, write=False)
+            else:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with locked(path.parent):
+                    created, filled = update(path, wanted, write=True)
+        except FindingsError as error:
+            raise AnsibleActionFail(f"Nothing was changed:\n{error}") from error
+        except OSError as error:
+            raise AnsibleActionFail(f"{error.filename or path}: {error.strerror}") from error
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o007:
+            result["warnings"] = [f"{path} can be read by other users; chmod it to 0600"]
+        result.update({"changed": bool(filled), "filled": filled, "created": created and bool(filled)})
+        if filled:
+            result["diff"] = {"prepared": "".join(f"+{name}: ***\n" for name in filled)}
+        return result
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Takes a directory, and holds it against others who would fill a file in it at the same time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def update(path: Path, kinds: Mapping[str, str], write: bool) -> tuple[bool, list[str]]:
+    """Takes a file of passwords and the kind of each, fills it if `write` is set.
+
+    Returns whether there was no file, and the names that were, or would be, filled.
+    """
+    created = not path.exists()
+    try:
+        text = "" if created else path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AnsibleActionFail(f"{path} is not UTF-8") from error
+    if text.startswith(_VAULT):
+        raise AnsibleActionFail(
+            f"{path} is encrypted as a whole and can not be filled; decrypt it with ansible-vault, run this again and "
+            "encrypt it, or give its values yourself"
+        )
+    changed, filled = passwords.fill(text, str(path), kinds)
+    if filled and write:
+        replace(path, changed)
+    return created, filled
+
+
+def replace(path: Path, text: str) -> None:
+    """Takes a file and its new text, replaces it atomically; other users have no access to the new one."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            if path.exists():
+                status = path.stat()
+                os.fchown(stream.fileno(), status.st_uid, status.st_gid)
+                os.fchmod(stream.fileno(), stat.S_IMODE(status.st_mode) & 0o770)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
