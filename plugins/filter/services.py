@@ -89,6 +89,31 @@ def configuration_of(
     return wanted
 
 
+def groups_of(services: Services) -> list[dict[str, Any]]:
+    """Return the groups that services belong to, as `qinling.kolla.precheck` takes them."""
+    return [
+        {"group": service["group"], "service": name, "enabled": boolean(service.get("enabled", True))}
+        for name, service in services.items()
+    ]
+
+
+def ports_of(ports: Iterable[Mapping[str, Any]], here: Services) -> list[dict[str, Any]]:
+    """Return the ports that services `here` listen on, as `qinling.kolla.host_check` takes them.
+
+    A port is `{name, address, port, service}`, where `name` is the variable that sets it and goes into the message.
+    """
+    return [
+        {
+            "port": int(port["port"]),
+            "address": port["address"],
+            "service": f"{port['service']} ({port['name']})",
+            "containers": [here[port["service"]]["container_name"]],
+        }
+        for port in ports
+        if port["service"] in here and int(port["port"]) > 0
+    ]
+
+
 def roles_of_host(roles: Iterable[Mapping[str, Any]], group_names: Iterable[str]) -> list[Mapping[str, Any]]:
     """Return the roles (`{name, groups, …}`) that have one of their groups among a host's `group_names`, in order."""
     here = set(group_names)
@@ -105,5 +130,7 @@ class FilterModule:
             "first_host": first_host,
             "named_volumes": named_volumes,
             "configuration_of": configuration_of,
+            "groups_of": groups_of,
+            "ports_of": ports_of,
             "roles_of_host": roles_of_host,
         }
