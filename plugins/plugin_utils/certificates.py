@@ -295,7 +295,7 @@ def issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
 def path_to(
     leaf: x509.Certificate, between: Iterable[x509.Certificate], roots: Iterable[x509.Certificate]
 ) -> list[x509.Certificate]:
-    """Takes a certificate, intermediate and trusted CAs; returns the way from its issuer to a trusted one, or nothing."""
+    """Takes a certificate, intermediate and trusted CAs; returns the way from its issuer to a trusted one, or none."""
     trusted, others = list(roots), list(between)
     for root in trusted:
         if issued(leaf, root):
