@@ -2,7 +2,7 @@
 """The inside of an execution: runs in a process of its own that ends with it."""
 
 # pathlib would be one more import in the process that functions start from.
-# ruff: noqa: PTH123, SIM115
+# ruff: noqa: SIM115
 
 from __future__ import annotations
 

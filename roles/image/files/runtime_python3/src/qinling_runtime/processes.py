@@ -2,7 +2,6 @@
 """Processes: limits, who descends from whom, and ending a whole tree. Read from /proc, so Linux only."""
 
 # pathlib would be one more import in the process that functions start from.
-# ruff: noqa: PTH123, PTH208
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from typing import Any
 from qinling_runtime import function, packages, processes, zygote
 from qinling_runtime.settings import WORKER_TOKEN, Settings
 
-TOKEN_HEADER = "X-Qinling-Worker-Token"  # noqa: S105 - the header's name, not its value
+TOKEN_HEADER = "X-Qinling-Worker-Token"
 _ZYGOTE = "import sys; sys.path.append(sys.argv[1]); from qinling_runtime.zygote import main; main(int(sys.argv[2]))"
 # How long a supervisor may take beyond the function's timeout to end the tree and answer.
 _ANSWER_MARGIN = 20
@@ -114,7 +114,7 @@ class Executor:
             self._control.close()
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with far:
-            self._zygote = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+            self._zygote = subprocess.Popen(
                 [sys.executable, "-I", "-c", _ZYGOTE, str(Path(__file__).parent.parent), str(far.fileno())],
                 pass_fds=[far.fileno()],
                 env=self._env,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 PREFIX = "QINLING_RUNTIME_"
-WORKER_TOKEN = "QINLING_WORKER_TOKEN"  # noqa: S105 - the variable's name, not its value
+WORKER_TOKEN = "QINLING_WORKER_TOKEN"
 
 # What a function's environment keeps of the image's. More names can be given in QINLING_RUNTIME_KEEP_ENV.
 KEPT_ENV = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -18,12 +18,12 @@ KEPT_ENV = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", 
 class Settings:
     """Settings of the server, all with defaults that fit a worker container."""
 
-    address: str = "0.0.0.0"  # noqa: S104 - the engine comes in from outside of the container
+    address: str = "0.0.0.0"
     port: int = 9090
     sidecar_address: str = "127.0.0.1"
     sidecar_port: int = 9091
     packages: str = "/var/qinling/packages"
-    scratch: str = "/tmp"  # noqa: S108 - a tmpfs of the worker's own; each execution makes a directory in it
+    scratch: str = "/tmp"
     max_connections: int = 64
     max_request: int = 16 * 1024 * 1024
     max_package: int = 50 * 1024 * 1024
