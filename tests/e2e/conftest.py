@@ -3,81 +3,14 @@
 
 from __future__ import annotations
 
-import io
 import os
-import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import yaml
-
-
-class Qinling:
-    """Qinling's HTTP API, with a token of the user that clouds.yaml names."""
-
-    def __init__(self, clouds: Path) -> None:
-        cloud = yaml.safe_load(clouds.read_text())["clouds"]["qinling"]["auth"]
-        identity = {
-            "methods": ["password"],
-            "password": {
-                "user": {
-                    "name": cloud["username"],
-                    "password": cloud["password"],
-                    "domain": {"name": cloud["user_domain_name"]},
-                }
-            },
-        }
-        scope = {"project": {"name": cloud["project_name"], "domain": {"name": cloud["project_domain_name"]}}}
-        answer = requests.post(f"{cloud['auth_url']}/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}, timeout=30)
-        answer.raise_for_status()
-        services = answer.json()["token"]["catalog"]
-        endpoints = next(service for service in services if service["type"] == "function-engine")["endpoints"]
-        self.endpoint: str = next(entry for entry in endpoints if entry["interface"] == "public")["url"]
-        self.session = requests.Session()
-        self.session.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
-
-    def call(self, method: str, path: str, expect: int, **more: Any) -> Any:
-        """Send a request below /v1, see that the answer has the status `expect`, return its JSON (or None)."""
-        answer = self.session.request(method, f"{self.endpoint}/v1/{path}", timeout=120, **more)
-        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
-
-    def create_function(self, runtime: str, source: str, **fields: Any) -> dict[str, Any]:
-        """Upload `source` as main.py of a package and return the function."""
-        return self.call(
-            "POST",
-            "functions",
-            201,
-            data={"runtime_id": runtime, "code": '{"source": "package"}', "entry": "main.main", **fields},
-            files={"package": ("package.zip", package(source), "application/zip")},
-        )
-
-    def execute(self, function: str, **fields: Any) -> dict[str, Any]:
-        """Run a function and wait for its answer; return the execution."""
-        return self.call("POST", "executions", 201, json={"function_id": function, **fields})
-
-
-def package(source: str) -> bytes:
-    """Return a zip archive with `source` as main.py."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("main.py", source)
-    return archive.getvalue()
-
-
-def wait_for(what: str, test: Callable[[], Any], seconds: float = 90) -> Any:
-    """Return the first true answer of `test`, or fail after `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        answer = test()
-        if answer:
-            return answer
-        time.sleep(1)
-    pytest.fail(f"{what}: not within {seconds} s")
+from qinling_http import Qinling, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +42,10 @@ def runtime(qinling: Qinling) -> Iterator[str]:
     wait_for("runtime available", lambda: qinling.call("GET", f"runtimes/{created}", 200)["status"] == "available")
     yield created
     qinling.call("DELETE", f"runtimes/{created}", 204)
-    wait_for("runtime gone", lambda: qinling.session.get(f"{qinling.endpoint}/v1/runtimes/{created}", timeout=30).status_code == 404)
+    wait_for(
+        "runtime gone",
+        lambda: qinling.session.get(f"{qinling.endpoint}/v1/runtimes/{created}", timeout=30).status_code == 404,
+    )
 
 
 @pytest.fixture()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Qinling, package, wait_for
+from qinling_http import Qinling, package, wait_for
 
 HELLO = """
 def main(name="World", **kwargs):
@@ -105,7 +105,11 @@ def test_job_runs_the_function(qinling: Qinling, make_function: MakeFunction) ->
         "POST",
         "jobs",
         201,
-        json={"function_id": function, "first_execution_time": first.strftime("%Y-%m-%dT%H:%M:%S"), "function_input": '{"name": "job"}'},
+        json={
+            "function_id": function,
+            "first_execution_time": first.strftime("%Y-%m-%dT%H:%M:%S"),
+            "function_input": '{"name": "job"}',
+        },
     )
     try:
 
@@ -156,7 +160,9 @@ def test_image_name_is_no_way_in(qinling: Qinling, image: str) -> None:
     qinling.call("POST", "functions", 400, data={"code": json.dumps({"source": "image", "image": image})})
 
 
-def test_function_sees_no_backing_service(qinling: Qinling, make_function: MakeFunction, settings: dict[str, Any]) -> None:
+def test_function_sees_no_backing_service(
+    qinling: Qinling, make_function: MakeFunction, settings: dict[str, Any]
+) -> None:
     """From inside a worker: the API answers, the database and the Docker socket are out of reach, and root it is not."""
     function = make_function(
         """
@@ -181,7 +187,12 @@ def main(ports, **kwargs):
 """,
         timeout=60,
     )
-    ports = [settings["database_port"], settings["rabbitmq_port"], settings["etcd_client_port"], settings["memcached_port"]]
+    ports = [
+        settings["database_port"],
+        settings["rabbitmq_port"],
+        settings["etcd_client_port"],
+        settings["memcached_port"],
+    ]
     seen = output(qinling.execute(function, input=json.dumps({"ports": ports})))
     assert seen["uid"] != 0
     assert seen == {"uid": seen["uid"], "socket": False, "api": True, "reached": [], "gateway": [], "secrets": []}
