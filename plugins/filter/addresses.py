@@ -32,7 +32,7 @@ def address_of(host: Mapping[str, Any], hostname: str, network: str) -> str:
     facts = _of(host, "ansible_facts") or {}
     # Facts write an interface's name as a variable's.
     found = facts.get(str(interface).replace("-", "_").replace(".", "_").replace(":", "_"))
-    if not found:
+    if found is None:
         known = ", ".join(facts.get("interfaces") or []) or "none: facts were not gathered from it"
         raise AnsibleFilterError(
             f"host {hostname}: {network}_interface is {interface}, which is not among its interfaces ({known})"

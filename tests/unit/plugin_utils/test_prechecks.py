@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is told about variables, groups, files and passwords."""
+
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.plugin_utils import prechecks
+from ansible_collections.qinling.kolla.plugins.plugin_utils.prechecks import Missing
+
+GOOD: list[tuple[Any, Any]] = [
+    ("bool", True),
+    ("bool", "yes"),
+    ("bool", "False"),
+    ("bool", 0),
+    ("int", 3),
+    ("int", "-3"),
+    ("float", "1.5"),
+    ("port", 7070),
+    ("port", "65535"),
+    ("string", "x"),
+    ("path", "/etc"),
+    ("ip", "::1"),
+    ("ip", "10.0.0.1"),
+    ("url", "https://[::1]:6443/x"),
+    ("list", [1]),
+    ("dict", {"a": 1}),
+    ("any", "x"),
+    ({"type": "string", "empty": True}, ""),
+    ({"type": "list", "empty": True}, []),
+    ({"type": "string", "required": False}, Missing()),
+    ({"type": "string", "required": False}, None),
+    ({"type": "string", "choices": ["a", "b"]}, "b"),
+    ({"type": "int", "min": 1, "max": 3}, "3"),
+    ({"type": "string", "pattern": "[a-z]+"}, "abc"),
+    ({"type": "list", "elements": "port"}, [1, "2"]),
+]
+
+
+@pytest.mark.parametrize(("spec", "value"), GOOD)
+def test_good_values(spec: Any, value: Any) -> None:
+    assert prechecks.variable_findings({"x": spec}, {"x": value}) == []
+
+
+BAD: list[tuple[Any, Any, str]] = [
+    ("bool", "maybe", "expected a boolean (yes or no), got the string 'maybe'"),
+    ("bool", [], "expected a boolean"),
+    ("int", "x", "expected an integer, got the string 'x'"),
+    ("int", True, "got the boolean True"),
+    ("int", 1.5, "got the number 1.5"),
+    ("float", "x", "expected a number"),
+    ("port", 0, "expected a port (1 to 65535), got the integer 0"),
+    ("port", 65536, "expected a port"),
+    ("port", "http", "expected a port"),
+    ("string", 5, "expected a string, got the integer 5"),
+    ("string", "", "is empty"),
+    ("list", [], "is empty"),
+    ("path", "etc", "expected an absolute path"),
+    ("ip", "10.0.0.256", "expected an IP address"),
+    ("url", "example.org", "expected a URL"),
+    ("url", "http://h:port/", "expected a URL"),
+    ("list", "a", "expected a list, got the string 'a'"),
+    ("dict", ["a"], "expected a mapping, got the list"),
+    ("string", Missing(), "is not set; expected a string"),
+    ("string", None, "has no value"),
+    ("string", Missing("'y' is undefined"), "can not be evaluated: 'y' is undefined"),
+    ({"type": "string", "choices": ["a", "b"]}, "c", "expected one of a, b, got the string 'c'"),
+    ({"type": "int", "min": 1, "max": 3}, 4, "in the range 1 to 3"),
+    ({"type": "string", "pattern": "[a-z]+"}, "abc1", "matches [a-z]+"),
+    ({"type": "list", "elements": "port"}, [1, "x", 0], "wrong are those at 1, 2"),
+    ("text", "x", "unknown type"),
+]
+
+
+@pytest.mark.parametrize(("spec", "value", "words"), BAD)
+def test_bad_values(spec: Any, value: Any, words: str) -> None:
+    (finding,) = prechecks.variable_findings({"x": spec}, {"x": value})
+    assert finding.where == "x"
+    assert words in finding.message
+
+
+def test_a_secrets_value_is_never_shown() -> None:
+    (finding,) = prechecks.variable_findings({"db_password": "list"}, {"db_password": "hunter2"})
+    assert str(finding) == "db_password: expected a list"
+
+
+def test_every_variable_is_reported_at_once() -> None:
+    findings = prechecks.variable_findings({"a": "int", "b": "port", "c": "int"}, {"a": "x", "c": 1})
+    assert [finding.where for finding in findings] == ["a", "b"]
+
+
+def test_groups() -> None:
+    groups = {"full": ["h1"], "empty": [], "off": []}
+    wanted = [
+        {"group": "full", "service": "one"},
+        {"group": "empty", "service": "two"},
+        {"group": "absent"},
+        {"group": "off", "enabled": False},
+        {"group": "off", "enabled": "no"},
+    ]
+    assert [str(finding) for finding in prechecks.group_findings(wanted, groups)] == [
+        "group empty: has no host, but two is enabled; add one to [empty]",
+        "group absent: is not in the inventory, but absent is enabled; add [absent]",
+    ]
+
+
+FILES = {
+    "good ini": ("[A]\na = 1\n", "ini", []),
+    "bad ini": ("[A]\na\n", "ini", [2]),
+    "good yaml": ("a: !vault |\n  x\nb: !unsafe '{{'\n", "yaml", []),
+    "bad yaml": ("a: b\nc: d: e\n", "yaml", [2]),
+    "yaml of a list": ("- a\n", "yaml", [1]),
+    "empty yaml": ("# nothing\n", "yaml", []),
+    "good json": ("{}", "json", []),
+    "bad json": ("{\n'a': 1}", "json", [2]),
+    "good policy": ("a: role:x\n", "policy", []),
+    "bad policy": ("a: role\n", "policy", [1]),
+    "text": ("[", "text", []),
+}
+
+
+@pytest.mark.parametrize(("text", "kind", "lines"), FILES.values(), ids=FILES)
+def test_files(text: str, kind: str, lines: list[int]) -> None:
+    findings = prechecks.file_findings(text, "f", kind)
+    assert [(finding.where, finding.line) for finding in findings] == [("f", line) for line in lines]
+
+
+PASSWORDS: dict[str, tuple[str | None, list[str]]] = {
+    "good": ("a: x\nb: !vault |\n  y\nc: 12\n", []),
+    "no file": (None, ["f: the file with passwords is missing; HINT"]),
+    "empty file": ("", ["f: these passwords are missing: a, b, c; HINT"]),
+    "some missing, some empty": (
+        "a: ''\nb:\n",
+        ["f: these passwords are missing: c; HINT", "f: these passwords are empty: a, b; HINT"],
+    ),
+    "not a string": ("a: [x]\nb: x\nc: x\n", ["f: these passwords are not strings: a; quote them"]),
+    "a list": ("- a\n", ["f:1: expected a mapping of names to passwords"]),
+    "not YAML": ("a: b\nb: [hunter2\n", ["f:3: not valid YAML: expected ',' or ']', but got '<stream end>'"]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), PASSWORDS.values(), ids=PASSWORDS)
+def test_passwords(text: str | None, expected: list[str]) -> None:
+    findings = prechecks.password_findings(text, "f", ["a", "b", "c"], "HINT")
+    assert [str(finding) for finding in findings] == expected

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the description of files to their contents."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.qinling.kolla.plugins.plugin_utils import rendering
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, relocate
+
+SOURCES = {
+    ("templates", "t.j2"): b"name=<service_name> extra=<extra>\n",
+    ("templates", "base.conf"): b"[DEFAULT]\nservice = <service_name>\na = 1\n",
+    ("templates", "broken.j2"): b"BOOM\n",
+    ("templates", "binary.j2"): b"ok\n\xff\n",
+    ("overrides", "global.conf"): b"[DEFAULT]\na = <extra>\nb = 1\nb = 2\n",
+    ("overrides", "qinling.conf"): b"[DEFAULT]\nb = 3\n[new]\nc = 4\n",
+    ("overrides", "bad.conf"): b"[DEFAULT]\nnonsense\n",
+    ("overrides", "boom.conf"): b"BOOM\n",
+    ("overrides", "orphan.conf"): b"x = 1\n",
+    ("overrides", "secret.conf"): b"[DEFAULT]\na = hidden\n",
+    ("overrides", "policy.yaml"): b'"get": "role:x"\n',
+    ("overrides", "policy.json"): b'{"get": "role:y"}\n',
+    ("overrides", "odd.yaml"): b'"gte": "role:x"\n',
+    ("files", "blob"): b"\0\xff{{ not rendered }}",
+    ("files", "vaulted.key"): b"key",
+}
+
+
+def read(path: str, kind: str) -> Source | None:
+    content = SOURCES.get((kind, path))
+    return None if content is None else Source(path, content, path in {"vaulted.key", "secret.conf"})
+
+
+def render(text: str, path: str, variables: Mapping[str, Any]) -> str:
+    if "BOOM" in text:
+        raise FindingsError([Finding(path, 7, "can not be rendered: BOOM")])
+    for name, value in variables.items():
+        text = text.replace(f"<{name}>", str(value))
+    return text
+
+
+def run(*files: Any) -> Rendered:
+    return rendering.render_services({"api": {"vars": {"extra": "E"}, "files": list(files)}}, read, render)
+
+
+RULES = {"get": "role:admin", "put": "role:admin"}
+CONTENTS: dict[str, tuple[dict[str, Any], bytes]] = {
+    "template": ({"template": "t.j2"}, b"name=api extra=E\n"),
+    "first template": ({"template": ["none.j2", "t.j2"]}, b"name=api extra=E\n"),
+    "content": ({"content": "{{ as it is }}\n"}, b"{{ as it is }}\n"),
+    "copy": ({"copy": "blob"}, b"\0\xff{{ not rendered }}"),
+    "first copy": ({"copy": ["none", "blob"]}, b"\0\xff{{ not rendered }}"),
+    "json": ({"json": {"b": 1, "a": ["é", None, True]}}, None),
+    "yaml": ({"yaml": {"b": 1, "a": ["é", None, True]}}, None),
+    "ini of data": ({"ini": {"data": {"A": {"a": True}}}}, b"[A]\na = True\n"),
+    "ini of a template": ({"ini": {"template": "base.conf"}}, b"[DEFAULT]\nservice = api\na = 1\n"),
+    "ini with overrides": (
+        {"ini": {"template": "base.conf", "overrides": ["none.conf", "global.conf", "qinling.conf"]}},
+        b"[DEFAULT]\nservice = api\na = E\nb = 3\n\n[new]\nc = 4\n",
+    ),
+    "ini with orphans": ({"ini": {"data": {"A": {"a": 1}}, "overrides": ["orphan.conf"]}}, b"x = 1\n\n[A]\na = 1\n"),
+    "policy": ({"policy": {"defaults": RULES}}, b"get: role:admin\nput: role:admin\n"),
+    "policy with override": (
+        {"policy": {"defaults": RULES, "overrides": ["none.yaml", "policy.json"]}},
+        b"get: role:y\nput: role:admin\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "expected"), CONTENTS.values(), ids=CONTENTS)
+def test_contents(spec: dict[str, Any], expected: bytes | None) -> None:
+    result = run({"dest": "x", **spec})
+    assert result.findings == []
+    assert result.warnings == []
+    (file,) = result.services["api"]
+    assert (file.path, file.mode, file.secret) == ("x", "0600", False)
+    if expected is not None:
+        assert file.content == expected
+    elif "json" in spec:
+        assert json.loads(file.content) == spec["json"]
+        assert file.content.endswith(b"}\n")
+    else:
+        assert yaml.safe_load(file.content) == spec["yaml"]
+    assert run({"dest": "x", **spec}).services == result.services
+
+
+ABSENT = {
+    "template": {"template": ["none.j2", "neither.j2"]},
+    "copy": {"copy": "none"},
+    "ini": {"ini": {"template": "none.conf"}},
+}
+
+
+@pytest.mark.parametrize("spec", ABSENT.values(), ids=ABSENT)
+def test_an_absent_source_is_a_finding_unless_optional(spec: dict[str, Any]) -> None:
+    result = run({"dest": "x", **spec})
+    assert len(result.findings) == 1
+    assert result.findings[0].where == "api/x"
+    assert "none" in result.findings[0].message
+    optional = run({"dest": "x", "optional": True, **spec}, {"dest": "y", "content": ""})
+    assert optional.findings == []
+    assert [file.path for file in optional.services["api"]] == ["y"]
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "no dest": ({"content": ""}, "'dest' is missing"),
+    "no source": ({"dest": "x"}, "found none"),
+    "two sources": ({"dest": "x", "content": "", "copy": "blob"}, "found content, copy"),
+    "unknown key": ({"dest": "x", "content": "", "owner": "root"}, "unknown keys: owner"),
+    "mode as a number": ({"dest": "x", "content": "", "mode": 420}, "quoted octal"),
+    "mode that is none": ({"dest": "x", "content": "", "mode": "rw"}, "quoted octal"),
+    "not a mapping": ("x", "'dest' is missing"),
+    "ini of both": ({"dest": "x", "ini": {"data": {}, "template": "base.conf"}}, "one of template and data"),
+    "ini of neither": ({"dest": "x", "ini": {}}, "one of template and data"),
+    "ini with unknown key": ({"dest": "x", "ini": {"data": {}, "override": []}}, "one of template and data"),
+    "ini orphans refused": (
+        {"dest": "x", "ini": {"data": {}, "overrides": ["orphan.conf"], "orphans": False}},
+        "before",
+    ),
+    "policy without defaults": ({"dest": "x", "policy": {"overrides": []}}, "takes defaults"),
+    "not UTF-8": ({"dest": "x", "template": "binary.j2"}, "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("spec", "words"), WRONG.values(), ids=WRONG)
+def test_wrong_descriptions(spec: Any, words: str) -> None:
+    result = run(spec)
+    assert any(words in finding.message for finding in result.findings)
+    assert result.services == {"api": []}
+
+
+def test_findings_of_every_file_of_every_service_come_together() -> None:
+    result = rendering.render_services(
+        {
+            "a": {"files": [{"dest": "1", "template": "none.j2"}, {"dest": "2", "template": "broken.j2"}]},
+            "b": {"files": [{"dest": "3", "ini": {"data": {}, "overrides": ["bad.conf", "boom.conf"]}}]},
+            "c": "wrong",
+            "d": {"file": []},
+        },
+        read,
+        render,
+    )
+    assert [(finding.where, finding.line) for finding in result.findings] == [
+        ("a/1", 0),
+        ("broken.j2", 7),
+        ("bad.conf", 2),
+        ("boom.conf", 7),
+        ("services.c", 0),
+        ("services.d", 0),
+    ]
+
+
+@pytest.mark.parametrize("enabled", [False, "no", "False", "0"])
+def test_a_disabled_service_is_not_rendered(enabled: Any) -> None:
+    result = rendering.render_services({"a": {"enabled": enabled, "files": [{"dest": "x"}]}}, read, render)
+    assert (result.services, result.disabled, result.findings) == ({}, ["a"], [])
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"copy": "vaulted.key"},
+        {"content": "", "secret": True},
+        {"ini": {"data": {}, "overrides": ["secret.conf"]}},
+    ],
+)
+def test_what_was_encrypted_or_is_called_secret_stays_secret(spec: dict[str, Any]) -> None:
+    (file,) = run({"dest": "x", **spec}).services["api"]
+    assert file.secret
+
+
+def test_a_second_policy_file_and_an_unknown_rule_are_warned_of() -> None:
+    both = run({"dest": "x", "policy": {"defaults": RULES, "overrides": ["policy.yaml", "policy.json"]}})
+    assert yaml.safe_load(both.services["api"][0].content)["get"] == "role:x"
+    assert both.warnings == ["policy.yaml is the policy that is used; policy.json is ignored"]
+    odd = run({"dest": "x", "policy": {"defaults": RULES, "overrides": ["odd.yaml"]}})
+    assert len(odd.warnings) == 1
+    assert "odd.yaml:1: rule gte" in odd.warnings[0]
+
+
+RELOCATED = {
+    "same line": ("a\nbad\n", "a\nbad\n", 2, 2, False),
+    "a block above": ("{% if x %}\na\n{% endif %}\nbad\n", "a\nbad\n", 2, 4, False),
+    "twice above and below": ("bad\n{% x %}\n{% x %}\nbad\n", "bad\nbad\n", 2, 2, True),
+    "made by a template": ("{{ x }}\n", "bad\n", 1, 1, True),
+}
+
+
+@pytest.mark.parametrize(("raw", "text", "line", "expected", "noted"), RELOCATED.values(), ids=RELOCATED)
+def test_lines_are_those_of_the_file_as_it_is_on_disk(
+    raw: str, text: str, line: int, expected: int, noted: bool
+) -> None:
+    found = relocate(Finding("f", line, "m"), raw, text)
+    assert found.line == expected
+    assert ("after templating" in found.message) == noted
+
+
+def test_plain_makes_exact_types() -> None:
+    class Tagged(str):
+        __slots__ = ()
+
+    data = rendering.plain({Tagged("a"): (Tagged("b"), {3}, 1.5, None, True)})
+    assert data == {"a": ["b", [3], 1.5, None, True]}
+    assert {type(key) for key in data} == {str}
+    assert type(data["a"][0]) is str
