@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Examines the certificates on the controller, has the host look at the cluster, and says everything that is wrong."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates, cluster, ini, rbac, templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import truth
+
+_OPTIONS = frozenset({"kube_host", "overrides", "directory", "warn_days", "namespace", "manifest", "timeout", "fail"})
+
+
+def find(directory: Path, role: str) -> Path:
+    """Takes a directory and what a file is for, returns the first of its names that is there, or the first name."""
+    candidates = [directory / name for name in certificates.NAMES[role]]
+    return next((path for path in candidates if path.exists()), candidates[0])
+
+
+class ActionModule(ActionBase):
+    """Thin glue between Ansible, `certificates`, `cluster` and the module of the same name."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        variables = dict(task_vars or {})
+        args = self._task.args
+        problems = [f"unknown option {name}" for name in sorted(set(args) - _OPTIONS)]
+        problems += [f"option {name} is missing" for name in ("directory", "manifest") if not args.get(name)]
+        if problems:
+            raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: {'; '.join(problems)}")
+
+        directory = Path(str(args["directory"])).expanduser()
+        files = {role: self._file(find(directory, role), role) for role in certificates.NAMES}
+        verdict = certificates.examine(files, datetime.now(UTC), int(args.get("warn_days", 30)))
+        findings, warnings = [str(finding) for finding in verdict.findings], [*verdict.warnings]
+        warnings += self._open_key(files["key"])
+
+        options, broken = self._options(args, variables)
+        findings += [str(finding) for finding in broken]
+        kube_host, manifest = options["kube_host"], self._manifest(args, options["namespace"])
+        seen: dict[str, Any] = {}
+        problem = cluster.address_problem(kube_host)
+        if problem:
+            findings.append(str(Finding("qinling_kube_host", 0, problem)))
+        else:
+            seen = self._look(kube_host, verdict, manifest, args, task_vars)
+            found = cluster.findings(kube_host, verdict.usable.get("ca", ""), verdict.user, manifest, seen)
+            findings += [str(Finding("qinling_kube_host", 0, message)) for message in found]
+
+        for warning in warnings:
+            Display().warning(warning)
+        result.update(
+            changed=False,
+            findings=findings,
+            user=verdict.user,
+            server_version=(seen.get("version") or {}).get("gitVersion", ""),
+            kube_host=kube_host,
+        )
+        if verdict.expires:
+            result["expires"] = certificates.day(verdict.expires)
+        if findings and truth(args.get("fail", True)):
+            result["failed"] = True
+            result["msg"] = "Kubernetes can not be used like this; nothing was changed:\n" + "\n".join(
+                f"- {finding}" for finding in findings
+            )
+        return result
+
+    def _file(self, path: Path, role: str) -> certificates.File:
+        if not path.exists():
+            names = " or ".join(certificates.NAMES[role])
+            return certificates.File(
+                str(path),
+                None,
+                f"is not there; put the file there (as {names}), name another directory in "
+                "qinling_kubernetes_certificates_dir, or have it made by the playbook kubernetes-credentials",
+            )
+        if not path.is_file():
+            return certificates.File(str(path), None, "is not a file")
+        try:
+            # Decrypted in memory: get_real_file would leave the plain text in a temporary file for a while.
+            content, _was_plain = self._loader._get_file_contents(str(path))
+        except AnsibleError as error:
+            return certificates.File(str(path), None, f"can not be read: {str(error).splitlines()[0]}")
+        return certificates.File(str(path), bytes(content))
+
+    def _open_key(self, file: certificates.File) -> list[str]:
+        """Takes the key's file, returns a warning if everybody on the controller can read it as it lies there."""
+        path = Path(file.path)
+        if file.content is None or not stat.S_IMODE(path.stat().st_mode) & stat.S_IROTH:
+            return []
+        if path.read_bytes().startswith(b"$ANSIBLE_VAULT"):
+            return []
+        return [f"{path}: everybody on this machine can read the private key; chmod 600 it"]
+
+    def _options(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[dict[str, str], list[Finding]]:
+        """Takes arguments and variables, returns what qinling.conf is going to say about address and namespace."""
+        options = {"kube_host": str(args.get("kube_host") or ""), "namespace": str(args.get("namespace") or "qinling")}
+        broken: list[Finding] = []
+        for path in args.get("overrides") or []:
+            if not Path(str(path)).expanduser().is_file():
+                continue
+            try:
+                text, _was_plain = self._loader._get_file_contents(str(Path(str(path)).expanduser()))
+                rendered = templating.render(
+                    self._templar, variables, [self._loader.get_basedir()], bytes(text).decode("utf-8"), str(path)
+                )
+            except FindingsError as error:
+                broken += error.findings
+                continue
+            except (AnsibleError, UnicodeDecodeError) as error:
+                broken.append(Finding(str(path), 0, f"can not be read: {str(error).splitlines()[0]}"))
+                continue
+            sections, found = ini.parse(rendered, str(path))
+            broken += found
+            for name in options:
+                values = sections.get("kubernetes", {}).get(name)
+                if values:
+                    options[name] = "".join(values[-1])
+        return options, broken
+
+    def _manifest(self, args: Mapping[str, Any], namespace: str) -> rbac.Manifest:
+        path = str(args["manifest"])
+        try:
+            content, _was_plain = self._loader._get_file_contents(path)
+            return rbac.Manifest.load(bytes(content).decode("utf-8"), namespace)
+        except (AnsibleError, UnicodeDecodeError, rbac.ManifestError) as error:
+            raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: the manifest {path}: {error}") from error
+
+    def _look(
+        self,
+        kube_host: str,
+        verdict: certificates.Verdict,
+        manifest: rbac.Manifest,
+        args: Mapping[str, Any],
+        task_vars: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        module_args = {
+            "kube_host": kube_host,
+            **verdict.usable,
+            "access": manifest.access(),
+            "timeout": float(args.get("timeout", 10)),
+        }
+        answer = self._execute_module("qinling.kolla.kubernetes_check", module_args=module_args, task_vars=task_vars)
+        if answer.get("failed"):
+            raise AnsibleActionFail(f"the host can not look at {kube_host}: {answer.get('msg', 'no reason given')}")
+        return dict(answer["seen"])
