@@ -108,7 +108,22 @@ KUBERNETES_OPTS = [
     cfg.IntOpt("pool_timeout", default=600, min=1, help="Seconds to wait until the workers of a runtime are ready."),
 ]
 
-_GROUPS = (("api", API_OPTS), ("engine", ENGINE_OPTS), ("swarm", SWARM_OPTS), ("kubernetes", KUBERNETES_OPTS))
+# The names that OpenStack's services have always had for this.
+SSL_OPTS = [
+    cfg.StrOpt("cert_file", help="Certificate file of the API, with [api] enable_ssl_api."),
+    cfg.StrOpt("key_file", help="Key file of the API; empty: the key is in cert_file."),
+    cfg.StrOpt(
+        "ca_file", help="CA certificate file; when set, clients of the API must show a certificate signed by it."
+    ),
+]
+
+_GROUPS = (
+    ("api", API_OPTS),
+    ("ssl", SSL_OPTS),
+    ("engine", ENGINE_OPTS),
+    ("swarm", SWARM_OPTS),
+    ("kubernetes", KUBERNETES_OPTS),
+)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:

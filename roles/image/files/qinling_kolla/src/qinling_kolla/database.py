@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of Qinling's database: current, to be migrated, or half-migrated; and how services behave on each.
 
-MariaDB's DDL is not transactional: a migration that stops half way leaves its first changes behind, and starting it again
-fails on them. Services of Qinling 5.0.0 also create tables themselves, after which no migration succeeds. Both are
-recognised here by comparing what the database holds with what each migration adds.
+MariaDB's DDL is not transactional: a migration that stops half way leaves its first changes behind, and starting it
+again fails on them. Services of Qinling 5.0.0 also create tables themselves, after which no migration succeeds. Both
+are recognised here by comparing what the database holds with what each migration adds.
 """
 
 import contextlib
@@ -22,6 +22,10 @@ VERSION_TABLE = "alembic_version"
 
 # Table → column → nullable.
 Schema = Mapping[str, Mapping[str, bool]]
+
+
+# The types of the columns whose nullability migrations change.
+_TYPES = {"memory_size": "INTEGER", "function_id": "VARCHAR(36)", "function_version": "INTEGER"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +55,21 @@ class Effect:
             return f"DROP TABLE {self.table};"
         return f"ALTER TABLE {self.table} DROP COLUMN {self.column};"
 
+    def redo(self) -> str | None:
+        """Return the SQL that makes the change where that is safe on tables with rows: another nullability."""
+        if self.nullable is None or self.column is None:
+            return None
+        return f"ALTER TABLE {self.table} MODIFY {self.column} {_TYPES[self.column]} {self._null()};"
+
+    def _null(self) -> str:
+        return "NULL" if self.nullable else "NOT NULL"
+
     def __str__(self) -> str:
         if self.column is None:
             return f"table {self.table}"
         if self.nullable is None:
             return f"column {self.table}.{self.column}"
-        return f"column {self.table}.{self.column} {'NULL' if self.nullable else 'NOT NULL'}"
+        return f"column {self.table}.{self.column} {self._null()}"
 
 
 # What each migration of Qinling 5.0.0 changes (qinling/db/sqlalchemy/migration/alembic_migrations/versions).
@@ -131,6 +144,14 @@ def _undo(effects: Sequence[Effect]) -> list[str]:
     return columns + tables
 
 
+def _complete(missing: Sequence[Effect]) -> list[str] | None:
+    """Return the SQL that adds what is missing, None where more is missing than nullability."""
+    statements = [effect.redo() for effect in missing]
+    if None in statements:
+        return None
+    return [f"  {sql}" for sql in statements]
+
+
 _UPGRADE = "qinling-db-manage upgrade head"
 _BACKUP = "Stop Qinling's services and take a backup of this database first."
 
@@ -155,12 +176,13 @@ def _without_revision(schema: Schema) -> Finding:
         f"tables there: {', '.join(tables)}",
         "no migration is recorded, but these come from later ones: " + _listed(later),
     ]
-    remedy = [_BACKUP]
     if missing:
         details.append("missing: " + _listed(missing))
-    else:
-        remedy.append("If the tables hold data that you need: they are complete, so record that:")
-        remedy += ["  qinling-db-manage stamp head", "Else remove them and migrate:"]
+    remedy = [_BACKUP]
+    completing = _complete(missing)
+    if completing is not None:
+        remedy.append("If the tables hold data that you need, complete them and record that:")
+        remedy += [*completing, "  qinling-db-manage stamp head", "Else remove them and migrate:"]
     remedy += [f"  DROP TABLE {', '.join(table for table in DROP_ORDER if table in schema)};", f"  {_UPGRADE}"]
     return Finding(
         State.BROKEN, None, "a service created tables before any migration ran", tuple(details), tuple(remedy)
@@ -197,12 +219,16 @@ def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
     done = [effect for name in REVISIONS[: position + 1] for effect in MIGRATIONS[name]]
     missing = [effect for effect in done if not effect.present(schema)]
     if missing:
+        completing = _complete(missing)
+        steps = ["Restore the database from a backup, or drop all its tables and run:", f"  {_UPGRADE}"]
+        if completing is not None:
+            steps = ["Add what is missing:", *completing]
         return Finding(
             State.BROKEN,
             revision,
             f"revision {revision} is recorded, but what it implies is not there",
             ("missing: " + _listed(missing),),
-            (_BACKUP, "Restore the database from a backup, or drop all its tables and run:", f"  {_UPGRADE}"),
+            (_BACKUP, *steps),
         )
     ahead = {
         name: found
@@ -258,7 +284,7 @@ def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
     )
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """The database does not answer; the text names address and kind of failure, never a secret or SQL."""
 
 
@@ -310,7 +336,7 @@ def recorded_revisions(connection: sa.Connection) -> list[str]:
 
 
 def inspect(url: str, timeout: int = 10) -> Finding:
-    """Look at the database and return its state; raises Unreachable when it does not answer."""
+    """Look at the database and return its state; raises UnreachableError when it does not answer."""
     engine = make_engine(url, timeout)
     try:
         with engine.connect() as connection:
@@ -323,7 +349,7 @@ def inspect(url: str, timeout: int = 10) -> Finding:
             }
             recorded = recorded_revisions(connection) if VERSION_TABLE in names else []
     except (sa.exc.DBAPIError, OSError) as error:
-        raise Unreachable(f"database {address(url)}: {failure_reason(error)}") from None
+        raise UnreachableError(f"database {address(url)}: {failure_reason(error)}") from None
     finally:
         engine.dispose()
     return judge(schema, recorded)
@@ -337,16 +363,17 @@ def wait(
 ) -> Finding:
     """Return the database's state as soon as it answers, telling the log about each failed attempt.
 
-    :param limit: seconds of waiting after which Unreachable is raised; None waits for ever.
+    :param limit: seconds of waiting after which UnreachableError is raised; None waits for ever.
     """
     waited, pause = 0.0, 1.0
     while True:
         try:
             return look(url)
-        except Unreachable as error:
+        except UnreachableError as error:
             if limit is not None and waited >= limit:
                 raise
-            LOG.warning("Waiting for the %s; next attempt in %d s", error, pause)
+            reason = str(error)
+        LOG.warning("Waiting for the %s; next attempt in %d s", reason, pause)
         sleep(pause)
         waited += pause
         pause = min(pause * 2, 15.0)
@@ -364,16 +391,18 @@ def migration_lock(url: str, timeout: int = 60) -> Iterator[None]:
             with engine.connect() as connection:
                 name = f"qinling-db-manage:{sa.make_url(url).database}"[:64]
                 if connection.execute(sa.select(sa.func.get_lock(name, timeout))).scalar() != 1:
-                    raise Unreachable(f"database {address(url)}: another migration has been running for {timeout} s")
+                    raise UnreachableError(
+                        f"database {address(url)}: another migration has been running for {timeout} s"
+                    )
                 yield
         except sa.exc.DBAPIError as error:
-            raise Unreachable(f"database {address(url)}: {failure_reason(error)}") from None
+            raise UnreachableError(f"database {address(url)}: {failure_reason(error)}") from None
     finally:
         engine.dispose()
 
 
 def forbid_table_creation() -> None:
-    """Make Qinling's services leave the tables alone: their ``setup_db`` creates what is missing, behind alembic's back."""
+    """Keep Qinling's services from creating tables: ``setup_db`` adds what is missing, behind alembic's back."""
     from qinling.db.sqlalchemy import api
 
     api.setup_db = _tables_come_from_migrations

@@ -34,7 +34,7 @@ KEEP_SECONDS = 2.0
 Check = Callable[[], None]
 
 
-class Unhealthy(Exception):
+class UnhealthyError(Exception):
     """What a check raises to have its own text in the answer; any other exception is answered by its type's name."""
 
 
@@ -77,13 +77,13 @@ class _Running:
     def _run(self) -> None:
         try:
             self._check()
-        except Unhealthy as error:
+        except UnhealthyError as error:
             self.reason = str(error)
-        except Exception as error:  # noqa: BLE001  # an outcome like any other
+        except Exception as error:  # an outcome like any other
             self.reason = type(error).__name__
 
     def done(self, until: float) -> bool:
-        """Wait for the end of the run, at most until the given moment of the monotonic clock; return whether it came."""
+        """Wait for the end of the run, at most until the given moment of the monotonic clock; tell whether it came."""
         self._thread.join(max(0.0, until - time.monotonic()))
         return not self._thread.is_alive()
 
@@ -119,8 +119,9 @@ class Health:
     def _ask(self) -> dict[str, str | None]:
         until = time.monotonic() + self._limit
         # A check that hangs since an earlier round is not started again: threads must not pile up.
-        running = {name: self._hanging.get(name) or _Running(check) for name, check in self._checks.items()}
-        self._hanging.clear()
+        hanging = {name: run for name, run in self._hanging.items() if not run.done(0.0)}
+        running = {name: hanging.get(name) or _Running(check) for name, check in self._checks.items()}
+        self._hanging = {}
         outcome: dict[str, str | None] = {}
         for name, run in running.items():
             if run.done(until):
@@ -190,11 +191,11 @@ class Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path: str, health: Health) -> None:
         self.health = health
-        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        file = pathlib.Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
         super().__init__(path, _Handler)
-        os.chmod(path, 0o600)
+        file.chmod(0o600)
 
     def start(self) -> None:
         """Serve in a thread of its own."""
@@ -213,10 +214,10 @@ def database_check(url: str) -> Check:
         try:
             with engine.connect() as connection:
                 recorded = database.recorded_revisions(connection)
-        except Exception as error:  # noqa: BLE001  # drivers raise what they like
-            raise Unhealthy(database.failure_reason(error)) from None
+        except Exception as error:  # drivers raise what they like
+            raise UnhealthyError(database.failure_reason(error)) from None
         if recorded != [database.HEAD]:
-            raise Unhealthy("not migrated to this version")
+            raise UnhealthyError("not migrated to this version")
 
     return check
 
@@ -244,9 +245,9 @@ class Queue:
             try:
                 consumers = channel.queue_declare(queue, passive=True).consumer_count
             except amqp.exceptions.NotFound:
-                raise Unhealthy("the RPC server has no queue yet") from None
+                raise UnhealthyError("the RPC server has no queue yet") from None
             if consumers < 1:
-                raise Unhealthy("the RPC server does not listen to its queue")
+                raise UnhealthyError("the RPC server does not listen to its queue")
 
         return lambda: self._ask(ask)
 
@@ -264,7 +265,7 @@ class Queue:
                 self._over_channel(question)
             except (amqp.exceptions.AMQPError, OSError) as error:
                 self._forget()
-                raise Unhealthy(_queue_reason(error)) from None
+                raise UnhealthyError(_queue_reason(error)) from None
 
     def _over_channel(self, question: Callable[[Any], None]) -> None:
         channel = self._connection.channel()
@@ -291,14 +292,14 @@ class Queue:
             )
             try:
                 connection.connect()
-            except Exception as error:  # noqa: BLE001  # amqp, TLS and sockets raise what they like
+            except Exception as error:  # amqp, TLS and sockets raise what they like
                 reason = _queue_reason(error)
                 with contextlib.suppress(Exception):
                     connection.collect()
                 continue
             self._connection = connection
             return
-        raise Unhealthy(reason)
+        raise UnhealthyError(reason)
 
     def _forget(self) -> None:
         with contextlib.suppress(Exception):
@@ -348,7 +349,7 @@ def etcd_check(conf: cfg.ConfigOpts) -> Check:
     if conf.etcd.protocol == "https":
         verify = conf.etcd.ca_cert or True
         pair = (conf.etcd.cert_file, conf.etcd.cert_key)
-        if all(pair) and all(os.path.exists(path) for path in pair):
+        if all(pair) and all(pathlib.Path(path).exists() for path in pair):
             certificate = pair
 
     def check() -> None:
@@ -358,19 +359,19 @@ def etcd_check(conf: cfg.ConfigOpts) -> Check:
             try:
                 response = session.get(url, timeout=2, verify=verify, cert=certificate)
             except requests.exceptions.SSLError:
-                raise Unhealthy("TLS failed: see ca_cert, cert_file and cert_key in [etcd]") from None
+                raise UnhealthyError("TLS failed: see ca_cert, cert_file and cert_key in [etcd]") from None
             except requests.exceptions.Timeout:
-                raise Unhealthy("no answer") from None
+                raise UnhealthyError("no answer") from None
             except requests.exceptions.ConnectionError:
-                raise Unhealthy("no connection") from None
+                raise UnhealthyError("no connection") from None
             except OSError:
-                raise Unhealthy("a file named in [etcd] cannot be read") from None
+                raise UnhealthyError("a file named in [etcd] cannot be read") from None
         try:
             healthy = response.status_code == 200 and str(response.json()["health"]).lower() == "true"
         except (ValueError, KeyError, TypeError):
             healthy = False
         if not healthy:
-            raise Unhealthy("etcd answers that it is not healthy")
+            raise UnhealthyError("etcd answers that it is not healthy")
 
     return check
 
@@ -386,7 +387,7 @@ def orchestrator_check(orchestrator: Any) -> Check | None:
 
     def check() -> None:
         if healthy() is False:
-            raise Unhealthy("not reachable")
+            raise UnhealthyError("not reachable")
 
     return check
 

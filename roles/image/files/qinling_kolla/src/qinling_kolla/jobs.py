@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One job handler a host: of all API processes, the one that holds a file's lock runs it.
 
-Qinling starts a handler in each process that loads its API, and each looks for due jobs every 3 s. The lock belongs to the
-process that took it, so the kernel hands it to the next one when that process ends, however it ends.
+Qinling starts a handler in each process that loads its API, and each looks for due jobs every 3 s. The lock belongs to
+the process that took it, so the kernel hands it to the next one when that process ends, however it ends.
 """
 
 import fcntl
@@ -35,13 +35,14 @@ def run_elected(path: str, work: Callable[[], None], sleep: Callable[[float], No
             acquire(path)
             break
         except OSError as error:
-            LOG.error(
-                "No job runs from this process: cannot lock %s ([api] job_handler_lock): %s; next attempt in %d s",
-                path,
-                error.strerror,
-                RETRY_SECONDS,
-            )
-            sleep(RETRY_SECONDS)
+            reason = error.strerror
+        LOG.error(
+            "No job runs from this process: cannot lock %s ([api] job_handler_lock): %s; next attempt in %d s",
+            path,
+            reason,
+            RETRY_SECONDS,
+        )
+        sleep(RETRY_SECONDS)
     while True:
         LOG.info("This process runs the job handler (lock %s)", path)
         try:

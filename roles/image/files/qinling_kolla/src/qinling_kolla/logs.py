@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logging of the entry commands: into ``<log_dir>/<service>.log`` for log collectors and to stderr for ``docker logs``."""
+"""Logging of the entry commands: into ``<log_dir>/<service>.log`` for collectors, to stderr for ``docker logs``."""
 
 import logging
 import re

@@ -4,11 +4,11 @@
 import json
 import logging
 import os
+import pathlib
 import signal
 import socket
 import ssl
-import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -19,11 +19,12 @@ from qinling_kolla import health, jobs, logs
 LOG = logging.getLogger(__name__)
 
 SERVICE = "qinling-api"
-# A request is the package and the fields of a form around it.
+# What a form may hold beside the package.
 FORM_BYTES = 1 << 20
 # Seconds without a heartbeat, which a worker gives however long its requests take.
 HEARTBEAT_SECONDS = 90
 KEEPALIVE_SECONDS = 65
+MEMORY = "/dev/shm"  # gunicorn makes its files there safely
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -36,21 +37,43 @@ class BodyLimit:
         self._limit = limit
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        declared = environ.get("CONTENT_LENGTH") or ""
-        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
-            return _refuse(start_response, "411 Length Required", "The request needs a Content-Length.")
-        if declared.isdecimal() and int(declared) > self._limit:
-            message = f"The request is larger than the {self._limit} bytes that [api] max_package_size allows."
-            return _refuse(start_response, "413 Request Entity Too Large", message)
-        return self._app(environ, start_response)
+        verdict = refusal(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"), self._limit)
+        if verdict is None:
+            return self._app(environ, start_response)
+        # A client that is still sending reads no answer, so some of what it sends is taken, then the connection closed.
+        left = 2 * self._limit
+        while left > 0 and (chunk := environ["wsgi.input"].read(min(left, 65536))):
+            left -= len(chunk)
+        status, message = verdict
+        body = json.dumps({"faultstring": message}).encode()
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
 
 
-def _refuse(start_response: Callable[..., Any], status: str, message: str) -> list[bytes]:
-    body = json.dumps({"faultstring": message}).encode()
-    # Closing keeps the server from reading the rest.
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
-    start_response(status, headers)
-    return [body]
+def refusal(length: str | None, transfer_encoding: str | None, limit: int) -> tuple[str, str] | None:
+    """Return HTTP status and message for a body that is not taken, None for one that is.
+
+    :param length: the request's Content-Length.
+    :param transfer_encoding: the request's Transfer-Encoding.
+    :param limit: the largest size taken.
+    """
+    if transfer_encoding and transfer_encoding.lower() != "identity":
+        return "411 Length Required", "The request needs a Content-Length."
+    if length and length.isdecimal() and int(length) > limit:
+        message = f"The request is larger than the {limit} bytes that [api] max_package_size allows."
+        return "413 Request Entity Too Large", message
+    return None
+
+
+def close_refused(limit: int) -> Callable[[Any, Any], None]:
+    """Return gunicorn's ``pre_request`` hook by which it closes the connection instead of reading a refused body."""
+
+    def pre_request(worker: Any, request: Any) -> None:
+        headers = dict(request.headers)
+        if refusal(headers.get("CONTENT-LENGTH"), headers.get("TRANSFER-ENCODING"), limit):
+            request.force_close()
+
+    return pre_request
 
 
 class _TcpOnlyContext(ssl.SSLContext):
@@ -104,19 +127,17 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "logger_class": logs.GunicornLogger,
         "accesslog": "-",
         "when_ready": open_unix_sockets,
+        "pre_request": close_refused(body_limit(conf)),
     }
     # Heartbeats are written to a file, which must never wait for a disk.
-    if os.access("/dev/shm", os.W_OK):
-        result["worker_tmp_dir"] = "/dev/shm"
+    if os.access(MEMORY, os.W_OK):
+        result["worker_tmp_dir"] = MEMORY
     if conf.api.enable_ssl_api:
         result |= _tls_settings(conf)
     return result
 
 
 def _tls_settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
-    from oslo_service import sslutils
-
-    sslutils.register_opts(conf)
     certfile, keyfile, ca_file = conf.ssl.cert_file, conf.ssl.key_file, conf.ssl.ca_file
     problems = []
     if not certfile:
@@ -133,16 +154,21 @@ def _tls_settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
     }
 
 
+def body_limit(conf: cfg.ConfigOpts) -> int:
+    """Return the size of the largest request body: a package and the form around it."""
+    return int(conf.api.max_package_size) + FORM_BYTES
+
+
 def open_unix_sockets(arbiter: Any) -> None:
     """Let every user connect to the unix listeners: the relay runs as another one."""
     for listener in arbiter.LISTENERS:
         name = listener.sock.getsockname()
-        if isinstance(name, str) and stat.S_ISSOCK(os.stat(name).st_mode):
-            os.chmod(name, 0o666)
+        if isinstance(name, str):
+            pathlib.Path(name).chmod(0o666)
 
 
 def build_app(conf: cfg.ConfigOpts) -> Wsgi:
-    """Build Qinling's application in this process, with its health address, and start what belongs to an API process."""
+    """Build Qinling's application in this process, with its health address; start what belongs to an API process."""
     from qinling.api import app as qinling_app
 
     handles_jobs = conf.api.enable_job_handler
@@ -150,11 +176,32 @@ def build_app(conf: cfg.ConfigOpts) -> Wsgi:
     conf.set_override("enable_job_handler", False, group="api")
     app: Wsgi = qinling_app.setup_app()
     checks, _queue = health.common_checks(conf)
-    app = BodyLimit(app, conf.api.max_package_size + FORM_BYTES)
+    app = BodyLimit(app, body_limit(conf))
     app = health.Middleware(app, health.Health(checks))
     if handles_jobs:
         jobs.start(conf.api.job_handler_lock)
     return app
+
+
+def reload_options(conf: cfg.ConfigOpts) -> str | None:
+    """Read the configuration files again; return what is wrong with them, in which case ``conf`` stays as it was."""
+    # oslo.config checks values only when they are read, and has no way back from a reload.
+    before = conf._namespace
+    try:
+        if conf.reload_config_files():
+            for name in conf:
+                value = conf[name]
+                if isinstance(value, Mapping):
+                    dict(value)
+            settings(conf)
+            return None
+        fault = "it cannot be read"
+    except (RuntimeError, ValueError, cfg.Error) as error:
+        fault = str(error)
+    conf._namespace = before
+    # Any default set makes oslo.config forget the values that it has read.
+    conf.set_default("use_stderr", True)
+    return fault
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type information
@@ -176,16 +223,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type inf
 
     def reload(self) -> None:
         """Read the configuration again; keep the old one where the new one is faulty."""
-        if self._conf.reload_config_files():
-            logs.setup(SERVICE, self._conf)
-        else:
-            LOG.error("The configuration was not reloaded: it is faulty, see above")
-        try:
-            settings(self._conf)
-        except RuntimeError as error:
-            LOG.error("The API's settings were not reloaded: %s", error)
-        else:
-            self.do_load_config()
+        fault = reload_options(self._conf)
+        logs.setup(SERVICE, self._conf)
+        if fault:
+            LOG.error("The configuration was not reloaded: %s", fault)
+        self.do_load_config()
 
     def load(self) -> Wsgi:
         """Build the application; gunicorn calls this in each worker, after the fork."""

@@ -68,7 +68,7 @@ def upgrade(url: str, revision: str | None, run: Any) -> int:
 def _migrate(url: str, before: database.Finding, run: Any) -> int:
     try:
         run()
-    except Exception as error:  # noqa: BLE001  # whatever it was, the state afterwards counts
+    except Exception as error:  # whatever it was, the state afterwards counts
         original = getattr(error, "orig", None) or error
         say(f"qinling-db-manage: the migration stopped: {type(original).__name__}: {original}")
         explain(database.inspect(url))
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command.name == "stamp" and not offline:
             return stamp(url, lambda: command.func(scripts, command.name))
         command.func(scripts, command.name)
-    except database.Unreachable as error:
+    except database.UnreachableError as error:
         say(f"qinling-db-manage: {error}")
         return UNREACHABLE
     return 0

@@ -3,6 +3,8 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 from oslo_config import cfg
@@ -13,8 +15,32 @@ from qinling_kolla.cmd import start
 LOG = logging.getLogger(__name__)
 
 
+RETRY_SECONDS = 10.0
+
+
 def _starting() -> None:
-    raise health.Unhealthy("the RPC server has not started")
+    raise health.UnhealthyError("the engine has not started yet, see its log")
+
+
+def start_patiently(
+    begin: Callable[[], None], may_repeat: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Call ``begin`` until it succeeds, with a pause after each failure that ``may_repeat``; raise any other.
+
+    Qinling's engine ends when Keystone or the orchestrator do not answer at its start, to be started again at once.
+    """
+    while True:
+        try:
+            begin()
+        except Exception as error:
+            if not may_repeat():
+                raise
+            LOG.debug("Failed start", exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return
+        LOG.error("The engine cannot start: %s; next attempt in %d s", reason, RETRY_SECONDS)
+        sleep(RETRY_SECONDS)
 
 
 def watch(conf: cfg.ConfigOpts) -> tuple[health.Health, health.Queue]:
@@ -53,7 +79,7 @@ def serve(conf: cfg.ConfigOpts) -> None:
 
         def run(self) -> None:
             state, queue = watch(conf)
-            super().run()
+            start_patiently(super().run, lambda: self.server is None)
             watch_served(state, queue, conf, orchestrator_base.ORCHESTRATOR)
 
     manager = cotyledon.ServiceManager()

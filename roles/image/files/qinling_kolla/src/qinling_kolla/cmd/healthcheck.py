@@ -35,8 +35,8 @@ def connect(service: str, options: Options) -> socket.socket:
     """Return a connection to the service's health address."""
     if service == "engine":
         return _unix(options.get(("engine", "health_socket")) or "/run/qinling/engine-health.sock")
-    host = options.get(("api", "host")) or "0.0.0.0"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))
+    host = (options.get(("api", "host")) or "").strip("[]")
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # nothing is bound here
     connection = socket.create_connection((host, int(options.get(("api", "port")) or 7070)), timeout=TIMEOUT)
     if options.get(("api", "enable_ssl_api"), "").lower() not in ("true", "1", "yes", "on"):
         return connection
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     service = arguments[0]
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:  # importing pathlib takes longer
             options = read_options(file.read())
         with connect(service, options) as connection:
             healthy, reason = verdict(ask(connection))

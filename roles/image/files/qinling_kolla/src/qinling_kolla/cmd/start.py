@@ -47,14 +47,16 @@ def run(service: str, serve: Callable[[cfg.ConfigOpts], None], arguments: Sequen
         mends.report()
         check_database(conf)
         serve(conf)
+        return 0
     except (RuntimeError, cfg.Error) as error:
-        if logging.getLogger().handlers:
-            for line in str(error).splitlines():
-                LOG.critical("%s", line)
-        else:
-            print(f"{service}: {error}", file=sys.stderr)
-        return 1
-    return 0
+        message = str(error)
+    # Outside of the handler, where oslo.log would add the whole message to each line once more.
+    if logging.getLogger().handlers:
+        for line in message.splitlines():
+            LOG.critical("%s", line)
+    else:
+        print(f"{service}: {message}", file=sys.stderr)
+    return 1
 
 
 def _end(number: int, frame: Any) -> None:

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where logs go, and what must not get into them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from qinling_kolla import logs
+
+PROGRAM = """
+import logging, sys
+from oslo_config import cfg
+from oslo_log import log
+from qinling_kolla import logs
+
+log.register_options(cfg.CONF)
+cfg.CONF(args=sys.argv[2:], project="qinling")
+logs.setup(sys.argv[1])
+logging.getLogger("qinling.api").debug("a detail")
+logging.getLogger("qinling.api").info("a fact")
+logs.setup(sys.argv[1])
+logging.getLogger("qinling.api").info("a fact after a reload")
+"""
+
+
+def run(tmp_path, service, text):
+    path = tmp_path / "qinling.conf"
+    path.write_text(f"[DEFAULT]\n{text}\n")
+    command = [sys.executable, "-c", PROGRAM, service, "--config-file", str(path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+
+@pytest.mark.parametrize("service", ["qinling-api", "qinling-engine"])
+def test_into_a_file_of_the_services_name_and_to_stderr(tmp_path, service):
+    stderr = run(tmp_path, service, f"log_dir = {tmp_path}")
+    assert [path.name for path in tmp_path.glob("*.log")] == [f"{service}.log"]
+    for text in (stderr, (tmp_path / f"{service}.log").read_text()):
+        assert text.count("a fact\n") == 1
+        assert text.count("a fact after a reload") == 1
+        assert "a detail" not in text
+
+
+def test_debug_is_respected(tmp_path):
+    assert "a detail" in run(tmp_path, "qinling-api", f"log_dir = {tmp_path}\ndebug = true")
+
+
+def test_without_a_folder_to_stderr_alone(tmp_path):
+    assert "a fact" in run(tmp_path, "qinling-api", "")
+    assert not list(tmp_path.glob("*.log"))
+
+
+def test_the_operators_word_counts(tmp_path):
+    stderr = run(tmp_path, "qinling-api", f"log_dir = {tmp_path}\nlog_file = mine.log\nuse_stderr = false")
+    assert "a fact" not in stderr
+    assert "a fact" in (tmp_path / "mine.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/functions", "/v1/functions"),
+        ("/v1/functions?download=true&token=x", "/v1/functions"),
+        ("/v1/webhooks/0b1b6c8e/invoke", "/v1/webhooks/***/invoke"),
+        ("/v1/Webhooks/0b1b6c8e", "/v1/Webhooks/***"),
+        ("/v1/webhooks", "/v1/webhooks"),
+        ("/a\r\nINFO forged\x1b[31m", "/a??INFO?forged?[31m"),
+        ("/" + "x" * 1000, "/" + "x" * 511),
+    ],
+)
+def test_safe_path(path, expected):
+    assert logs.safe_path(path) == expected
+
+
+def test_access_line():
+    environ = {"REMOTE_ADDR": "", "REQUEST_METHOD": "GET", "PATH_INFO": "/v1", "QUERY_STRING": "token=x"}
+    assert logs.access_line(environ, "200 OK", 7, 0.12345) == 'unix "GET /v1" status: 200 len: 7 time: 0.1235'
