@@ -163,7 +163,7 @@ def test_image_name_is_no_way_in(qinling: Qinling, image: str) -> None:
 def test_function_sees_no_backing_service(
     qinling: Qinling, make_function: MakeFunction, settings: dict[str, Any]
 ) -> None:
-    """From inside a worker: the API answers, the database and the Docker socket are out of reach, and root it is not."""
+    """From a worker the API answers; database and Docker socket are out of reach; and it is not root."""
     function = make_function(
         """
 import os, socket
@@ -175,7 +175,8 @@ def reach(host, port):
         return False
 def main(ports, **kwargs):
     hosts = ["127.0.0.1", "172.17.0.1", "172.18.0.1"]
-    gateway = [int(l.split()[2], 16) for l in open("/proc/net/route").readlines()[1:] if l.split()[1] == "00000000"]
+    routes = [line.split() for line in open("/proc/net/route").readlines()[1:]]
+    gateway = [route[2] for route in routes if route[1] == "00000000"]
     return {
         "uid": os.getuid(),
         "socket": os.path.exists("/var/run/docker.sock"),
