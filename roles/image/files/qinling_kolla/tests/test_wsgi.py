@@ -27,6 +27,7 @@ from oslo_log import log
 from qinling_kolla import config, health, logs, wsgi
 
 MASTER = os.getpid()
+wsgi.HEARTBEAT_SECONDS = 2
 
 def build(conf):
     built_in = os.getpid()
@@ -169,6 +170,14 @@ def test_slow_requests_leave_threads_for_others(own_api):
     assert server.get("/")[0] == 200
     assert time.monotonic() - started < 1.5
     slow.join()
+
+
+def test_a_request_longer_than_the_heartbeat_does_not_cost_its_worker(own_api):
+    server = own_api(workers=1, threads=1)
+    before = json.loads(server.get("/")[1])["pid"]
+    status, body = server.get("/slow?4.5")
+    assert status == 200
+    assert json.loads(body)["pid"] == before == json.loads(server.get("/")[1])["pid"]
 
 
 def test_bodies_are_limited_and_must_tell_their_size(api):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options that this package adds to qinling.conf, beside Qinling's own.
 
-``register`` makes them known before the configuration is parsed; ``list_opts`` serves oslo.config's generator and validator.
+``register`` makes them known before the configuration is parsed; ``list_opts`` serves oslo.config's generator and
+validator.
 """
 
 from oslo_config import cfg
