@@ -32,12 +32,11 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         args = self._task.args
-        kinds = args.get("passwords")
-        if set(args) != {"path", "passwords"} or not args["path"] or not isinstance(kinds, Mapping):
-            raise AnsibleActionFail("qinling.kolla.passwords takes path, and passwords as a mapping of names to kinds")
+        if set(args) != {"path", "names"} or not args["path"] or not isinstance(args["names"], list):
+            raise AnsibleActionFail("qinling.kolla.passwords takes path, and names as a list")
+        wanted = kinds_of(args["names"])
         # A link stays one: what it leads to is replaced.
         path = Path(str(args["path"])).expanduser().resolve()
-        wanted = {str(name): str(kind) for name, kind in kinds.items()}
         check = self._task.check_mode
         try:
             if check or not wanted:
@@ -56,6 +55,19 @@ class ActionModule(ActionBase):
         if filled:
             result["diff"] = {"prepared": "".join(f"+{name}: ***\n" for name in filled)}
         return result
+
+
+def kinds_of(names: list[Any]) -> dict[str, str]:
+    """Takes names, or mappings of name and kind, returns the kind of each; raises if one is neither."""
+    kinds = {}
+    for item in names:
+        entry = item if isinstance(item, Mapping) else {"name": item}
+        if not isinstance(entry.get("name"), str) or set(entry) - {"name", "kind"}:
+            raise AnsibleActionFail(
+                f"qinling.kolla.passwords: {item!r} is neither a name nor a mapping of name and kind"
+            )
+        kinds[str(entry["name"])] = str(entry.get("kind", "password"))
+    return kinds
 
 
 @contextmanager

@@ -20,11 +20,13 @@ options:
     description: The file on the controller, usually C(passwords.yml). It is created if there is none.
     type: path
     required: true
-  passwords:
+  names:
     description:
-      - The kind of each password by its name. V(password) has 40 letters and digits, V(uuid) is a random UUID,
-        V(fernet) a key for Fernet, and V(hmac) 64 hexadecimal digits.
-    type: dict
+      - The passwords that need a value, each a name or a mapping of C(name) and C(kind).
+      - The kind V(password), which is the default, has 40 letters and digits, V(uuid) is a random UUID, V(fernet) a key
+        for Fernet, and V(hmac) 64 hexadecimal digits.
+    type: list
+    elements: raw
     required: true
 attributes:
   check_mode:
@@ -39,10 +41,10 @@ EXAMPLES = r"""
 - name: Passwords | Fill what is missing
   qinling.kolla.passwords:
     path: "{{ kolla_config_dir }}/passwords.yml"
-    passwords:
-      qinling_database_password: password
-      qinling_keystone_password: password
-      memcache_secret_key: hmac
+    names:
+      - qinling_database_password
+      - qinling_keystone_password
+      - {name: memcache_secret_key, kind: hmac}
   run_once: true
 """
 

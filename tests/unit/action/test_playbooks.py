@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The action plugins and their modules as ansible-playbook runs them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PLAYBOOK = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+pytestmark = pytest.mark.skipif(PLAYBOOK is None, reason="ansible-playbook is not there")
+CANARIES = {name: f"CANARY{name}0123456789" for name in ("variable", "inline", "override", "pem", "vault", "literal")}
+
+
+class Runner:
+    """Runs one task on this machine, in a directory of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "ansible.cfg").write_text("[defaults]\nlocalhost_warning = False\n")
+        (folder / "vault-password").write_text("vault-password")
+
+    def run(
+        self, action: str, options: dict[str, Any], *arguments: str, **variables: Any
+    ) -> tuple[dict[str, Any], str]:
+        """Returns the task's result and everything that was printed."""
+        result = self.folder / "result.json"
+        result.unlink(missing_ok=True)
+        play = [
+            {
+                "hosts": "localhost",
+                "connection": "local",
+                "gather_facts": False,
+                "vars": {"ansible_python_interpreter": sys.executable, **variables},
+                "tasks": [
+                    {"name": "Act", action: options, "register": "outcome", "ignore_errors": True},
+                    {
+                        "name": "Keep",
+                        "ansible.builtin.copy": {"content": "{{ outcome | to_json }}", "dest": str(result)},
+                        "check_mode": False,
+                        "diff": False,
+                        "no_log": True,
+                    },
+                ],
+            }
+        ]
+        (self.folder / "play.yml").write_text(json.dumps(play))
+        done = subprocess.run(
+            [str(PLAYBOOK), "play.yml", "--vault-password-file", "vault-password", *arguments],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / "collections"),
+                "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert result.exists(), output
+        return json.loads(result.read_text()), output
+
+    def encrypt(self, path: Path) -> None:
+        """Encrypts a file as ansible-vault does."""
+        subprocess.run(
+            [
+                str(Path(str(PLAYBOOK)).with_name("ansible-vault")),
+                "encrypt",
+                "--vault-password-file",
+                "vault-password",
+                str(path),
+            ],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+        )
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path)
+
+
+def configuration(folder: Path) -> dict[str, Any]:
+    custom = folder / "config"
+    (custom / "qinling").mkdir(parents=True)
+    (custom / "qinling.conf").write_text(
+        f"[DEFAULT]\nadmin_token = {CANARIES['override']}\nhost = {{{{ service_name }}}}\n"
+    )
+    (custom / "key.pem").write_text(f"-----BEGIN PRIVATE KEY-----\n{CANARIES['pem']}\n-----END PRIVATE KEY-----\n")
+    (custom / "vaulted").write_text(f"anything {CANARIES['vault']}\n")
+    return {
+        "root": str(folder / "etc"),
+        "custom_config": str(custom),
+        "secrets": [CANARIES["literal"]],
+        "services": {
+            "api": {
+                "enabled": "{{ true }}",
+                "files": [
+                    {"dest": "config.json", "json": {"command": "api"}},
+                    {
+                        "dest": "qinling.conf",
+                        "ini": {
+                            "data": {
+                                "DEFAULT": {
+                                    "plain": "{{ literal }}",
+                                    "transport_url": f"rabbit://u:{CANARIES['inline']}@h",
+                                },
+                                "database": {"connection": "mysql://u:{{ database_password }}@h/d"},
+                                "odd": {"option": "{{ database_password }}"},
+                            },
+                            "overrides": ["none.conf", "qinling.conf"],
+                        },
+                    },
+                    {"dest": "pki/key.pem", "copy": "key.pem"},
+                    {"dest": "vaulted", "copy": "vaulted", "mode": "0640"},
+                ],
+            },
+            "gone": {"enabled": False},
+        },
+    }
+
+
+VARIABLES = {"database_password": CANARIES["variable"], "literal": CANARIES["literal"]}
+
+
+def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tmp_path: Path) -> None:
+    options = configuration(tmp_path)
+    root = tmp_path / "etc"
+    runner.encrypt(tmp_path / "config/vaulted")
+    action = "qinling.kolla.configuration"
+
+    checked, checked_output = runner.run(action, options, "-vvv", "--check", "--diff", **VARIABLES)
+    assert checked["changed"]
+    assert not root.exists()
+    made, made_output = runner.run(action, options, "-vvv", "--diff", **VARIABLES)
+    assert made["digests"] == checked["digests"]
+    assert made["changes"] == checked["changes"]
+    assert (root / "api/vaulted").read_text() == f"anything {CANARIES['vault']}\n"
+    assert (root / "api/vaulted").stat().st_mode & 0o777 == 0o640
+    written = (root / "api/qinling.conf").read_text()
+    assert "host = api\n" in written
+    assert f"option = {CANARIES['variable']}\n" in written
+
+    again, _output = runner.run(action, options, **VARIABLES)
+    assert (again["changed"], again["changes"], again["digests"]) == (False, [], made["digests"])
+
+    rotated = {**VARIABLES, "database_password": "CANARYrotated0123456789"}
+    changed, changed_output = runner.run(action, options, "-vvv", "--diff", **rotated)
+    assert [change["what"] for change in changed["changes"]] == ["changed"]
+    assert changed["digests"] != made["digests"]
+    assert "connection = *** (before)" in changed_output
+    assert "connection = *** (after)" in changed_output
+    assert "option = *** (after)" in changed_output
+
+    for output in (checked_output, made_output, changed_output):
+        assert "+++" in output
+        assert "CANARY" not in output
+    kept = [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] if (tmp_path / "tmp").exists() else []
+    assert kept == []
+
+
+def test_configuration_reports_everything_before_any_change(runner: Runner, tmp_path: Path) -> None:
+    options = configuration(tmp_path)
+    (tmp_path / "config/qinling.conf").write_text(
+        "[DEFAULT]\n{% if true %}\na = 1\n{% endif %}\nbroken\nb = {{ literal }\n"
+    )
+    (tmp_path / "config/other.conf").write_text("[DEFAULT]\n\nx = {{ not_there }}\n")
+    (tmp_path / "config/third.conf").write_text(f"[DEFAULT]\n{CANARIES['override']}\n")
+    files = options["services"]["api"]["files"]
+    files[1]["ini"]["overrides"] += ["other.conf", "third.conf"]
+    files.append({"dest": "absent", "template": "absent.j2"})
+    for arguments, key in (((), "msg"), (("--check",), "msg")):
+        result, output = runner.run("qinling.kolla.configuration", options, *arguments, **VARIABLES)
+        assert result["failed"]
+        lines = result[key].splitlines()[1:]
+        assert lines[0].startswith(f"- {tmp_path}/config/qinling.conf:6: not a valid template")
+        assert lines[1].startswith(f"- {tmp_path}/config/other.conf:3: can not be rendered: 'not_there' is undefined")
+        assert lines[2].startswith(f"- {tmp_path}/config/third.conf:2: expected")
+        assert "absent.j2 is missing" in lines[3]
+        assert len(lines) == 4
+        assert "CANARY" not in output
+        assert not (tmp_path / "etc").exists()
+    rendered, _output = runner.run("qinling.kolla.configuration", {**options, "render_only": True}, **VARIABLES)
+    assert not rendered.get("failed")
+    assert len(rendered["findings"]) == 4
+
+
+def test_configuration_refuses_wrong_options(runner: Runner, tmp_path: Path) -> None:
+    result, _output = runner.run("qinling.kolla.configuration", {"service": {}, "root": str(tmp_path)})
+    assert result["failed"]
+    assert "unknown option service" in result["msg"]
+    assert "option services is missing" in result["msg"]
+    options = {"root": str(tmp_path / "etc"), "owner": "nobody-of-this-name", "services": {"api": {"files": []}}}
+    result, _output = runner.run("qinling.kolla.configuration", options)
+    assert "no such user or group: " in result["msg"]
+    assert not (tmp_path / "etc").exists()
+
+
+def test_precheck_reports_controller_and_host_in_one_message(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "globals.yml").write_text("a: b\nc: [d\n")
+    (tmp_path / "passwords.yml").write_text("one: x\ntwo:\n")
+    options = {
+        "variables": {"some_port": "port", "templated": "string", "good": "bool"},
+        "groups": [{"group": "nowhere", "service": "api"}],
+        "files": [{"path": str(tmp_path / "globals.yml"), "format": "yaml"}],
+        "passwords": {"file": str(tmp_path / "passwords.yml"), "names": ["one", "two", "three"]},
+        "findings": ["from elsewhere"],
+        "host": {
+            "docker": False,
+            "docker_socket": str(tmp_path / "no.sock"),
+            "writable": [str(tmp_path / "globals.yml/x")],
+            "disk": [{"path": "/", "free_mb": 2**50}],
+        },
+    }
+    result, _output = runner.run(
+        "qinling.kolla.precheck", options, some_port="http", templated="{{ not_there }}", good="yes"
+    )
+    assert result["failed"]
+    assert not result["changed"]
+    starts = [
+        "from elsewhere",
+        "some_port: expected a port",
+        "templated: can not be evaluated: ",
+        "group nowhere: is not in the inventory",
+        f"{tmp_path}/globals.yml:3: not valid YAML",
+        f"{tmp_path}/passwords.yml: these passwords are missing: three",
+        f"{tmp_path}/passwords.yml: these passwords are empty: two",
+        "/: ",
+        f"{tmp_path}/globals.yml/x: {tmp_path}/globals.yml is not a directory",
+    ]
+    assert len(result["findings"]) == len(starts)
+    for finding, start in zip(result["findings"], starts, strict=True):
+        assert finding.startswith(start)
+        assert f"- {finding}" in result["msg"]
+    assert "9 problems on localhost" in result["msg"]
+    passed, _output = runner.run("qinling.kolla.precheck", {**options, "fail": False}, some_port="80")
+    assert not passed.get("failed")
+    assert passed["findings"]
+
+
+def test_precheck_passes_where_nothing_is_wrong(runner: Runner) -> None:
+    result, _output = runner.run("qinling.kolla.precheck", {"variables": {"some_port": "port"}}, some_port=80)
+    assert (result.get("failed", False), result["findings"]) == (False, [])
+
+
+def test_passwords_fills_and_never_shows(runner: Runner, tmp_path: Path) -> None:
+    path = tmp_path / "kolla/passwords.yml"
+    options = {"path": str(path), "names": ["one", {"name": "two", "kind": "uuid"}]}
+    checked, _output = runner.run("qinling.kolla.passwords", options, "--check")
+    assert (checked["changed"], checked["filled"], checked["created"]) == (True, ["one", "two"], True)
+    assert not path.exists()
+    made, output = runner.run("qinling.kolla.passwords", options, "-vvv", "--diff")
+    assert made["filled"] == ["one", "two"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    for line in text.splitlines()[1:]:
+        assert line.split(": ")[1] not in output
+    assert "+one: ***" in output
+    again, _output = runner.run("qinling.kolla.passwords", options)
+    assert (again["changed"], path.read_text()) == (False, text)
+
+    path.write_text("# mine\none: keep\ntwo:  # fill\n")
+    path.chmod(0o644)
+    runner.run("qinling.kolla.passwords", options)
+    lines = path.read_text().splitlines()
+    assert lines[:2] == ["# mine", "one: keep"]
+    assert lines[2].endswith("  # fill")
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [item.name for item in path.parent.iterdir()] == ["passwords.yml"]
+
+    runner.encrypt(path)
+    before = path.read_bytes()
+    result, _output = runner.run("qinling.kolla.passwords", {"path": str(path), "names": ["new"]})
+    assert "encrypted as a whole" in result["msg"]
+    assert path.read_bytes() == before
