@@ -54,15 +54,16 @@ def parse_listeners(text: str) -> list[Listener]:
         address, _colon, port = fields[1].partition(":")
         # The kernel prints each 32-bit word in the host's byte order.
         words = [struct.pack("=I", int(address[start : start + 8], 16)) for start in range(0, len(address), 8)]
-        found.append(Listener(str(ipaddress.ip_address(b"".join(words))), int(port, 16), int(fields[9])))
+        parsed = ipaddress.ip_address(b"".join(words))
+        # IPv4 on an IPv6 socket is IPv4.
+        parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+        found.append(Listener(str(parsed), int(port, 16), int(fields[9])))
     return found
 
 
 def overlaps(listening: str, wanted: str) -> bool:
-    """Takes the address of a listener and one to listen on, returns whether both can be held at once is doubtful."""
+    """Takes the address of a listener and one to listen on, returns whether one is in the way of the other."""
     one, other = ipaddress.ip_address(listening), ipaddress.ip_address(wanted)
-    mapped = getattr(one, "ipv4_mapped", None)
-    one = mapped or one
     # "::" usually takes IPv4 as well.
     return one == other or one.is_unspecified or (other.is_unspecified and one.version == other.version)
 

@@ -16,6 +16,25 @@ PLAYBOOK = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}
 pytestmark = pytest.mark.skipif(PLAYBOOK is None, reason="ansible-playbook is not there")
 CANARIES = {name: f"CANARY{name}0123456789" for name in ("variable", "inline", "override", "pem", "vault", "literal")}
 
+KEEP_RESULT = """
+import json
+from ansible.plugins.callback import CallbackBase
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "keep_result"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def v2_runner_on_ok(self, result, failed=False):
+        with open("result.json", "w") as stream:
+            json.dump({**result._result, "failed": failed}, stream, default=str)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        self.v2_runner_on_ok(result, True)
+"""
+
 
 class Runner:
     """Runs one task on this machine, in a directory of its own."""
@@ -23,6 +42,8 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "ansible.cfg").write_text("[defaults]\nlocalhost_warning = False\n")
+        (folder / "callbacks").mkdir()
+        (folder / "callbacks/keep_result.py").write_text(KEEP_RESULT)
         (folder / "vault-password").write_text("vault-password")
 
     def run(
@@ -38,14 +59,7 @@ class Runner:
                 "gather_facts": False,
                 "vars": {"ansible_python_interpreter": sys.executable, **variables},
                 "tasks": [
-                    {"name": "Act", action: options, "register": "outcome", "ignore_errors": True},
-                    {
-                        "name": "Keep",
-                        "ansible.builtin.copy": {"content": "{{ outcome | to_json }}", "dest": str(result)},
-                        "check_mode": False,
-                        "diff": False,
-                        "no_log": True,
-                    },
+                    {"name": "Act", action: options, "ignore_errors": True},
                 ],
             }
         ]
@@ -57,6 +71,8 @@ class Runner:
                 **os.environ,
                 "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
                 "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / "collections"),
+                "ANSIBLE_CALLBACK_PLUGINS": str(self.folder / "callbacks"),
+                "ANSIBLE_CALLBACKS_ENABLED": "keep_result",
                 "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
             },
             capture_output=True,
@@ -177,10 +193,10 @@ def test_configuration_reports_everything_before_any_change(runner: Runner, tmp_
     files = options["services"]["api"]["files"]
     files[1]["ini"]["overrides"] += ["other.conf", "third.conf"]
     files.append({"dest": "absent", "template": "absent.j2"})
-    for arguments, key in (((), "msg"), (("--check",), "msg")):
+    for arguments in ((), ("--check",)):
         result, output = runner.run("qinling.kolla.configuration", options, *arguments, **VARIABLES)
         assert result["failed"]
-        lines = result[key].splitlines()[1:]
+        lines = result["msg"].splitlines()[1:]
         assert lines[0].startswith(f"- {tmp_path}/config/qinling.conf:6: not a valid template")
         assert lines[1].startswith(f"- {tmp_path}/config/other.conf:3: can not be rendered: 'not_there' is undefined")
         assert lines[2].startswith(f"- {tmp_path}/config/third.conf:2: expected")
@@ -189,7 +205,7 @@ def test_configuration_reports_everything_before_any_change(runner: Runner, tmp_
         assert "CANARY" not in output
         assert not (tmp_path / "etc").exists()
     rendered, _output = runner.run("qinling.kolla.configuration", {**options, "render_only": True}, **VARIABLES)
-    assert not rendered.get("failed")
+    assert not rendered["failed"]
     assert len(rendered["findings"]) == 4
 
 
@@ -242,13 +258,13 @@ def test_precheck_reports_controller_and_host_in_one_message(runner: Runner, tmp
         assert f"- {finding}" in result["msg"]
     assert "9 problems on localhost" in result["msg"]
     passed, _output = runner.run("qinling.kolla.precheck", {**options, "fail": False}, some_port="80")
-    assert not passed.get("failed")
+    assert not passed["failed"]
     assert passed["findings"]
 
 
 def test_precheck_passes_where_nothing_is_wrong(runner: Runner) -> None:
     result, _output = runner.run("qinling.kolla.precheck", {"variables": {"some_port": "port"}}, some_port=80)
-    assert (result.get("failed", False), result["findings"]) == (False, [])
+    assert (result["failed"], result["findings"]) == (False, [])
 
 
 def test_passwords_fills_and_never_shows(runner: Runner, tmp_path: Path) -> None:

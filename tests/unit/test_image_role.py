@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image role: its data is consistent, and its scripts work, with stand-ins for the commands that they call."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROLE = Path(__file__).parents[2] / "roles" / "image"
+FILES = ROLE / "files"
+VARS = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+DEFAULTS = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+CATALOG = VARS["__image_catalog"]
+LOCKS = sorted({image["lock"] for image in CATALOG if "lock" in image})
+
+
+def test_argument_specs_state_the_defaults() -> None:
+    assert {name: option["default"] for name, option in OPTIONS.items()} == DEFAULTS
+
+
+def test_choices_are_the_catalog() -> None:
+    assert OPTIONS["qinling_image_names"]["choices"] == [image["name"] for image in CATALOG]
+
+
+def test_parents_come_first() -> None:
+    seen = {""}
+    for image in CATALOG:
+        assert image["parent"] in seen, image["name"]
+        seen.add(image["name"])
+
+
+def test_selection_reaches_the_root() -> None:
+    parents = {image["name"]: image["parent"] for image in CATALOG}
+
+    def depth(name: str) -> int:
+        return 1 + depth(parents[name]) if parents[name] else 0
+
+    generations = [name for name in VARS if re.fullmatch(r"__image_below\d*", name)]
+    assert max(map(depth, parents)) == len(generations)
+
+
+@pytest.mark.parametrize("image", CATALOG, ids=lambda image: image["name"])
+def test_files_of_an_image_are_there(image: dict[str, object]) -> None:
+    for source in image.get("sources", []):  # type: ignore[attr-defined]
+        assert (FILES / source).exists()
+    if image["name"] not in ("memcached", "qinling-relay", "qinling-api", "qinling-engine"):
+        assert (FILES / str(image["name"])).is_dir()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_locks_are_exact_and_name_no_index(lock: str) -> None:
+    text = (FILES / lock / "requirements.txt").read_text()
+    assert "://" not in text
+    assert "--index" not in text
+    for entry in text.replace("\\\n", " ").splitlines():
+        assert re.fullmatch(r"[a-z0-9._-]+==\S+(\s+--hash=sha256:[0-9a-f]{64})+\s*", entry), entry
+
+
+def test_the_lock_of_the_base_is_what_installs_the_others() -> None:
+    text = (FILES / "base" / "requirements.txt").read_text()
+    assert re.findall(r"^([a-z]+)==", text, re.M) == ["kolla", "pip", "setuptools"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    sorted(
+        path
+        for path in FILES.rglob("*")
+        if path.is_file()
+        and "qinling_kolla" not in path.parts
+        and (path.suffix == ".sh" or path.name == "kolla_extend_start")
+    ),
+    ids=lambda path: str(path.relative_to(FILES)),
+)
+def test_scripts_parse(script: Path) -> None:
+    subprocess.run(["/bin/bash", "-n", str(script)], check=True)
+
+
+def stand_in(folder: Path, name: str, body: str) -> None:
+    """Write a command that the script under test finds first on its PATH."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)
+
+
+def run(script: Path, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``script`` with the stand-ins of ``folder`` before everything else."""
+    return subprocess.run(
+        ["/bin/bash", str(script), *arguments],
+        env={"PATH": f"{folder}:{os.environ['PATH']}", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+DEBIAN = "Debian|Debian|http://mirror.example/debian/"
+SECURITY = "Debian|Debian-Security|http://mirror.example/security/"
+OTHER = "Acme|Acme|https://packages.example/apt/"
+
+
+@pytest.mark.parametrize(
+    ("indexes", "mirror", "security", "expected"),
+    [
+        ([DEBIAN, SECURITY], "", "", ["http://mirror.example/debian", "http://mirror.example/security"]),
+        ([OTHER, DEBIAN], "", "", ["http://mirror.example/debian", None]),
+        # Before the first "apt update" of a host neither origin nor label are known.
+        (
+            ["$(ORIGIN)|$(LABEL)|http://a.example/debian/", "$(ORIGIN)|$(LABEL)|http://a.example/debian-security/"],
+            "",
+            "",
+            ["http://a.example/debian", "http://a.example/debian-security"],
+        ),
+        ([OTHER], "", "", ["http://deb.debian.org/debian", "http://deb.debian.org/debian-security"]),
+        ([], "", "", ["http://deb.debian.org/debian", "http://deb.debian.org/debian-security"]),
+        ([DEBIAN, SECURITY], "http://mine.example/d", "", ["http://mine.example/d", None]),
+        (
+            [DEBIAN, SECURITY],
+            "http://mine.example/d",
+            "http://mine.example/s",
+            ["http://mine.example/d", "http://mine.example/s"],
+        ),
+        ([DEBIAN, SECURITY], "", "http://mine.example/s", ["http://mirror.example/debian", "http://mine.example/s"]),
+    ],
+)
+def test_host_finds_mirrors(
+    tmp_path: Path, indexes: list[str], mirror: str, security: str, expected: list[str | None]
+) -> None:
+    bin_ = tmp_path / "bin"
+    stand_in(bin_, "apt-get", "printf '%s\\n' " + " ".join(f"'{line}'" for line in indexes) if indexes else "exit 1")
+    stand_in(bin_, "apt-config", "exit 1")
+    result = run(FILES / "build" / "host.sh", bin_, str(tmp_path / "build"), "trixie", mirror, security)
+    assert result.returncode == 0, result.stderr
+    main, updates = expected
+    lines = [f"deb {main} trixie main", f"deb {main} trixie-updates main"]
+    if updates:
+        lines.append(f"deb {updates} trixie-security main")
+    assert (tmp_path / "build" / "host" / "sources.list").read_text().splitlines() == lines
+    assert (tmp_path / "build" / "host" / "mirror").read_text().strip() == main
+
+
+def test_host_hands_on_what_reaching_the_mirror_needs(tmp_path: Path) -> None:
+    bin_ = tmp_path / "bin"
+    certificates = tmp_path / "ca.pem"
+    certificates.write_text("certificate\n")
+    stand_in(bin_, "apt-get", "exit 0")
+    stand_in(
+        bin_,
+        "apt-config",
+        f"""if [[ $1 == shell ]]; then echo "file='{certificates}'"; else cat <<'DUMP'
+Acquire::http::Proxy "http://user:secret@proxy.example:3128";
+Acquire::https::CAInfo "/somewhere/on/the/host";
+Acquire::Check-Valid-Until "false";
+Acquire::Languages:: "none";
+DPkg::Post-Invoke:: "rm -rf /";
+DUMP
+fi""",
+    )
+    result = run(FILES / "build" / "host.sh", bin_, str(tmp_path), "trixie", "", "", HTTPS_PROXY="http://p.example:1 2")
+    assert result.returncode == 0, result.stderr
+    host = tmp_path / "host"
+    assert (host / "apt.conf").read_text().splitlines() == [
+        'Acquire::http::Proxy "http://user:secret@proxy.example:3128";',
+        'Acquire::Check-Valid-Until "false";',
+        'Acquire::https::CAInfo "/mnt/host/ca.crt";',
+    ]
+    assert (host / "ca.crt").read_text() == "certificate\n"
+    assert (host / "environment").read_text() == "export https_proxy=http://p.example:1\\ 2\n"
+    assert {path.stat().st_mode & 0o077 for path in host.iterdir()} == {0}
+
+
+def test_a_new_run_fetches_package_lists_again(tmp_path: Path) -> None:
+    bin_ = tmp_path / "bin"
+    stand_in(bin_, "apt-get", "exit 0")
+    stand_in(bin_, "apt-config", "exit 0")
+    (tmp_path / "apt").mkdir()
+    (tmp_path / "apt" / "updated").touch()
+    assert run(FILES / "build" / "host.sh", bin_, str(tmp_path), "trixie", "", "").returncode == 0
+    assert not (tmp_path / "apt" / "updated").exists()
+
+
+def test_wheels_are_fetched_once_a_lock(tmp_path: Path) -> None:
+    bin_ = tmp_path / "bin"
+    calls = tmp_path / "calls"
+    stand_in(
+        bin_,
+        "fakepip",
+        f'echo "$*" >> {calls}\n'
+        'while (($#)); do [[ $1 != --dest ]] || mkdir -p "$2"; shift; done\n'
+        f"[[ ! -e {tmp_path}/broken ]]",
+    )
+    lock = tmp_path / "context" / "some" / "requirements.txt"
+    lock.parent.mkdir(parents=True)
+    (tmp_path / "wheels").mkdir()
+    lock.write_text("a==1\n")
+    command = [str(tmp_path), "some/requirements.txt", "3.13", "fakepip", "--verbose"]
+
+    def fetch() -> int:
+        return run(FILES / "build" / "wheels.sh", bin_, *command).returncode
+
+    (tmp_path / "broken").touch()
+    assert fetch() != 0
+    assert not (tmp_path / "wheels" / "some").exists()
+    (tmp_path / "broken").unlink()
+    assert fetch() == 0
+    assert fetch() == 0
+    assert len(calls.read_text().splitlines()) == 2
+    first = (tmp_path / "wheels" / "some").resolve()
+    lock.write_text("a==2\n")
+    assert fetch() == 0
+    assert (tmp_path / "wheels" / "some").resolve() != first
+    last = calls.read_text().splitlines()[-1]
+    assert last.startswith("--verbose download ")
+    for wanted in ("--require-hashes", "--no-deps", "--python-version 3.13", "--abi cp313"):
+        assert wanted in last
+
+
+def mariadb_bootstrap(tmp_path: Path, *, statements: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run MariaDB's bootstrap against a data directory below ``tmp_path``."""
+    data = tmp_path / "data"
+    data.mkdir(exist_ok=True)
+    bin_ = tmp_path / "bin"
+    stand_in(bin_, "mariadb-install-db", f"mkdir {data}/mysql")
+    stand_in(bin_, "mariadbd", f"cat > {tmp_path}/ran")
+    if statements:
+        (tmp_path / "bootstrap.sql").write_text("SET something;\n")
+    text = (FILES / "mariadb-server/root/usr/local/bin/kolla_extend_start").read_text()
+    for there, here in {
+        "/var/lib/mysql": data,
+        "/etc/mysql/": f"{tmp_path}/",
+        "/var/log/kolla/mariadb": tmp_path / "log",
+    }.items():
+        text = text.replace(there, str(here))
+    script = tmp_path / "script"
+    script.write_text("set -o errexit -o pipefail -o nounset\n" + text)
+    return run(script, bin_, KOLLA_BOOTSTRAP="")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "last"),
+    [
+        ([], 0, "changed=true"),
+        (["lost+found/"], 0, "changed=true"),
+        (["mysql/", "ibdata1"], 0, "changed=false"),
+        ([".bootstrap", "mysql/", "ibdata1"], 0, "changed=true"),
+        (["somebody's file"], 1, None),
+    ],
+)
+def test_mariadb_bootstrap(tmp_path: Path, content: list[str], code: int, last: str | None) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in content:
+        (data / name).mkdir() if name.endswith("/") else (data / name).touch()
+    result = mariadb_bootstrap(tmp_path)
+    assert result.returncode == code, result.stderr
+    if last:
+        assert result.stdout.splitlines()[-1] == last
+        assert not (data / ".bootstrap").exists()
+    else:
+        assert {path.name for path in data.iterdir()} == set(content)
+        assert "neither empty nor a database" in result.stderr
+    assert (tmp_path / "ran").exists() == (last == "changed=true")
+    if last == "changed=true":
+        assert (tmp_path / "ran").read_text() == "FLUSH PRIVILEGES;\nSET something;\n"
+        assert not (data / "ibdata1").exists()
+        assert mariadb_bootstrap(tmp_path).stdout.splitlines()[-1] == "changed=false"
+
+
+def test_mariadb_bootstrap_wants_its_statements(tmp_path: Path) -> None:
+    result = mariadb_bootstrap(tmp_path, statements=False)
+    assert result.returncode == 1
+    assert "bootstrap.sql is missing" in result.stderr
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "before", "after", "expected"),
+    [
+        (["Domain default already exists, skipping creation."], ["a"], ["a"], "false"),
+        (["Granted role admin on the system to user admin.", "public endpoint updated"], ["a"], ["a"], "false"),
+        (["public endpoint updated"], ["a"], ["b"], "true"),
+        (["Created role member"], ["a"], ["a"], "true"),
+        (["Reset password for user admin."], ["a"], ["a"], "true"),
+        (["Granted role admin on project admin to user admin."], ["a"], ["a"], "true"),
+        (["User admin already has role admin on project admin."], ["a"], ["a"], "false"),
+    ],
+)
+def test_keystone_bootstrap_knows_a_change(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    messages: list[str],
+    before: list[str],
+    after: list[str],
+    expected: str,
+) -> None:
+    import logging
+
+    answers = [before, after]
+
+    class Catalog:
+        def list_endpoints(self) -> list[dict[str, str]]:
+            return [{"id": url, "interface": "public", "url": url} for url in answers.pop(0)]
+
+    class BootStrap:
+        def do_bootstrap(self) -> None:
+            for message in messages:
+                logging.getLogger("keystone.cmd.bootstrap").info(message)
+
+    cli = types.SimpleNamespace(BootStrap=BootStrap, main=lambda _arguments: BootStrap().do_bootstrap())
+    provider_api = types.SimpleNamespace(ProviderAPIs=types.SimpleNamespace(catalog_api=Catalog()))
+    modules = {"keystone": None, "keystone.cmd": {"cli": cli}, "keystone.common": {"provider_api": provider_api}}
+    for name, content in modules.items():
+        module = types.ModuleType(name)
+        module.__dict__.update(content or {})
+        monkeypatch.setitem(sys.modules, name, module)
+    path = FILES / "keystone/root/usr/local/bin/keystone-bootstrap"
+    namespace: dict[str, object] = {"__name__": "keystone_bootstrap"}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    logger = logging.getLogger("keystone.cmd.bootstrap")
+    monkeypatch.setattr(logger, "handlers", [])
+    namespace["main"]()  # type: ignore[operator]
+    assert capsys.readouterr().out.splitlines() == [*messages, f"changed={expected}"]
