@@ -28,6 +28,7 @@ CONNECT_SECONDS = 3
 # How long a worker may take until it answers a ping, and until a POST finds it.
 PING_SECONDS = 15
 PAUSE_SECONDS = 0.25
+PONG_BYTES = 4096
 
 # Qinling's own texts, which users may look for.
 TIMEOUT_OUTPUT = "Function execution timeout."
@@ -62,24 +63,25 @@ def _until(deadline: float, attempt: Callable[[], Any]) -> Any:
         time.sleep(PAUSE_SECONDS)
 
 
-def ping(session: requests.Session, url: str, seconds: float = PING_SECONDS) -> None:
+def ping(session: requests.Session, url: str, seconds: float | None = None) -> None:
     """Wait until the worker of an /execute ``url`` answers a ping; raise Unreachable when it does not in time."""
     address = url.rsplit("/", 1)[0] + "/ping"
 
     def attempt() -> None:
         try:
-            with session.get(
+            response = session.get(
                 address, timeout=(CONNECT_SECONDS, CONNECT_SECONDS), allow_redirects=False, stream=True
-            ) as response:
-                if response.status_code == 200:
-                    return
+            )
+            # Read, so that the connection serves the execution, too.
+            transport.read_answer(response, PONG_BYTES)
+            if response.status_code != 200:
                 raise transport.NotReached(f"{address} answered {response.status_code}")
         except transport.NotReached:
             raise
         except (requests.RequestException, OSError) as error:
             raise transport.NotReached(f"{address}: {type(error).__name__}") from error
 
-    _until(time.monotonic() + seconds, attempt)
+    _until(time.monotonic() + (PING_SECONDS if seconds is None else seconds), attempt)
 
 
 def _post(session: requests.Session, url: str, body: dict[str, Any], read_seconds: float) -> tuple[int, bytes]:

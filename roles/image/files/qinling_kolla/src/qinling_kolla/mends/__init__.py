@@ -50,6 +50,7 @@ START: tuple[str, ...] = (
     "model_names",
     "database_facade",
     "function_version_default",
+    "finished_jobs",
     "etcd_client",
     "keystone_clients",
     "rpc_reply",

@@ -57,7 +57,12 @@ _DATABASE_DOWN = (
     sa.exc.InterfaceError,
 )
 _DATABASE = (db_exc.DBError, sa.exc.SQLAlchemyError)
-_ETCD_DOWN = (etcd_exc.ConnectionFailedError, etcd_exc.ConnectionTimeoutError, requests.ConnectionError, requests.Timeout)
+_ETCD_DOWN = (
+    etcd_exc.ConnectionFailedError,
+    etcd_exc.ConnectionTimeoutError,
+    requests.ConnectionError,
+    requests.Timeout,
+)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -80,10 +85,14 @@ def translate(error: Exception) -> Exception:
         return exc.InputException("A value is too long, or not of the kind that is stored there.")
     if any(isinstance(cause, db_exc.DBDuplicateEntry) for cause in causes):
         return exc.ConflictException("There is such an entry already.")
+    if any(isinstance(cause, db_exc.DBReferenceError) for cause in causes):
+        return exc.ConflictException("Something that does not exist is referred to, or something still refers to this.")
     if any(isinstance(cause, _DATABASE) for cause in causes):
         return InternalException("The database refused a statement; the API's log has the reason.")
     if any(isinstance(cause, _ETCD_DOWN) for cause in causes):
-        return ServiceUnavailableException("The function mapping store is temporarily unavailable, please try again later.")
+        return ServiceUnavailableException(
+            "The function mapping store is temporarily unavailable, please try again later."
+        )
     if isinstance(error, exc.QinlingException):
         return error
     return InternalException()
@@ -118,7 +127,10 @@ def _wrap_wsexpose(original: Callable[..., Any]) -> Callable[..., Any]:
             wrapped = translating(method)
             # wsme reads the names of the method's arguments.
             wrapped.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
-            return decorate(wrapped)
+            exposed = decorate(wrapped)
+            # Copied along by functools.wraps; pecan would take the arguments of a query for parts of the path.
+            vars(exposed).pop("__signature__", None)
+            return exposed
 
         return translated
 

@@ -83,8 +83,8 @@ def _get_facade() -> Facade:
 
 
 def needed() -> bool:
-    """Tell whether the legacy facade is gone."""
-    return not hasattr(session, "EngineFacade")
+    """Tell whether Qinling still asks for the legacy facade, which is gone."""
+    return not hasattr(session, "EngineFacade") and base._get_facade is not _get_facade
 
 
 def apply() -> None:

@@ -81,9 +81,7 @@ _REPLACED = {"create_runtime": create_runtime, "delete_runtime": delete_runtime,
 
 def needed() -> bool:
     """Tell whether Qinling's own methods are in place."""
-    return any(
-        getattr(default_engine.DefaultEngine, name).__module__ == default_engine.__name__ for name in _REPLACED
-    )
+    return any(getattr(default_engine.DefaultEngine, name).__module__ == default_engine.__name__ for name in _REPLACED)
 
 
 def apply() -> None:

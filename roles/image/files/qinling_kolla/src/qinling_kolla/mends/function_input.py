@@ -5,7 +5,9 @@ Everything that can be known to be wrong is now said, with 400, before a trust i
 """
 
 import functools
+import hashlib
 import json
+import zipfile
 from typing import Any
 
 from qinling import exceptions as exc
@@ -16,6 +18,9 @@ from qinling_kolla.mends import model_names
 
 NAME = "input of functions"
 REASON = "faulty input answered 500 or left a trust behind"
+
+# The columns that hold name and description.
+MAX_TEXT = 255
 
 _CONTROLLER = function.FunctionsController
 _original_post = _CONTROLLER.post
@@ -29,13 +34,29 @@ def _loaded(value: Any) -> Any:
         raise exc.InputException("Invalid code: expected a JSON object.") from None
 
 
-def _check_package(package: Any) -> None:
+def _check_texts(values: dict[str, Any]) -> None:
+    for name in ("name", "description"):
+        if len(values.get(name) or "") > MAX_TEXT:
+            raise exc.InputException(f"The {name} is longer than {MAX_TEXT} characters.")
+
+
+def _check_package(package: Any, md5sum: str | None) -> None:
     if not hasattr(package, "file"):
         raise exc.InputException("The function's package has to be uploaded as the file 'package'.")
+    if not zipfile.is_zipfile(package.file):
+        raise exc.InputException("Package is not a valid ZIP package.")
+    package.file.seek(0)
+    if md5sum is not None:
+        # Qinling's own way to name a package, no protection.
+        actual = hashlib.file_digest(package.file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        package.file.seek(0)
+        if actual != md5sum:
+            raise exc.InputException(f"Package md5 mismatch: {md5sum} was announced, {actual} was uploaded.")
 
 
 def check_new(values: dict[str, Any]) -> None:
     """Raise InputException unless ``values`` are fit for a new function; what Qinling checks itself is left to it."""
+    _check_texts(values)
     if "code" not in values:
         return
     code = model_names.checked_code(_loaded(values["code"]))
@@ -44,11 +65,13 @@ def check_new(values: dict[str, Any]) -> None:
     if values.get("entry") is not None:
         model_names.checked_entry(values["entry"])
     if code.get("source") == constants.PACKAGE_FUNCTION:
-        _check_package(values.get("package"))
+        _check_package(values.get("package"), code.get("md5sum"))
 
 
 def check_change(values: dict[str, Any]) -> None:
     """Raise InputException unless ``values`` are fit for changing a function."""
+    _check_texts(values)
+    code: dict[str, Any] = {}
     if values.get("code") is not None:
         code = model_names.checked_code(_loaded(values["code"]))
         # Qinling would replace the function's code by these two, although nothing was uploaded.
@@ -57,7 +80,7 @@ def check_change(values: dict[str, Any]) -> None:
     if values.get("entry") is not None:
         model_names.checked_entry(values["entry"])
     if values.get("package") is not None:
-        _check_package(values["package"])
+        _check_package(values["package"], code.get("md5sum"))
 
 
 @functools.wraps(_original_post)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pecan
 import swiftclient
+from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1.identity import v3
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -108,9 +109,12 @@ def get_qinling_endpoint() -> str:
     """Return the API's address: [DEFAULT] qinling_endpoint, else the catalog's public one."""
     if CONF.qinling_endpoint:
         return str(CONF.qinling_endpoint)
-    endpoint = identity.service_session(CONF).get_endpoint(
-        service_type="function-engine", interface="public", region_name=CONF.keystone_authtoken.region_name
-    )
+    try:
+        endpoint = identity.service_session(CONF).get_endpoint(
+            service_type="function-engine", interface="public", region_name=CONF.keystone_authtoken.region_name
+        )
+    except ks_exceptions.CatalogException:
+        endpoint = None
     if not endpoint:
         raise RuntimeError(
             "Keystone's catalog has no public endpoint of the service type function-engine: register one, or set "

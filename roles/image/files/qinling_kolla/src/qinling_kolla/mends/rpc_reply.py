@@ -7,11 +7,11 @@ Where threads are real, as in this package's commands, blocking is safe and answ
 
 import inspect
 import queue
+import sys
 from typing import Any
 
 import oslo_messaging
 from oslo_messaging._drivers import amqpdriver
-from oslo_utils import eventletutils
 
 NAME = "half a second in each RPC call"
 REASON = "oslo.messaging polls for replies every 0.5 s although threads can wait"
@@ -25,14 +25,15 @@ def get(self: Any, msg_id: str, timeout: float | None) -> Any:
         raise oslo_messaging.MessagingTimeout(f"Timed out waiting for a reply to message ID {msg_id}") from None
 
 
+def _threads_are_real() -> bool:
+    patcher = sys.modules.get("eventlet.patcher")
+    return patcher is None or not patcher.is_monkey_patched("thread")
+
+
 def needed() -> bool:
     """Tell whether the waiter polls although threads are real."""
     waiters = getattr(amqpdriver, "ReplyWaiters", None)
-    return (
-        waiters is not None
-        and not eventletutils.is_monkey_patched("thread")
-        and "sleep(" in inspect.getsource(waiters.get)
-    )
+    return waiters is not None and _threads_are_real() and "sleep(" in inspect.getsource(waiters.get)
 
 
 def apply() -> None:

@@ -53,8 +53,7 @@ def end_stuck(now: datetime.datetime | None = None) -> list[str]:
         return []
     wanted = sorted({row.function_id for row in candidates if row.function_id})
     timeouts = {
-        row.id: row.timeout
-        for row in db_api.get_functions(insecure=True, fields=["id", "timeout"], id={"in": wanted})
+        row.id: row.timeout for row in db_api.get_functions(insecure=True, fields=["id", "timeout"], id={"in": wanted})
     }
     ended = []
     for row in candidates:

@@ -24,9 +24,8 @@ def create_function_version(self: Any, project_id: str | None, function_id: str,
 
 def needed() -> bool:
     """Tell whether the controller still passes the context's project_id."""
-    return (
-        _CONTROLLER._create_function_version is _original
-        and "ctx.project_id," in inspect.getsource(inspect.unwrap(_CONTROLLER.post))
+    return _CONTROLLER._create_function_version is _original and "ctx.project_id," in inspect.getsource(
+        inspect.unwrap(_CONTROLLER.post)
     )
 
 

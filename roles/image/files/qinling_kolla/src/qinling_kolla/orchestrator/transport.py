@@ -69,8 +69,9 @@ class WorkerAdapter(adapters.HTTPAdapter):
         return response
 
 
-def read_answer(response: requests.Response, limit: int = MAX_ANSWER) -> bytes:
+def read_answer(response: requests.Response, limit: int | None = None) -> bytes:
     """Return the body of a response that was requested with stream=True; raises AnswerTooLarge beyond ``limit`` bytes."""
+    limit = MAX_ANSWER if limit is None else limit
     parts, size = [], 0
     with response:
         for part in response.iter_content(65536):

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access to Keystone: what is asked, how often, and what verifies it. A small HTTP server stands in for Keystone."""
+
+import datetime
+import json
+import threading
+import types
+from collections.abc import Callable, Iterator
+from http import server
+from typing import Any
+
+import pytest
+
+from qinling_kolla import identity
+
+
+class FakeKeystone:
+    """Answers log-ins and trusts; remembers (method, path, headers, body)."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, dict[str, str], Any]] = []
+        self.lifetime = 3600.0
+        fake = self
+
+        class Handler(server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length)) if length else None
+                fake.seen.append((self.command, self.path, dict(self.headers), body))
+                status, headers, answer = fake.respond(self.command, self.path)
+                raw = json.dumps(answer).encode() if answer is not None else b""
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            do_GET = do_DELETE = do_POST
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def respond(self, method: str, path: str) -> tuple[int, dict[str, str], Any]:
+        if (method, path) == ("POST", "/v3/auth/tokens"):
+            now = datetime.datetime.now(datetime.UTC)
+            token = {
+                "user": {"id": "service-user", "name": "qinling", "domain": {"id": "default", "name": "Default"}},
+                "project": {"id": "p1", "name": "p1", "domain": {"id": "default", "name": "Default"}},
+                "roles": [{"id": "r", "name": "member"}],
+                "methods": ["password"],
+                "issued_at": now.isoformat(),
+                "expires_at": (now + datetime.timedelta(seconds=self.lifetime)).isoformat(),
+                "catalog": [
+                    {
+                        "type": "function-engine",
+                        "id": "c",
+                        "name": "qinling",
+                        "endpoints": [
+                            {
+                                "interface": "public",
+                                "region": "R1",
+                                "region_id": "R1",
+                                "id": "e",
+                                "url": "http://pub:7070",
+                            }
+                        ],
+                    }
+                ],
+            }
+            return 201, {"X-Subject-Token": f"token-{len(self.seen)}"}, {"token": token}
+        if (method, path) == ("POST", "/v3/OS-TRUST/trusts"):
+            return 201, {}, {"trust": {"id": "t1"}}
+        if method == "DELETE":
+            return 204, {}, None
+        return 404, {}, {}
+
+    def logins(self) -> list[Any]:
+        return [body["auth"] for method, path, _, body in self.seen if path == "/v3/auth/tokens" and method == "POST"]
+
+
+@pytest.fixture
+def keystone(option: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKeystone]:
+    fake = FakeKeystone()
+    thread = threading.Thread(target=fake.server.serve_forever, args=(0.05,))
+    thread.start()
+    option("keystone_authtoken", "auth_url", fake.url)
+    option("keystone_authtoken", "www_authenticate_uri", "http://public.example:5000")
+    monkeypatch.setattr(identity, "_service", {})
+    monkeypatch.setattr(identity, "_trusts", {})
+    yield fake
+    fake.server.shutdown()
+    fake.server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://k:5000", "http://k:5000/v3"),
+        ("http://k:5000/", "http://k:5000/v3"),
+        ("http://k:5000/v3", "http://k:5000/v3"),
+        ("http://k/identity/v3/", "http://k/identity/v3"),
+    ],
+)
+def test_v3_url(url: str, expected: str) -> None:
+    assert identity.v3_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("insecure", "cafile", "expected"),
+    [(False, None, True), (False, "/ca.pem", "/ca.pem"), (True, "/ca.pem", False), (True, None, False)],
+)
+def test_verification(
+    conf: Any, option: Callable[..., None], insecure: bool, cafile: str | None, expected: bool | str
+) -> None:
+    option("keystone_authtoken", "insecure", insecure)
+    option("keystone_authtoken", "cafile", cafile)
+    from qinling.utils.openstack import keystone as mended
+
+    sessions = [
+        identity.service_session(conf),
+        identity.user_session(conf, "t"),
+        identity.trust_session(conf, "t1"),
+        mended.get_service_client().session,
+        mended.get_trust_client("t1").session,
+    ]
+    assert [session.verify for session in sessions] == [expected] * 5
+
+
+def test_workers_get_the_public_address(conf: Any, keystone: FakeKeystone) -> None:
+    assert identity.public_url(conf) == "http://public.example:5000/v3"
+
+
+def test_a_trusts_token_is_kept(conf: Any, keystone: FakeKeystone) -> None:
+    first = identity.trust_access(conf, "t1")
+    assert identity.trust_access(conf, "t1").auth_token == first.auth_token
+    assert len(keystone.logins()) == 1
+    login = keystone.logins()[0]
+    assert login["scope"] == {"OS-TRUST:trust": {"id": "t1"}}
+    user = login["identity"]["password"]["user"]
+    assert user == {"name": "qinling", "password": "service-secret", "domain": {"name": "Default"}}
+    assert identity.trust_access(conf, "t2").auth_token != first.auth_token
+
+
+def test_a_token_that_ends_too_soon_is_replaced(conf: Any, keystone: FakeKeystone) -> None:
+    keystone.lifetime = 400
+    first = identity.trust_access(conf, "t1", lifetime=300)
+    assert identity.trust_access(conf, "t1", lifetime=300).auth_token == first.auth_token
+    keystone.lifetime = 3600
+    assert identity.trust_access(conf, "t1", lifetime=360).auth_token != first.auth_token
+    assert len(keystone.logins()) == 2
+
+
+def test_forgotten_trusts_log_in_again(conf: Any, keystone: FakeKeystone, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = identity.trust_access(conf, "t1")
+    identity.forget("t1")
+    assert identity.trust_access(conf, "t1").auth_token != first.auth_token
+    monkeypatch.setattr(identity, "_MAX_CACHED", 2)
+    for trust in ("t2", "t3", "t4"):
+        identity.trust_access(conf, trust)
+    assert [key[0] for key in identity._trusts] == ["t3", "t4"]
+
+
+def test_creating_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
+    from qinling.utils.openstack import keystone as mended
+
+    assert mended.create_trust().id == "t1"
+    assert mended.create_trust().id == "t1"
+    assert len(keystone.logins()) == 1, "the service user's id is looked up once"
+    _, _, headers, body = next(entry for entry in keystone.seen if entry[1] == "/v3/OS-TRUST/trusts")
+    assert headers["X-Auth-Token"] == "user-token"
+    trust = body["trust"]
+    assert trust["trustor_user_id"] == "u1"
+    assert trust["trustee_user_id"] == "service-user"
+    assert trust["project_id"] == "p1"
+    assert trust["impersonation"] is True
+    assert trust["roles"] == [{"name": "member"}]
+
+
+def test_deleting_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
+    from qinling.utils.openstack import keystone as mended
+
+    mended.delete_trust(None)
+    assert keystone.seen == []
+    mended.delete_trust("t1")
+    method, path, headers, _ = keystone.seen[0]
+    assert (method, path, headers["X-Auth-Token"]) == ("DELETE", "/v3/OS-TRUST/trusts/t1", "user-token")
+
+
+def test_a_trust_that_cannot_be_deleted_is_no_failure(ctx: Any, option: Callable[..., None]) -> None:
+    from qinling.utils.openstack import keystone as mended
+
+    mended.delete_trust("t1")
+
+
+def test_context_of_a_trust(conf: Any, keystone: FakeKeystone, option: Callable[..., None]) -> None:
+    from qinling.utils.openstack import keystone as mended
+
+    option("pecan", "auth_enable", True)
+    made = mended.create_trust_context("t1", "p7")
+    assert (made.user_id, made.project_id, made.trust_id, made.is_trust_scoped) == ("service-user", "p7", "t1", True)
+    assert made.auth_token == identity.trust_access(conf, "t1").auth_token
+    # An image function has no trust; nothing has to be asked for it.
+    keystone.seen.clear()
+    assert mended.create_trust_context(None, "p7").project_id == "p7"
+    assert keystone.seen == []
+    option("pecan", "auth_enable", False)
+    assert mended.create_trust_context("t1", "p7").is_admin
+
+
+def test_endpoint(conf: Any, keystone: FakeKeystone, option: Callable[..., None]) -> None:
+    from qinling.utils.openstack import keystone as mended
+
+    assert mended.get_qinling_endpoint() == "http://api.example:7070"
+    conf.set_override("qinling_endpoint", None)
+    try:
+        assert mended.get_qinling_endpoint() == "http://pub:7070"
+        option("keystone_authtoken", "region_name", "elsewhere")
+        with pytest.raises(RuntimeError, match="qinling_endpoint"):
+            mended.get_qinling_endpoint()
+    finally:
+        conf.clear_override("qinling_endpoint")
+
+
+def test_swift_uses_the_requests_own_token(
+    conf: Any, ctx: Any, monkeypatch: pytest.MonkeyPatch, option: Callable[..., None]
+) -> None:
+    import pecan
+    from qinling.utils.openstack import keystone as mended
+
+    option("keystone_authtoken", "cafile", "/ca.pem")
+    plugin = types.SimpleNamespace(has_user_token=True)
+    monkeypatch.setattr(pecan, "request", types.SimpleNamespace(environ={"keystone.token_auth": plugin}))
+    session = mended._get_user_keystone_session()
+    assert session.auth is plugin and session.verify == "/ca.pem"
+    monkeypatch.setattr(pecan, "request", types.SimpleNamespace(environ={}))
+    session = mended._get_user_keystone_session()
+    assert session.auth.auth_methods[0].token == "user-token" and session.verify == "/ca.pem"

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the engine speaks to a worker."""
+
+import io
+import json
+import logging
+import socket
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from http import server
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+
+from qinling_kolla import identity, worker
+from qinling_kolla.orchestrator import transport
+
+
+class FakeWorker:
+    """A worker that answers a POST in the given way and remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.posts: list[dict[str, Any]] = []
+        self.ping_status = 200
+        self.execute: Callable[[server.BaseHTTPRequestHandler, dict[str, Any]], None] = answer({"output": 1})
+        fake = self
+
+        class Handler(server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.send_response(fake.ping_status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                fake.posts.append(body)
+                fake.execute(self, body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        # Connections that the engine gives up are part of the tests.
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.url = f"http://127.0.0.1:{self.server.server_port}/execute"
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Any:
+    def run(handler: server.BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+        handler.send_response(status)
+        for name, value in (headers or {}).items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(raw)))
+        handler.end_headers()
+        handler.wfile.write(raw)
+
+    return run
+
+
+def hang_up(handler: server.BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
+    handler.close_connection = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def sleep_for(seconds: float) -> Any:
+    def run(handler: server.BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
+        time.sleep(seconds)
+
+    return run
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeWorker]:
+    made = FakeWorker()
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.05,))
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def quick(conf: Any, monkeypatch: pytest.MonkeyPatch, option: Callable[..., None]) -> None:
+    monkeypatch.setattr(worker, "PING_SECONDS", 0.3)
+    monkeypatch.setattr(worker, "PAUSE_SECONDS", 0.05)
+    option("engine", "worker_read_margin", 1)
+
+
+def test_an_execution(fake: FakeWorker) -> None:
+    fake.execute = answer({"output": {"a": 1}, "duration": 0.1, "logs": "hello", "success": True})
+    body = {"execution_id": "e1", "timeout": 5, "input": {"x": 1}}
+    assert worker.url_request(requests.Session(), fake.url, body=body) == (
+        True,
+        {"output": {"a": 1}, "duration": 0.1, "logs": "hello", "success": True},
+    )
+    assert fake.posts == [body]
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "expected"),
+    [
+        (200, b'{"output": 1}', {"output": 1, "success": True}),
+        (200, b'{"output": 1, "success": false}', {"output": 1, "success": False}),
+        (200, b'{"logs": ["a"]}', {"logs": "['a']", "success": True}),
+        (500, b'{"output": "no package"}', {"output": "no package", "success": False}),
+        (
+            200,
+            b"[1]",
+            {"output": worker.FAILED_OUTPUT, "success": False, "logs": "The worker answered 200 without a result."},
+        ),
+        (
+            500,
+            b"<html>",
+            {"output": worker.FAILED_OUTPUT, "success": False, "logs": "The worker answered 500 without a result."},
+        ),
+        (
+            200,
+            b"\xff",
+            {"output": worker.FAILED_OUTPUT, "success": False, "logs": "The worker answered 200 without a result."},
+        ),
+    ],
+)
+def test_answers(status: int, content: bytes, expected: dict[str, Any]) -> None:
+    assert worker.read_result(status, content) == expected
+
+
+def test_the_functions_timeout_limits_the_wait(fake: FakeWorker) -> None:
+    fake.execute = sleep_for(5)
+    begin = time.monotonic()
+    success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 0.2})
+    assert not success and result["output"] == "Function execution timeout."
+    assert 1.0 <= time.monotonic() - begin < 3
+    assert len(fake.posts) == 1
+
+
+def test_a_request_that_may_have_started_is_not_sent_again(fake: FakeWorker) -> None:
+    fake.execute = hang_up
+    success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
+    assert not success and result["output"] == worker.FAILED_OUTPUT
+    assert len(fake.posts) == 1
+
+
+def test_a_redirect_is_not_followed(fake: FakeWorker) -> None:
+    other = FakeWorker()
+    fake.execute = answer(b"", 307, {"Location": other.url})
+    success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
+    assert success and result["success"] is False
+    assert other.posts == []
+    other.server.server_close()
+
+
+def test_a_huge_answer_is_not_taken(fake: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER", 100)
+    fake.execute = answer(b"x" * 101)
+    success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
+    assert not success and result["output"] == worker.FAILED_OUTPUT
+
+
+def test_a_worker_that_does_not_answer_is_unreachable(fake: FakeWorker) -> None:
+    fake.ping_status = 502
+    with pytest.raises(worker.Unreachable):
+        worker.url_request(requests.Session(), fake.url, {"timeout": 1})
+    assert fake.posts == []
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(worker.Unreachable):
+        worker.url_request(requests.Session(), f"http://127.0.0.1:{port}/execute", {"timeout": 1})
+
+
+class Flaky(requests.Session):
+    """Fails the first POSTs with the given errors, then answers."""
+
+    def __init__(self, errors: list[Exception]) -> None:
+        super().__init__()
+        self.errors, self.posts = errors, 0
+
+    def get(self, url: Any, **kwargs: Any) -> Any:
+        return made_response(b"pong")
+
+    def post(self, url: Any, **kwargs: Any) -> Any:
+        self.posts += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return made_response(b'{"output": "done"}')
+
+
+def made_response(content: bytes) -> requests.Response:
+    response = requests.Response()
+    response.status_code = 200
+    response.raw = urllib3.HTTPResponse(io.BytesIO(content), preload_content=False)
+    return response
+
+
+def new_connection_error() -> requests.ConnectionError:
+    reason = urllib3.exceptions.NewConnectionError(None, "refused")  # type: ignore[arg-type]
+    return requests.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/", reason))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (transport.NotReached("x"), True),
+        (new_connection_error(), True),
+        (requests.ConnectTimeout(), True),
+        (requests.ReadTimeout(), False),
+        (requests.ConnectionError(urllib3.exceptions.ProtocolError("aborted")), False),
+        (requests.ConnectionError(), False),
+        (requests.exceptions.ChunkedEncodingError(), False),
+    ],
+)
+def test_only_what_never_arrived_is_sent_again(error: requests.RequestException, again: bool) -> None:
+    session = Flaky([error])
+    success, result = worker.url_request(session, "http://worker/execute", {"timeout": 1})
+    assert session.posts == (2 if again else 1)
+    assert success is again
+    assert worker.never_arrived(error) is again
+
+
+def test_a_post_that_never_arrives_is_unreachable() -> None:
+    with pytest.raises(worker.Unreachable):
+        worker.url_request(Flaky([transport.NotReached("x") for _ in range(100)]), "http://w/execute", {"timeout": 1})
+
+
+def test_nothing_of_request_or_answer_is_logged(fake: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:
+    body = {"timeout": 1, "input": {"card": "4111-1111"}, "token": "tok-secret", "execution_id": "e1"}
+    with caplog.at_level(logging.DEBUG):
+        for execute in (answer({"output": "ans-secret"}), answer(b"ans-secret", 500), hang_up, sleep_for(3)):
+            fake.execute = execute
+            worker.url_request(requests.Session(), fake.url, body)
+    for secret in ("4111-1111", "tok-secret", "ans-secret"):
+        assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "version", "expected"),
+    [
+        ("http://api:7070", 0, "http://api:7070/v1/functions/f1?download=true"),
+        ("http://api:7070/", 3, "http://api:7070/v1/functions/f1/versions/3?download=true"),
+    ],
+)
+def test_download_url(endpoint: str, version: int, expected: str) -> None:
+    assert worker.download_url(endpoint, "f1", version) == expected
+
+
+@pytest.fixture
+def trust(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
+    asked: list[tuple[str, float]] = []
+
+    def access(conf: Any, trust_id: str, lifetime: float = 0) -> Any:
+        asked.append((trust_id, lifetime))
+        return types.SimpleNamespace(auth_token="trust-token")
+
+    monkeypatch.setattr(identity, "trust_access", access)
+    return asked
+
+
+def request_data(conf: Any, trust_id: str | None = "t1", version: int = 0) -> dict[str, Any]:
+    rlimit = {"cpu": 100, "memory_size": 1000}
+    return worker.get_request_data(
+        conf, "f1", version, "e1", rlimit, {"x": 1}, "main.main", trust_id, "http://api:7070", 5
+    )
+
+
+COMMON = {
+    "execution_id": "e1",
+    "cpu": 100,
+    "memory_size": 1000,
+    "input": {"x": 1},
+    "function_id": "f1",
+    "function_version": 0,
+    "entry": "main.main",
+    "download_url": "http://api:7070/v1/functions/f1?download=true",
+    "timeout": 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("auth", "credentials", "trust_id", "expected"),
+    [
+        (False, "trust", "t1", {}),
+        (True, "trust", "t1", {"token": "trust-token", "trust_id": "t1"}),
+        (True, "trust", None, {"token": "user-token", "trust_id": None}),
+        (
+            True,
+            "password",
+            "t1",
+            {"token": "user-token", "trust_id": "t1", "username": "qinling", "password": "service-secret"},
+        ),
+    ],
+)
+def test_credentials(
+    conf: Any,
+    ctx: Any,
+    option: Callable[..., None],
+    trust: list[tuple[str, float]],
+    auth: bool,
+    credentials: str,
+    trust_id: str | None,
+    expected: dict[str, Any],
+) -> None:
+    option("pecan", "auth_enable", auth)
+    option("engine", "worker_credentials", credentials)
+    data = request_data(conf, trust_id)
+    assert data.pop("request_id") == ctx.request_id
+    if auth:
+        expected = {**expected, "auth_url": "http://127.0.0.1:9/v3"}
+    assert data == {**COMMON, **expected}
+    if expected.get("token") == "trust-token":
+        assert trust == [("t1", 6)]
