@@ -54,13 +54,20 @@ def secrets_in(variables: Mapping[str, Any]) -> list[str]:
 
     Short values and templates are left out: they would hide ordinary words.
     """
-    return sorted(
-        {
-            str.__str__(value)
-            for name, value in variables.items()
-            if isinstance(value, str) and len(value) >= 8 and "{{" not in value and is_secret_name(str(name))
-        }
-    )
+    values = (_text_of(value) for name, value in variables.items() if is_secret_name(str(name)))
+    return sorted({value for value in values if len(value) >= 8 and "{{" not in value})
+
+
+def _text_of(value: Any) -> str:
+    """Takes a variable's value, returns it if it is a string or one that ansible-vault has encrypted, else nothing."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if not hasattr(value, "_ciphertext"):
+        return ""
+    try:
+        return str(value)
+    except AnsibleError:  # Its vault's password is not there: then no file can hold it either.
+        return ""
 
 
 class ActionModule(ActionBase):

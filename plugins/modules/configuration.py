@@ -196,7 +196,10 @@ def diff_of(change: Change, secrets: list[str]) -> dict[str, str]:
     if change.before is None and change.after is None:
         return {"prepared": f"{change.path}: {change.what}\n"}
     before, after = text_of(change.before), text_of(change.after)
-    if change.secret or before is None or after is None:
+    if change.what == "removed":
+        # Nothing tells any more whether it was secret.
+        sides = [f"{MASK} (removed, not shown)\n", ""]
+    elif change.secret or before is None or after is None:
         reason = "secret" if change.secret else "binary"
         # Of a file that was there, and is there, both sides differ, so that the change shows.
         sides = [

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the action plugin hands to its module."""
+
+from ansible.errors import AnsibleError
+from ansible_collections.qinling.kolla.plugins.action.configuration import pack, secrets_in
+from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile
+from ansible_collections.qinling.kolla.plugins.modules.configuration import unpack
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile
+
+
+class Encrypted:
+    """A value that ansible-vault has encrypted, as Ansible hands it over."""
+
+    def __init__(self, text: str) -> None:
+        self._ciphertext = text
+
+    def __str__(self) -> str:
+        if not self._ciphertext:
+            raise AnsibleError("no vault password")
+        return self._ciphertext
+
+
+def test_secrets_are_found_by_their_variables_names() -> None:
+    variables = {
+        "database_password": "long-enough",
+        "api_secret_key": Encrypted("from-the-vault"),
+        "unreadable_password": Encrypted(""),
+        "short_password": "short",
+        "templated_password": "{{ database_password }}",
+        "ssl_key_file": "/etc/ssl/key.pem",
+        "debug": "long-enough-too",
+        "passwords": {"a": "mapping"},
+    }
+    assert secrets_in(variables) == ["from-the-vault", "long-enough"]
+
+
+def test_files_reach_the_module_unchanged_and_unreadable_on_the_way() -> None:
+    files = [RenderedFile("a", "0600", bytes(range(256)), True), RenderedFile("b/c", "0644", "é CANARY".encode())]
+    payload = pack(Rendered({"api": files}, ["gone"]), ["CANARY"])
+    assert "CANARY" not in payload
+    assert payload.isascii()
+    assert unpack(payload) == (
+        {"api": [WantedFile("a", 0o600, bytes(range(256)), True), WantedFile("b/c", 0o644, "é CANARY".encode())]},
+        ["gone"],
+        ["CANARY"],
+    )

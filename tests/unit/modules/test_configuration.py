@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the configuration module shows of its changes."""
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils.tree import Change, Outcome, WantedFile
+from ansible_collections.qinling.kolla.plugins.modules import configuration
+
+SHOWN = {
+    "a directory": (Change("/r/a", "created"), {"prepared": "/r/a: created\n"}),
+    "a new file": (
+        Change("/r/a/f", "created", None, b"x = 1\n"),
+        {"before": "", "after": "x = 1\n", "before_header": "/r/a/f (absent)", "after_header": "/r/a/f"},
+    ),
+    "a changed secret": (
+        Change("/r/a/f", "changed", b"password = old\n", b"password = new\n"),
+        {
+            "before": "password = *** (before)\n",
+            "after": "password = *** (after)\n",
+            "before_header": "/r/a/f",
+            "after_header": "/r/a/f",
+        },
+    ),
+    "a secret file": (
+        Change("/r/a/f", "changed", b"old\n", b"new\n", secret=True),
+        {
+            "before": "*** (secret, before)\n",
+            "after": "*** (secret, after)\n",
+            "before_header": "/r/a/f",
+            "after_header": "/r/a/f",
+        },
+    ),
+    "a binary file": (
+        Change("/r/a/f", "changed", b"text", b"\xff\x00"),
+        {
+            "before": "*** (binary, before)\n",
+            "after": "*** (binary, after)\n",
+            "before_header": "/r/a/f",
+            "after_header": "/r/a/f",
+        },
+    ),
+    # A file that is removed may have been secret; nothing tells any more.
+    "a removed file": (
+        Change("/r/a/f", "removed", b"token\n"),
+        {
+            "before": "*** (removed, not shown)\n",
+            "after": "",
+            "before_header": "/r/a/f",
+            "after_header": "/r/a/f (absent)",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), SHOWN.values(), ids=SHOWN)
+def test_diff(change: Change, expected: dict[str, str]) -> None:
+    assert configuration.diff_of(change, []) == expected
+
+
+def test_the_result_names_services_that_changed() -> None:
+    outcome = Outcome([Change("/r", "created"), Change("/r/b", "created"), Change("/r/a/x/y", "changed")], ["/r/kept"])
+    result = configuration.result_of(outcome, {"a": [WantedFile("f", 0o600, b"")]}, Path("/r"))
+    assert result["changed"]
+    assert result["changed_services"] == ["a", "b"]
+    assert list(result["digests"]) == ["a"]
+    assert result["kept"] == ["/r/kept"]
+    assert not configuration.result_of(Outcome(), {}, Path("/r"))["changed"]
+
+
+def test_identities() -> None:
+    assert configuration.identity(None, "user") == -1
+    assert configuration.identity("42", "group") == 42
+    assert configuration.identity("root", "user") == 0
+    with pytest.raises(KeyError):
+        configuration.identity("nobody-of-this-name", "group")
