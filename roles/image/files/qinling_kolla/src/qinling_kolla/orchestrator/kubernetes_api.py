@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access to the Kubernetes API for the driver: few calls, plain data, limits on time, and errors that say what to do.
+
+TLS is always verified. The client library's models are not used: they refuse answers of servers older or newer than
+themselves, and they cost time on every call.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import urllib3
+from kubernetes import client
+from oslo_config import cfg
+from qinling import exceptions as exc
+
+Object = dict[str, Any]
+
+# Seconds to connect, and to wait for an answer.
+TIMEOUT = (5, 30)
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+# Of a log; what is beyond is not even fetched.
+MAX_LOG = 4 * 1024 * 1024
+
+GROUPS = {
+    "pods": "/api/v1",
+    "services": "/api/v1",
+    "deployments": "/apis/apps/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+}
+
+
+class ApiError(exc.OrchestratorException):
+    """A call that the API server refused or did not answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        """Keep the HTTP status; 0 stands for no answer."""
+        super().__init__(message)
+        self.status = status
+
+
+class NotFound(ApiError):
+    """There is no such object."""
+
+
+class Conflict(ApiError):
+    """The object exists already, or has changed since it was read."""
+
+
+class Unavailable(ApiError):
+    """The API server does not answer, or says that it cannot now."""
+
+
+def check_file(option: str, path: str | None) -> str:
+    """Return ``path`` when it can be read, else raise an error that names the option."""
+    try:
+        with pathlib.Path(path or "").open("rb"):
+            return str(path)
+    except OSError as error:
+        raise exc.OrchestratorException(f"[kubernetes] {option} = {path}: cannot be read ({error.strerror})") from error
+
+
+def tls(conf: cfg.ConfigOpts) -> tuple[bool | str, tuple[str, str] | None]:
+    """Return what verifies the server (a CA file, or True for the system's CAs) and the client's certificate and key."""
+    options = conf.kubernetes
+    if options.use_api_certificate:
+        authority = check_file("ssl_ca_cert", options.ssl_ca_cert)
+        return authority, (check_file("cert_file", options.cert_file), check_file("key_file", options.key_file))
+    given = options.ssl_ca_cert and pathlib.Path(options.ssl_ca_cert).is_file()
+    return (options.ssl_ca_cert if given else True), None
+
+
+def _configuration(conf: cfg.ConfigOpts) -> client.Configuration:
+    configuration = client.Configuration()
+    configuration.host = conf.kubernetes.kube_host.rstrip("/")
+    # The environment's proxy is for downloads; workers are not reached through it either.
+    configuration.proxy = None
+    configuration.verify_ssl = True
+    configuration.connection_pool_maxsize = 32
+    configuration.retries = urllib3.Retry(total=3, connect=1, read=1, status=0, redirect=0, backoff_factor=0.2)
+    if configuration.host.startswith("https:"):
+        verify, certificate = tls(conf)
+        configuration.ssl_ca_cert = None if verify is True else verify
+        if certificate:
+            configuration.cert_file, configuration.key_file = certificate
+    return configuration
+
+
+class Api:
+    """The calls that the driver makes, all of them in its namespace."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        """Prepare a client; nothing is asked yet."""
+        self.namespace: str = conf.kubernetes.namespace
+        self._client = client.ApiClient(_configuration(conf))
+
+    def path(self, kind: str, name: str = "", part: str = "") -> str:
+        """Return the path of a kind's collection, of one object, or of a part of it."""
+        parts = [GROUPS[kind], "namespaces", self.namespace, kind, name, part]
+        return "/".join(piece for piece in parts if piece)
+
+    def call(
+        self,
+        verb: str,
+        path: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        plain: bool = False,
+    ) -> Any:
+        """Make one call and return its answer as data, or as text when ``plain``."""
+        try:
+            answer = self._client.call_api(
+                path,
+                verb,
+                body=body,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "*/*" if plain else "application/json", "Content-Type": content_type},
+                # The library would read a text that looks like JSON as JSON.
+                response_type=None if plain else "object",
+                _preload_content=not plain,
+                auth_settings=[],
+                _return_http_data_only=True,
+                _request_timeout=TIMEOUT,
+            )
+        except client.ApiException as error:
+            raise self._error(verb, path, error) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"Kubernetes API does not answer: {verb} {path}: {type(error).__name__}: {error}") from error
+        return answer.data.decode(errors="replace") if plain else answer
+
+    @staticmethod
+    def _error(verb: str, path: str, error: client.ApiException) -> ApiError:
+        status = int(error.status or 0)
+        text = error.body if isinstance(error.body, str) else (error.body or b"").decode(errors="replace")
+        text = f"Kubernetes API: {verb} {path}: {status} {error.reason}: {text[:1000]}"
+        if status == 404:
+            return NotFound(text, status)
+        if status == 409:
+            return Conflict(text, status)
+        if status in (0, 429) or status >= 500:
+            return Unavailable(text, status)
+        if status == 401:
+            text += " (the client certificate [kubernetes] cert_file is not accepted: expired, or signed by another CA)"
+        if status == 403:
+            text += " (the client certificate's user lacks this permission in the namespace)"
+        return ApiError(text, status)
+
+    def get(self, kind: str, name: str) -> Object:
+        """Return an object."""
+        return dict(self.call("GET", self.path(kind, name)))
+
+    def list(self, kind: str, label_selector: str) -> list[Object]:
+        """Return the objects of a kind that have the labels."""
+        answer = self.call("GET", self.path(kind), query={"labelSelector": label_selector})
+        return list(answer.get("items") or [])
+
+    def create(self, kind: str, body: Object) -> Object:
+        """Create an object and return it."""
+        return dict(self.call("POST", self.path(kind), body))
+
+    def patch(self, kind: str, name: str, body: Any) -> Object:
+        """Change an object (a list is a JSON patch, a dictionary a merge patch) and return it."""
+        content_type = JSON_PATCH if isinstance(body, list) else MERGE_PATCH
+        return dict(self.call("PATCH", self.path(kind, name), body, content_type=content_type))
+
+    def delete(self, kind: str, name: str, grace: int | None = None) -> bool:
+        """Delete an object and what it owns; tell whether there was one."""
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        try:
+            self.call("DELETE", self.path(kind, name), body)
+        except NotFound:
+            return False
+        return True
+
+    def delete_all(self, kind: str, label_selector: str) -> None:
+        """Delete all objects of a kind that have the labels."""
+        self.call("DELETE", self.path(kind), query={"labelSelector": label_selector})
+
+    def log(self, pod: str, limit: int) -> str:
+        """Return the last lines of a pod's log, at most ``limit`` characters."""
+        text = self.call("GET", self.path("pods", pod, "log"), query={"tailLines": "10000", "limitBytes": str(MAX_LOG)}, plain=True)
+        return text if len(text) <= limit else f"[...]\n{text[-limit:]}"

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for tests on a real cluster: the cluster that KUBECONFIG names, and a user with no more than the shipped rights."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from support import HERE, RBAC, eventually, request  # noqa: E402
+
+IMAGE = "qinling.test/worker"
+
+
+@pytest.fixture(scope="session")
+def admin() -> Any:
+    """Return a client with the rights of KUBECONFIG."""
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("needs a cluster: export KUBECONFIG=$(tests/kubernetes/cluster up)")
+    from kubernetes import client, config
+
+    config.load_kube_config(os.environ["KUBECONFIG"])
+    return client.ApiClient()
+
+
+@pytest.fixture(scope="session")
+def images() -> list[str]:
+    """Return two revisions of the test's worker image, loaded into the test cluster."""
+    found = [f"{IMAGE}:{revision}" for revision in (1, 2)]
+    if os.environ.get("QINLING_KUBERNETES_IMAGES") == "given":
+        return found
+    for revision, image in enumerate(found, 1):
+        if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode:
+            base = os.environ.get("QINLING_KUBERNETES_BASE_IMAGE", "debian:13")
+            options = ["--network", "host", "--build-arg", f"BASE={base}", "--build-arg", f"REVISION={revision}"]
+            subprocess.run(["docker", "build", "-q", *options, "-t", image, str(HERE / "worker")], check=True)
+    subprocess.run([HERE / "cluster", "load", *found], check=True)
+    return found
+
+
+@pytest.fixture(scope="session")
+def credentials(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Create namespace, role and a client certificate for the user qinling, as the shipped manifest says."""
+    documents = list(yaml.safe_load_all(RBAC.read_text()))
+    paths = {"Namespace": "/api/v1/namespaces"}
+    for kind in ("Role", "RoleBinding"):
+        paths[kind] = f"/apis/rbac.authorization.k8s.io/v1/namespaces/qinling/{kind.lower()}s"
+    request(admin, "DELETE", "/api/v1/namespaces/qinling")
+    eventually(lambda: request(admin, "GET", "/api/v1/namespaces/qinling") is None, 60)
+    for document in documents:
+        request(admin, "POST", paths[document["kind"]], document)
+    folder = tmp_path_factory.mktemp("credentials")
+    signing = subprocess.run(
+        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=qinling",
+         "-keyout", str(folder / "qinling.key")],
+        capture_output=True, check=True,
+    ).stdout
+    certificates = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    name = "qinling-driver-test"
+    request(admin, "DELETE", f"{certificates}/{name}")
+    body = {
+        "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
+        "spec": {"request": base64.b64encode(signing).decode(), "signerName": "kubernetes.io/kube-apiserver-client",
+                 "usages": ["client auth"]},
+    }
+    asked = request(admin, "POST", certificates, body)
+    asked["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "test", "message": "test"}]}
+    request(admin, "PUT", f"{certificates}/{name}/approval", asked)
+    issued = eventually(lambda: request(admin, "GET", f"{certificates}/{name}")["status"].get("certificate"), 20)
+    (folder / "qinling.crt").write_bytes(base64.b64decode(issued))
+    authority = admin.configuration.ssl_ca_cert
+    (folder / "ca.crt").write_bytes(Path(authority).read_bytes())
+    yield {
+        "kube_host": admin.configuration.host,
+        "ssl_ca_cert": str(folder / "ca.crt"),
+        "cert_file": str(folder / "qinling.crt"),
+        "key_file": str(folder / "qinling.key"),
+    }
+    request(admin, "DELETE", f"{certificates}/{name}")
+    request(admin, "DELETE", "/api/v1/namespaces/qinling")

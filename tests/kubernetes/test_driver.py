@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Qinling's Kubernetes driver on a real cluster, with a user that has the shipped rights and no others."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from support import HERE, HOST_ADDRESS, RBAC, Registry, eventually, request
+
+pytest.importorskip("qinling_kolla", reason="needs the package roles/image/files/qinling_kolla with its dependencies")
+
+from oslo_config import cfg
+from qinling import config as qinling_config
+from qinling import context
+from qinling import exceptions as exc
+from qinling_kolla import config as our_config
+from qinling_kolla import worker
+from qinling_kolla.orchestrator import kubernetes as driver
+from qinling_kolla.orchestrator import kubernetes_api
+
+PODS = "/api/v1/namespaces/qinling/pods"
+LIMITS = {"cpu": 100, "memory_size": 64 * 1024 * 1024}
+# Each (API group, resource, verb) that the driver used in any of these tests.
+USED: set[tuple[str, str, str]] = set()
+
+
+def used_rule(verb: str, path: str, query: Any) -> tuple[str, str, str] | None:
+    """Return the rule that a call needs, or None for calls that everybody may make."""
+    found = re.fullmatch(r"/(?:api/v1|apis/([a-z0-9.]+)/v1)/namespaces/[a-z-]+(?:/([a-z]+)(?:/([^/]+)(?:/([a-z]+)(?:/.*)?)?)?)?", path)
+    if not found:
+        return None
+    group, resource, name, part = found.groups()
+    if part:
+        resource = f"{resource}/{part}"
+    words = {"POST": "create", "PATCH": "patch", "DELETE": "delete" if name else "deletecollection", "GET": "get" if name else "list"}
+    return (group or "", resource, words[verb]) if resource else ("", "namespaces", "get")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recorded(admin: Any) -> Iterator[None]:
+    """Record which rights the driver uses."""
+    patch = pytest.MonkeyPatch()
+    call, send = kubernetes_api.Api.call, driver.PodAdapter.send
+
+    def recording(self: Any, verb: str, path: str, *arguments: Any, **options: Any) -> Any:
+        USED.add(used_rule(verb, path, options.get("query")) or ("", "", ""))
+        return call(self, verb, path, *arguments, **options)
+
+    def sending(self: Any, sent: Any, *arguments: Any, **options: Any) -> Any:
+        if self._manager.proxied:
+            USED.add(("", "pods/proxy", {"GET": "get", "POST": "create"}[sent.method]))
+        return send(self, sent, *arguments, **options)
+
+    patch.setattr(kubernetes_api.Api, "call", recording)
+    patch.setattr(driver.PodAdapter, "send", sending)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def conf(credentials: dict[str, str]) -> cfg.ConfigOpts:
+    """Return the process's configuration, as the engine would read it."""
+    for group, options in qinling_config.list_opts():
+        if group != "keystone_authtoken":
+            cfg.CONF.register_opts(list(options), group)
+    our_config.register(cfg.CONF)
+    cfg.CONF([], project="qinling", default_config_files=[])
+    for name, value in {**credentials, "replicas": 2, "pool_timeout": 60}.items():
+        cfg.CONF.set_override(name, value, "kubernetes")
+    cfg.CONF.set_override("auth_enable", False, "pecan")
+    return cfg.CONF
+
+
+@pytest.fixture(params=["proxy", "nodeport"])
+def access(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def start(conf: cfg.ConfigOpts, registry: Registry) -> Callable[..., driver.KubernetesManager]:
+    """Return a maker of drivers."""
+    context.set_ctx(context.Context())
+
+    def make(worker_access: str = "proxy", **overrides: Any) -> driver.KubernetesManager:
+        for name, value in {"worker_access": worker_access, **overrides}.items():
+            conf.set_override(name, value, "kubernetes")
+        return driver.KubernetesManager(conf, f"http://{HOST_ADDRESS}:7070", registry)
+
+    return make
+
+
+@pytest.fixture
+def runtime(start: Any, images: list[str]) -> Iterator[str]:
+    """Yield a runtime's ID; what a test leaves of it is removed."""
+    name = str(uuid.uuid4())
+    yield name
+    start().delete_pool(name)
+
+
+def execute(manager: driver.KubernetesManager, url: str, function_id: str, given: Any = None, timeout: int = 10) -> dict[str, Any]:
+    """Execute as Qinling's engine does and return the worker's output."""
+    body = {"input": given, "timeout": timeout, "execution_id": "e", "function_id": function_id}
+    success, result = worker.url_request(manager.session, f"{url}/execute", body=body)
+    return {**result, "answered": success}
+
+
+def pods(admin: Any, runtime_id: str) -> list[dict[str, Any]]:
+    return [item for item in request(admin, "GET", PODS)["items"]
+            if item["metadata"]["labels"].get("runtime_id") == runtime_id and not item["metadata"].get("deletionTimestamp")]
+
+
+def test_life_of_a_function(admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry) -> None:
+    manager, function_id = start(access), str(uuid.uuid4())
+    manager.create_pool(runtime, images[0])
+    assert manager.get_pool(runtime) == {"total": 2, "available": 2}
+
+    workers, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    registry.create_worker(function_id, workers[0])
+    assert manager.get_pool(runtime) == {"total": 2, "available": 1}
+    result = execute(manager, url, function_id)
+    assert result["answered"] and result["success"], result
+    output = result["output"]
+    assert output["pod"] == workers[0]
+    assert output["uid"] == 1000
+    assert int(output["capabilities"], 16) == 0
+    assert (output["no_new_privileges"], output["seccomp"]) == ("1", "2")
+    assert output["service_account"] is False
+    # Kubernetes adds this one whatever a pod asks for.
+    assert output["service_links"] == ["KUBERNETES_SERVICE_HOST"]
+    assert output["packages_writable"] is True
+
+    more, same = manager.scaleup_function(function_id, 0, identifier=runtime)
+    assert same == url and more != workers
+    seen: set[str] = set()
+    # A new worker takes part as soon as the list of workers is read again and its port is open.
+    eventually(lambda: seen.add(execute(manager, url, function_id)["output"]["pod"]) or seen == {workers[0], more[0]}, 10)
+    # Another engine, or this one after a restart, finds the same workers.
+    other = start(access)
+    assert {execute(other, url, function_id)["output"]["pod"] for _ in range(4)} == {workers[0], more[0]}
+    with pytest.raises(exc.OrchestratorException, match="0 of 2 free, 1 wanted"):
+        manager.scaleup_function(str(uuid.uuid4()), 0, identifier=runtime)
+
+    manager.delete_worker(more[0])
+    assert execute(manager, url, function_id)["output"]["pod"] == workers[0]
+    manager.delete_function(function_id, 0)
+    eventually(lambda: manager.get_pool(runtime) == {"total": 2, "available": 2}, 40)
+
+    manager.delete_pool(runtime)
+    with pytest.raises(exc.RuntimeNotFoundException):
+        manager.get_pool(runtime)
+    eventually(lambda: not [pod for pod in request(admin, "GET", PODS)["items"]
+                            if pod["metadata"]["labels"].get("runtime_id") == runtime], 40)
+    assert not request(admin, "GET", "/api/v1/namespaces/qinling/services")["items"]
+
+
+def test_worker_refuses_who_has_no_token(start: Any, runtime: str, images: list[str]) -> None:
+    manager, function_id = start(), str(uuid.uuid4())
+    manager.create_pool(runtime, images[0])
+    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    pod = manager.choose_worker(runtime, function_id, "0")
+    stranger = {**pod, "metadata": {**pod["metadata"], "uid": "guess"}}
+    manager._workers[function_id, "0"] = (time.monotonic() + 10, [stranger])
+    assert execute(manager, url, function_id)["output"] == "wrong worker token"
+
+
+def test_update_and_rollback(start: Any, runtime: str, images: list[str]) -> None:
+    manager, function_id = start(), str(uuid.uuid4())
+    manager.create_pool(runtime, images[0])
+    assert manager.update_pool(runtime, images[1]) is True
+    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    assert execute(manager, url, function_id)["output"]["revision"] == "2"
+    begun = time.monotonic()
+    assert manager.update_pool(runtime, "qinling.test/missing:1") is False
+    assert time.monotonic() - begun < 40
+    eventually(lambda: manager.get_pool(runtime)["total"] == 2, 30)
+    assert execute(manager, url, function_id)["output"]["revision"] == "2"
+    assert manager.update_pool(runtime, "x:1\n hostNetwork: true") is False
+    assert manager.update_pool(str(uuid.uuid4()), images[0]) is False
+
+
+def test_missing_image_is_named_and_leaves_nothing(admin: Any, start: Any, runtime: str) -> None:
+    manager = start()
+    with pytest.raises(exc.OrchestratorException, match=r"ErrImagePull|ImagePullBackOff"):
+        manager.create_pool(runtime, "qinling.test/missing:1")
+    with pytest.raises(exc.RuntimeNotFoundException):
+        manager.get_pool(runtime)
+    eventually(lambda: not pods(admin, runtime), 30)
+
+
+def test_existing_pool_is_taken_over(start: Any, runtime: str, images: list[str]) -> None:
+    start(replicas=1).create_pool(runtime, images[0])
+    start(replicas=2).create_pool(runtime, images[0])
+    assert start().get_pool(runtime) == {"total": 2, "available": 2}
+
+
+@pytest.mark.parametrize("loss", ["pod deleted", "worker ended"])
+def test_lost_worker_heals(admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry, loss: str) -> None:
+    manager, function_id = start(access), str(uuid.uuid4())
+    manager.create_pool(runtime, images[0])
+    (name,), url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    registry.create_worker(function_id, name)
+    assert execute(manager, url, function_id)["success"]
+    if loss == "pod deleted":
+        request(admin, "DELETE", f"{PODS}/{name}", {"gracePeriodSeconds": 0})
+        # Until the process has ended it may still answer, which is fine.
+        time.sleep(2)
+    else:
+        assert execute(manager, url, function_id, {"exit": 1}) == {
+            "answered": False, "output": worker.FAILED_OUTPUT, "duration": pytest.approx(0, abs=3)}
+    healed = execute(manager, url, function_id)
+    assert healed["answered"] and healed["success"], healed
+    assert healed["output"]["calls"] == 1
+    assert registry.get_workers(function_id) == [healed["output"]["pod"]]
+    assert (healed["output"]["pod"] == name) is (loss == "worker ended")
+
+
+def test_forgotten_worker_is_found_again(start: Any, runtime: str, images: list[str], registry: Registry) -> None:
+    manager, function_id = start(), str(uuid.uuid4())
+    manager.create_pool(runtime, images[0])
+    workers, _ = manager.scaleup_function(function_id, 0, identifier=runtime)
+    # etcd came back empty.
+    again, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    assert again == workers
+    assert execute(manager, url, function_id)["success"]
+
+
+def test_slow_function_is_cut_and_not_started_again(start: Any, runtime: str, images: list[str], conf: Any) -> None:
+    conf.set_override("worker_read_margin", 1, "engine")
+    manager, function_id = start(), str(uuid.uuid4())
+    manager.create_pool(runtime, images[0])
+    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    result = execute(manager, url, function_id, {"sleep": 5}, timeout=1)
+    conf.clear_override("worker_read_margin", "engine")
+    assert result["output"] == worker.TIMEOUT_OUTPUT
+    time.sleep(4)
+    assert execute(manager, url, function_id)["output"]["calls"] == 2
+
+
+def run_image(manager: driver.KubernetesManager, image: str, given: Any, timeout: int = 10) -> tuple[bool, dict[str, Any]]:
+    execution_id, function_id = str(uuid.uuid4()), str(uuid.uuid4())
+    name = f"{execution_id}-{function_id}"[:63]
+    identifier, url = manager.prepare_execution(function_id, 0, rlimit=LIMITS, image=image, identifier=name, input=given)
+    assert (identifier, url) == (name, None)
+    return manager.run_execution(execution_id, function_id, 0, identifier=identifier, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("given", "timeout", "success", "result"),
+    [
+        (["sh", "-c", "echo out; id -u"], 10, True, {"logs": "out\n1000\n", "duration": 0}),
+        (["sh", "-c", 'echo "{\\"a\\": 1}"'], 10, True, {"logs": '{"a": 1}\n', "duration": 0}),
+        ({"__function_input": "echo several words"}, 10, True, {"logs": "several words\n", "duration": 0}),
+        (["echo", '"]\n    securityContext: {privileged: true}', "$(HOME)"], 10, True,
+         {"logs": '"]\n    securityContext: {privileged: true} $(HOME)\n', "duration": 0}),
+        (["sh", "-c", "echo bad; exit 3"], 10, False,
+         {"logs": "bad\n", "duration": 0, "output": "Function execution failed: exit code 3."}),
+        (["sh", "-c", "echo begun; sleep 30"], 2, False,
+         {"logs": "begun\n", "duration": 2, "output": "Function execution timeout."}),
+    ],
+)
+def test_image_function(admin: Any, start: Any, images: list[str], given: Any, timeout: int, success: bool, result: Any) -> None:
+    done = run_image(start(), images[0], given, timeout)
+    assert done == (success, {**result, "duration": pytest.approx(result["duration"], abs=1)})
+    eventually(lambda: not [pod for pod in request(admin, "GET", PODS)["items"]
+                            if pod["metadata"]["labels"].get("qinling_kind") == "image"], 10)
+
+
+def test_image_function_that_takes_too_much_memory(start: Any, images: list[str]) -> None:
+    success, result = run_image(start(), images[0], ["python3", "-c", "x = bytearray(200 * 1024 * 1024)"])
+    assert (success, result["output"]) == (False, "Function execution failed: exit code 137 (OOMKilled).")
+
+
+def test_image_function_whose_image_is_missing(admin: Any, start: Any, images: list[str]) -> None:
+    success, result = run_image(start(), "qinling.test/missing:1", [])
+    assert not success and re.search("ErrImagePull|ImagePullBackOff", result["output"])
+    eventually(lambda: not [pod for pod in request(admin, "GET", PODS)["items"]
+                            if pod["metadata"]["labels"].get("qinling_kind") == "image"], 10)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "x\n      securityContext:\n        privileged: true",
+        'x", "securityContext": {"privileged": true}, "a": "',
+        "{{ 7 * 7 }}",
+        "x ",
+        "x:1\n",
+        "X/../y",
+    ],
+)
+def test_injection_is_refused(admin: Any, start: Any, image: str) -> None:
+    manager = start()
+    with pytest.raises(exc.OrchestratorException, match="Invalid image name"):
+        run_image(manager, image, [])
+    with pytest.raises(exc.OrchestratorException, match="Invalid image name"):
+        manager.create_pool(str(uuid.uuid4()), image)
+    assert not request(admin, "GET", PODS)["items"]
+
+
+def test_left_image_function_is_swept(admin: Any, start: Any, images: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = start()
+    name = f"{uuid.uuid4()}-x"
+    manager.prepare_execution(str(uuid.uuid4()), 0, rlimit=LIMITS, image=images[0], identifier=name, input=["sleep", "60"])
+    assert request(admin, "GET", f"{PODS}/{name}")
+    monkeypatch.setattr(driver.KubernetesManager, "_image_lifetime", -100)
+    start()
+    eventually(lambda: request(admin, "GET", f"{PODS}/{name}") is None, 10)
+
+
+def test_policy_and_namespace(admin: Any, start: Any) -> None:
+    start()
+    policy = request(admin, "GET", "/apis/networking.k8s.io/v1/namespaces/qinling/networkpolicies/qinling-functions")
+    assert policy["spec"]["egress"][1] == {
+        "to": [{"ipBlock": {"cidr": f"{HOST_ADDRESS}/32"}}], "ports": [{"protocol": "TCP", "port": 7070}]}
+    denied = policy["spec"]["egress"][2]["to"][0]["ipBlock"]["except"]
+    assert "10.0.0.0/8" in denied and "169.254.0.0/16" in denied
+
+
+def test_api_server_down_and_back(start: Any, runtime: str, images: list[str]) -> None:
+    switch = HERE / "cluster"
+    manager, function_id = start(), str(uuid.uuid4())
+    manager.create_pool(runtime, images[0])
+    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    assert execute(manager, url, function_id)["success"]
+    subprocess.run([switch, "stop", "kube-apiserver"], check=True)
+    try:
+        assert manager.healthy() is False
+        with pytest.raises(exc.OrchestratorException, match="does not answer"):
+            manager.get_pool(runtime)
+        with pytest.raises(exc.OrchestratorException):
+            execute(manager, url, function_id)
+        late = start()
+    finally:
+        subprocess.run([switch, "start", "kube-apiserver"], check=True)
+    assert late.healthy()
+    assert execute(manager, url, function_id)["success"]
+    assert execute(late, url, function_id)["success"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"ssl_ca_cert": "/nonexistent/ca.crt"}, r"\[kubernetes\] ssl_ca_cert = /nonexistent/ca.crt: cannot be read"),
+        ({"key_file": "/nonexistent/qinling.key"}, r"\[kubernetes\] key_file = /nonexistent/qinling.key: cannot be read"),
+    ],
+)
+def test_missing_files_are_named(start: Any, conf: cfg.ConfigOpts, overrides: dict[str, str], message: str) -> None:
+    before = {name: conf.kubernetes[name] for name in overrides}
+    try:
+        with pytest.raises(exc.OrchestratorException, match=message):
+            start(**overrides)
+    finally:
+        for name, value in before.items():
+            conf.set_override(name, value, "kubernetes")
+
+
+def test_no_certificate_is_never_unverified(start: Any, conf: cfg.ConfigOpts) -> None:
+    before = conf.kubernetes.ssl_ca_cert
+    try:
+        manager = start(use_api_certificate=False, ssl_ca_cert="/nonexistent/ca.crt")
+        with pytest.raises(exc.OrchestratorException, match="certificate verify failed"):
+            manager.get_pool(str(uuid.uuid4()))
+    finally:
+        conf.set_override("use_api_certificate", True, "kubernetes")
+        conf.set_override("ssl_ca_cert", before, "kubernetes")
+
+
+def test_rights_are_those_that_are_used(images: list[str]) -> None:
+    """Runs last: the shipped role grants what the tests above used, and nothing else."""
+    role = next(document for document in yaml.safe_load_all(RBAC.read_text()) if document["kind"] == "Role")
+    granted = {(group, resource, verb) for rule in role["rules"] for group in rule["apiGroups"]
+               for resource in rule["resources"] for verb in rule["verbs"]}
+    assert USED - {("", "", "")} == granted
