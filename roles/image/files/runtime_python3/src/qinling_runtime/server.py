@@ -7,6 +7,7 @@ The request body of /execute is what Qinling's engine sends (engine/utils.py, ge
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import os
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from qinling_runtime import function, packages, processes, zygote
-from qinling_runtime.settings import WORKER_TOKEN, Settings
+from qinling_runtime.settings import WORKER_TOKEN, WORKER_TOKEN_HASH, Settings
 
 TOKEN_HEADER = "X-Qinling-Worker-Token"
 _ZYGOTE = "import sys; sys.path.append(sys.argv[1]); from qinling_runtime.zygote import main; main(int(sys.argv[2]))"
@@ -244,8 +245,8 @@ class JsonHandler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def handler(executor: Executor, token: str) -> type[BaseHTTPRequestHandler]:
-    """Return the request handler class for ``executor``; a ``token`` that is not empty is demanded on /execute."""
+def handler(executor: Executor, token_hash: str) -> type[BaseHTTPRequestHandler]:
+    """Return the request handler class for ``executor``; with a ``token_hash``, /execute demands that token."""
 
     class Handler(JsonHandler):
         max_request = executor.settings.max_request
@@ -267,7 +268,8 @@ def handler(executor: Executor, token: str) -> type[BaseHTTPRequestHandler]:
                 return 400, answer(f"Bad request to the worker: {error}")
             if self.path != "/execute":
                 return 404, answer("The worker knows no such address")
-            if token and not hmac.compare_digest(self.headers.get(TOKEN_HEADER, "").encode(), token.encode()):
+            given = hashlib.sha256(self.headers.get(TOKEN_HEADER, "").encode()).hexdigest()
+            if token_hash and not hmac.compare_digest(given, token_hash):
                 return 403, answer("The worker refuses requests without its token")
             try:
                 request = parse(body)
@@ -288,11 +290,11 @@ def handler(executor: Executor, token: str) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def serve(settings: Settings, token: str) -> Server:
+def serve(settings: Settings, token_hash: str) -> Server:
     """Return a server that is bound and whose zygote runs; the caller calls its serve_forever."""
     executor = Executor(settings)
     executor.start()
-    return Server((settings.address, settings.port), handler(executor, token), settings.max_connections)
+    return Server((settings.address, settings.port), handler(executor, token_hash), settings.max_connections)
 
 
 def main() -> None:
@@ -302,10 +304,11 @@ def main() -> None:
     except ValueError as error:
         sys.exit(str(error))
     token = os.environ.pop(WORKER_TOKEN, "")
+    token_hash = hashlib.sha256(token.encode()).hexdigest() if token else os.environ.get(WORKER_TOKEN_HASH, "").lower()
     # Functions run as the same user: keep them from reading the token out of this process.
     processes.hide_memory(True)
     processes.forbid_new_privileges()
-    server = serve(settings, token)
+    server = serve(settings, token_hash)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"Listening on {settings.address}:{settings.port}", flush=True)
     server.serve_forever()

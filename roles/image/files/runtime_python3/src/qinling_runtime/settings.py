@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 PREFIX = "QINLING_RUNTIME_"
+# The token that /execute demands, or rather its SHA-256 in hexadecimal: functions can read what their container's
+# first process was started with.
 WORKER_TOKEN = "QINLING_WORKER_TOKEN"
+WORKER_TOKEN_HASH = "QINLING_WORKER_TOKEN_SHA256"
 
 # What a function's environment keeps of the image's. More names can be given in QINLING_RUNTIME_KEEP_ENV.
 KEPT_ENV = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -58,4 +61,4 @@ class Settings:
     def function_env(self, env: Mapping[str, str] = os.environ) -> dict[str, str]:
         """Return the part of ``env`` that a function may see: no secret, and no addresses that others put in."""
         extra = (name.strip() for name in self.keep_env.split(","))
-        return {name: env[name] for name in (*KEPT_ENV, *extra) if name in env and name != WORKER_TOKEN}
+        return {name: env[name] for name in (*KEPT_ENV, *extra) if name in env and not name.startswith(WORKER_TOKEN)}

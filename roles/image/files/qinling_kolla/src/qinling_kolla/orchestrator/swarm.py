@@ -90,7 +90,7 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
         """
         runtime_id, image = self._checked(name, image)
         LOG.info("Creating pool for runtime %s, image %s", runtime_id, image)
-        self.client.save_pool(*spec.pool_record(runtime_id, image, self.options.replicas, self.instance))
+        self._save_pool(runtime_id, image)
         try:
             self._fill(runtime_id)
             self._wait_ready(self._pool_services(runtime_id), self.options.pool_timeout)
@@ -124,14 +124,14 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
         try:
             runtime_id, image = self._checked(name, image)
             with self._lock(runtime_id):
-                record = self._record(runtime_id)
+                key = spec.key_of(self._record(runtime_id))
                 deadline = time.monotonic() + self.options.pool_timeout
                 wanted = max(1, len([s for s in self._pool_services(runtime_id) if spec.is_idle(s)]))
                 for count in (1, wanted - 1):
-                    fresh += [self._create_worker(runtime_id, image, state=spec.NEW) for _ in range(count)]
+                    fresh += [self._create_worker(runtime_id, image, key, state=spec.NEW) for _ in range(count)]
                     self._wait_ready(self._by_ids(runtime_id, fresh), deadline - time.monotonic())
-                self.client.save_pool(*spec.pool_record(runtime_id, image, self.options.replicas, self.instance))
-                LOG.info("Runtime %s: image %s replaces %s", runtime_id, image, record[spec.IMAGE])
+                self._save_pool(runtime_id, image)
+                LOG.info("Runtime %s has image %s now", runtime_id, image)
                 for service in self._by_ids(runtime_id, fresh):
                     self.client.relabel(service, {spec.STATE: spec.READY})
                 fresh = []
@@ -264,13 +264,17 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
 
     # For the adapter.
 
-    def find_workers(self, function_id: str, version: str, runtime_id: str) -> list[spec.Worker]:
-        """Return a function's running workers, claiming one when it has lost all; NotReached says why there is none."""
+    def find_workers(self, function_id: str, version: str, runtime_id: str) -> tuple[list[spec.Worker], bytes]:
+        """Return a function's running workers and their key, claiming a worker when the function has lost all.
+
+        NotReached says why there is none.
+        """
         try:
             services = self._services(self._function(function_id, version))
             if not services:
                 services = self._replace_lost(function_id, version, runtime_id)
             tasks = self.client.tasks([service["ID"] for service in services])
+            key = spec.key_of(self._record(runtime_id))
         except exc.OrchestratorException as error:
             raise transport.NotReached(str(error)) from error
         found = spec.workers(services, tasks, self.options.network)
@@ -279,7 +283,7 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
                 f"No worker of function {function_id} (version {version}) is running: "
                 f"{spec.why_not_running(services, tasks) or 'they have no address yet'}"
             )
-        return found
+        return found, key
 
     def _replace_lost(self, function_id: str, version: str, runtime_id: str) -> list[dict[str, Any]]:
         """Claim a worker for a function whose workers were all removed from outside, and tell etcd."""
@@ -339,11 +343,14 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
     def _running(self, services: list[dict[str, Any]]) -> list[spec.Worker]:
         return spec.workers(services, self.client.tasks([s["ID"] for s in services]), self.options.network)
 
-    def _record(self, runtime_id: str) -> dict[str, str]:
+    def _save_pool(self, runtime_id: str, image: str) -> None:
+        self.client.save_pool(*spec.pool_record(runtime_id, image, self.instance, secrets.token_bytes(32)))
+
+    def _record(self, runtime_id: str) -> dict[str, Any]:
         record = self.client.pool(spec.pool_name(self.instance, runtime_id))
         if record is None:
             raise exc.OrchestratorException(f"Runtime {runtime_id} has no pool on this Swarm.")
-        return dict(record["Spec"]["Labels"])
+        return record
 
     def _task_image(self, image: str) -> str:
         """Return what nodes are told: on a Swarm of one node the ID of an image that is there, so nothing is pulled.
@@ -360,7 +367,7 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
             no_new_privileges=self.client.api_at_least(1, 44),
         )
 
-    def _create_worker(self, runtime_id: str, image: str, state: str = spec.READY) -> str:
+    def _create_worker(self, runtime_id: str, image: str, key: bytes, state: str = spec.READY) -> str:
         limits = self.conf.resource_limits
         service = spec.worker_spec(
             runtime_id,
@@ -369,7 +376,7 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
             spec.worker_limits(limits.max_cpu, limits.max_memory, self.conf.engine.function_concurrency),
             self._place(),
             suffix=secrets.token_hex(5),
-            token=secrets.token_urlsafe(32),
+            key=key,
             user=spec.user(secrets.randbits(64)),
         )
         service["Labels"][spec.STATE] = state
@@ -383,7 +390,7 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
                 return
             missing = self.options.replicas - len(self._pool_services(runtime_id))
             for _ in range(missing):
-                self._create_worker(runtime_id, record["Spec"]["Labels"][spec.IMAGE])
+                self._create_worker(runtime_id, record["Spec"]["Labels"][spec.IMAGE], spec.key_of(record))
             # Another engine may have filled it at the same time.
             for service in spec.surplus(self._services({spec.RUNTIME: runtime_id}), self.options.replicas):
                 self._give_up(service)
@@ -554,7 +561,7 @@ class SwarmAdapter(transport.WorkerAdapter):
         self._manager = manager
         self._relay = manager.options.relay_url or ""
         self._guard = threading.Lock()
-        self._cache: dict[tuple[str, str], tuple[float, list[spec.Worker]]] = {}
+        self._cache: dict[tuple[str, str], tuple[float, list[spec.Worker], bytes]] = {}
         self._busy: Counter[str] = Counter()
         self._avoid: dict[str, float] = {}
         self._sending = threading.local()
@@ -585,18 +592,19 @@ class SwarmAdapter(transport.WorkerAdapter):
             raise requests.exceptions.InvalidURL(str(error)) from None
         now = time.monotonic()
         with self._guard:
-            until, candidates = self._cache.get((function_id, version), (0.0, []))
+            until, candidates, key = self._cache.get((function_id, version), (0.0, [], b""))
         if until <= now:
-            candidates = self._manager.find_workers(function_id, version, runtime_id)
+            candidates, key = self._manager.find_workers(function_id, version, runtime_id)
             with self._guard:
-                self._cache[function_id, version] = (now + CACHE_SECONDS, candidates)
+                self._cache[function_id, version] = (now + CACHE_SECONDS, candidates, key)
         with self._guard:
             self._avoid = {name: end for name, end in self._avoid.items() if end > now}
             chosen = spec.choose(candidates, self._busy, self._avoid, random.random())
             self._busy[chosen.name] += 1
         self._sending.worker = (chosen.name, function_id, version)
         return transport.Target(
-            url=spec.worker_address(chosen, path, self._relay), headers={spec.TOKEN_HEADER: chosen.token}
+            url=spec.worker_address(chosen, path, self._relay),
+            headers={spec.TOKEN_HEADER: spec.token(key, chosen.name)},
         )
 
     def not_reached(self, response: requests.Response) -> bool:

@@ -12,7 +12,9 @@ Which limit is enforced where:
 - an image function's container has exactly the function's own CPU and memory limits.
 """
 
+import base64
 import hashlib
+import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +40,9 @@ EXPIRES = "qinling.kolla/expires"
 
 WORKER, EXECUTION, POOL = "worker", "execution", "pool"
 
-TOKEN_VARIABLE = "QINLING_WORKER_TOKEN"
+# A worker demands a token, so that functions cannot use each other's workers. It only knows its hash: a function
+# can read what its own container's processes were started with.
+TOKEN_VARIABLE = "QINLING_WORKER_TOKEN_SHA256"
 TOKEN_HEADER = "X-Qinling-Worker-Token"
 WORKER_PORT = 9090
 PACKAGES = "/var/qinling/packages"
@@ -91,7 +95,6 @@ class Worker:
 
     name: str
     address: str
-    token: str
 
 
 def identifier(value: object, what: str) -> str:
@@ -132,14 +135,24 @@ def pool_name(instance: str, runtime_id: str) -> str:
     return f"qinling-pool-{hashlib.sha256(f'{instance}/{runtime_id}'.encode()).hexdigest()[:32]}"
 
 
-def pool_record(runtime_id: str, image: str, replicas: int, instance: str) -> tuple[str, bytes, dict[str, str]]:
+def pool_record(runtime_id: str, image: str, instance: str, key: bytes) -> tuple[str, bytes, dict[str, str]]:
     """Return name, content and labels of the Swarm config that says that a runtime's pool exists.
 
-    The labels count, as they can be changed; the content only tells people what they look at.
+    Labels can be changed later, the content cannot: it is the ``key`` that the tokens of the pool's workers come from.
+    No task gets to see it.
     """
-    labels = {**base_labels(instance, POOL), RUNTIME: runtime_id, IMAGE: image, "qinling.kolla/replicas": str(replicas)}
-    content = json.dumps({"runtime_id": runtime_id, "see": "labels"}).encode()
-    return pool_name(instance, runtime_id), content, labels
+    labels = {**base_labels(instance, POOL), RUNTIME: runtime_id, IMAGE: image}
+    return pool_name(instance, runtime_id), key, labels
+
+
+def key_of(record: Mapping[str, Any]) -> bytes:
+    """Return the key in the record of a pool."""
+    return base64.b64decode(record["Spec"]["Data"])
+
+
+def token(key: bytes, worker_name: str) -> str:
+    """Return the token of a worker."""
+    return hmac.new(key, worker_name.encode(), hashlib.sha256).hexdigest()
 
 
 def _tmpfs_with_exec(target: str, size: int, labels: Mapping[str, str]) -> Spec:
@@ -198,19 +211,20 @@ def user(seed: int) -> str:
 
 
 def worker_spec(
-    runtime_id: str, image: str, task_image: str, limits: Limits, place: Place, *, suffix: str, token: str, user: str
+    runtime_id: str, image: str, task_image: str, limits: Limits, place: Place, *, suffix: str, key: bytes, user: str
 ) -> Spec:
     """Return the service of one idle worker.
 
     :param image: the image's name as the operator knows it; ``task_image`` is what nodes are told, maybe an ID.
     :param suffix: random, makes the name unique for ever: Qinling keeps names of workers in etcd.
     """
+    name = f"worker-{runtime_id[:40]}-{suffix}"
     labels = {**base_labels(place.instance, WORKER), RUNTIME: runtime_id, IMAGE: image, STATE: READY}
     owner = {MANAGED: "true", INSTANCE: place.instance}
     container = {
         "Image": task_image,
         "Labels": {KIND: WORKER, RUNTIME: runtime_id},
-        "Env": [f"{TOKEN_VARIABLE}={token}"],
+        "Env": [f"{TOKEN_VARIABLE}={hashlib.sha256(token(key, name).encode()).hexdigest()}"],
         "User": user,
         "Mounts": [
             _tmpfs_with_exec("/tmp", SCRATCH_MEMORY, owner),
@@ -218,7 +232,7 @@ def worker_spec(
         ],
     }
     restart = {"Condition": "any", "Delay": 2 * _SECOND}
-    return _service(f"worker-{runtime_id[:40]}-{suffix}", labels, _task(container, limits, restart, place))
+    return _service(name, labels, _task(container, limits, restart, place))
 
 
 def execution_spec(
@@ -290,15 +304,6 @@ def belongs_to_pool(service: Mapping[str, Any]) -> bool:
     return labels_of(service).get(STATE) == READY
 
 
-def token_of(service: Mapping[str, Any]) -> str:
-    """Return a worker's token, from the environment that its service gives it."""
-    prefix = f"{TOKEN_VARIABLE}="
-    for variable in service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Env") or ():
-        if variable.startswith(prefix):
-            return str(variable.removeprefix(prefix))
-    return ""
-
-
 def relabelled(service: Mapping[str, Any], labels: Mapping[str, str]) -> Spec:
     """Return a service's specification with ``labels`` added; everything else stays, so the task is not restarted."""
     spec = service["Spec"]
@@ -357,7 +362,7 @@ def workers(services: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, 
         task = running(groups.get(str(service["ID"]), ()))
         address = address_of(task, network) if task else None
         if address:
-            found.append(Worker(name_of(service), address, token_of(service)))
+            found.append(Worker(name_of(service), address))
     return found
 
 

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Swarm driver's decisions, with a Swarm that lives in memory and workers that are one small HTTP server."""
+
+import base64
+import http.server
+import itertools
+import json
+import threading
+from typing import ClassVar
+
+import pytest
+import requests
+from qinling import exceptions as exc
+
+from qinling_kolla.orchestrator import swarm, transport
+from qinling_kolla.orchestrator import swarm_spec as spec
+
+RUNTIME = "runtime-1"
+
+
+class FakeSwarm:
+    """Services, their tasks and pool records, with Swarm's rule for updates: only of the current version."""
+
+    def __init__(self):
+        self.all = {}
+        self.records = {}
+        self.numbers = itertools.count(1)
+        self.state, self.error = "running", None
+        self.broken = None
+        self.steal = 0
+
+    def check(self, network):
+        if self.broken:
+            raise exc.OrchestratorException(self.broken)
+
+    def single_node(self):
+        return True
+
+    def local_image(self, image):
+        return "sha256:1"
+
+    def api_at_least(self, major, minor):
+        return False
+
+    def services(self, labels):
+        self.check("")
+        found = []
+        for item in self.all.values():
+            if labels.items() <= item["Spec"]["Labels"].items():
+                found.append(json.loads(json.dumps(item)))
+        return found
+
+    def service(self, name):
+        return next((s for s in self.all.values() if name in (s["ID"], s["Spec"]["Name"])), None)
+
+    def tasks(self, ids):
+        network = {"Network": {"ID": "n", "Spec": {"Name": "qinling-functions"}}, "Addresses": ["127.0.0.1/8"]}
+        status = {"State": self.state, "Err": self.error}
+        return [
+            {"ServiceID": each, "Status": status, "NetworksAttachments": [network], "CreatedAt": str(n)}
+            for each in ids
+            for n in range(1 if self.state == "running" else 3)
+        ]
+
+    def create(self, service):
+        number = f"id{next(self.numbers)}"
+        self.all[number] = {"ID": number, "Version": {"Index": 1}, "Spec": service}
+        return number
+
+    def relabel(self, service, labels):
+        current = self.all.get(service["ID"])
+        if self.steal:
+            self.steal -= 1
+            current["Spec"]["Labels"].update(spec.function_labels("thief", 0))
+            current["Version"]["Index"] += 1
+        if current is None or current["Version"] != service["Version"]:
+            return False
+        current["Spec"] = spec.relabelled(current, labels)
+        current["Version"]["Index"] += 1
+        return True
+
+    def remove(self, ident):
+        self.all = {k: s for k, s in self.all.items() if ident not in (k, s["Spec"]["Name"])}
+
+    def pool(self, name):
+        return self.records.get(name)
+
+    def save_pool(self, name, content, labels):
+        old = self.records.get(name)
+        data = old["Spec"]["Data"] if old else base64.b64encode(content).decode()
+        self.records[name] = {"Spec": {"Name": name, "Labels": labels, "Data": data}}
+
+    def remove_pool(self, name):
+        self.records.pop(name, None)
+
+    def remove_unused_volumes(self, instance):
+        pass
+
+
+class Worker(http.server.BaseHTTPRequestHandler):
+    """Answers as a worker behind a relay does; ``answers`` are (status, headers) to give first."""
+
+    answers: ClassVar[list] = []
+    seen: ClassVar[list] = []
+
+    def do_GET(self):
+        status, headers = self.answers.pop(0) if self.answers else (200, {})
+        self.seen.append((self.path, dict(self.headers)))
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def relay():
+    Worker.answers, Worker.seen = [], []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Worker)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def manager(conf, relay, monkeypatch):
+    fake = FakeSwarm()
+    monkeypatch.setattr(swarm, "SwarmClient", lambda options: fake)
+    monkeypatch.setattr(swarm, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(swarm, "CLAIM_SECONDS", 0.2)
+    overrides = {"relay_url": relay, "network": "qinling-functions", "replicas": 2, "pool_timeout": 5}
+    for name, value in overrides.items():
+        conf.set_override(name, value, "swarm")
+    made = swarm.SwarmManager(conf, "http://api:7070")
+    made.fake = fake
+    yield made
+    for name in overrides:
+        conf.clear_override(name, "swarm")
+
+
+@pytest.fixture
+def pool(manager):
+    manager.create_pool(RUNTIME, "img:1")
+    return manager
+
+
+def test_a_pool_is_created_filled_and_deleted(pool):
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
+    assert {path for path, _ in Worker.seen} == {"/worker/127.0.0.1/ping"}
+    pool.delete_pool(RUNTIME)
+    assert (pool.fake.all, pool.fake.records) == ({}, {})
+    with pytest.raises(exc.RuntimeNotFoundException):
+        pool.get_pool(RUNTIME)
+    pool.delete_pool(RUNTIME)
+
+
+def test_a_pool_that_does_not_start_leaves_nothing_and_says_why(manager):
+    manager.fake.state, manager.fake.error = "rejected", "No such image: img:1"
+    with pytest.raises(exc.OrchestratorException, match=r"do not start.*No such image: img:1"):
+        manager.create_pool(RUNTIME, "img:1")
+    assert (manager.fake.all, manager.fake.records) == ({}, {})
+
+
+@pytest.mark.parametrize("image", ["x\nprivileged: true", "UPPER", "", None, "a b", "--privileged", "img:1\n"])
+def test_images_that_are_no_names_reach_no_swarm(manager, image):
+    with pytest.raises(exc.OrchestratorException, match="Invalid image name"):
+        manager.create_pool(RUNTIME, image)
+    if image:
+        with pytest.raises(exc.OrchestratorException, match="Invalid image name"):
+            manager.prepare_execution("f", 0, rlimit={"cpu": 1, "memory_size": 1}, image=image, identifier="e")
+    assert (manager.fake.all, manager.fake.records) == ({}, {})
+
+
+def test_a_claim_that_another_engine_wins_takes_the_next_worker(pool):
+    pool.fake.steal = 1
+    names, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    assert len(names) == 1
+    assert url == f"swarm://f-0/{RUNTIME}"
+    assert len(pool._services({spec.FUNCTION: "thief"})) == len(pool._services({spec.FUNCTION: "f"})) == 1
+
+
+def test_replicas_cap_what_functions_get(pool):
+    pool.scaleup_function("f", 0, identifier=RUNTIME, count=5)
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 0}
+    assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] == []
+    with pytest.raises(exc.OrchestratorException, match="has 2, 2 in use"):
+        pool.scaleup_function("g", 0, identifier=RUNTIME)
+    pool.delete_function("f", 0)
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
+
+
+def test_workers_removed_from_outside_are_replaced_at_the_next_claim(pool):
+    pool.fake.all.clear()
+    assert len(pool.scaleup_function("f", 0, identifier=RUNTIME)[0]) == 1
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 1}
+
+
+def test_versions_of_a_function_do_not_share_workers(pool):
+    first, _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    second, _ = pool.scaleup_function("f", 1, identifier=RUNTIME)
+    pool.delete_function("f", 0)
+    assert [spec.name_of(s) for s in pool._services({spec.FUNCTION: "f"})] == second != first
+
+
+def test_delete_worker_touches_only_workers_of_this_deployment(pool):
+    foreign = {"Name": "foreign", "Labels": {spec.INSTANCE: "other", spec.KIND: spec.WORKER}}
+    pool.fake.create(foreign)
+    for name in ("foreign", "never-was"):
+        pool.delete_worker(name)
+    assert pool.fake.service("foreign")
+    (name,), _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    pool.delete_worker(name)
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
+
+
+def test_update_pool_replaces_idle_workers_only(pool):
+    (claimed,), _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    assert pool.update_pool(RUNTIME, image="img:2") is True
+    images = {spec.name_of(s): spec.labels_of(s)[spec.IMAGE] for s in pool._pool_services(RUNTIME)}
+    assert sorted(images.values()) == ["img:1", "img:2"]
+    assert images[claimed] == "img:1"
+    pool.delete_function("f", 0)
+    assert {spec.labels_of(s)[spec.IMAGE] for s in pool._pool_services(RUNTIME)} == {"img:2"}
+
+
+@pytest.mark.parametrize("image, state", [("img:2", "rejected"), ("x\nprivileged: true", "running")])
+def test_update_pool_rolls_back(pool, image, state):
+    before = set(pool.fake.all)
+    pool.fake.state, pool.fake.error = state, "No such image"
+    assert pool.update_pool(RUNTIME, image=image) is False
+    assert set(pool.fake.all) == before
+    pool.fake.state = "running"
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
+
+
+def test_update_pool_answers_also_when_docker_is_down(pool):
+    pool.fake.broken = "no connection"
+    assert pool.update_pool(RUNTIME, image="img:2") is False
+
+
+def test_the_surplus_of_two_engines_is_given_up(pool):
+    pool._create_worker(RUNTIME, "img:1", b"")
+    pool._fill(RUNTIME)
+    assert pool.get_pool(RUNTIME)["total"] == 2
+
+
+def test_health_names_what_is_wrong(manager):
+    assert manager.healthy() is True
+    manager.fake.broken = "Cannot connect"
+    with pytest.raises(exc.OrchestratorException, match="Cannot connect"):
+        manager.healthy()
+
+
+def test_requests_reach_a_worker_with_its_token(pool):
+    (name,), url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    Worker.seen.clear()
+    assert pool.session.get(f"{url}/ping").status_code == 200
+    path, headers = Worker.seen[-1]
+    assert path == "/worker/127.0.0.1/ping"
+    key = spec.key_of(pool._record(RUNTIME))
+    assert headers[spec.TOKEN_HEADER] == spec.token(key, name)
+    assert not +pool.adapter._busy
+
+
+def test_a_worker_behind_a_failing_relay_was_not_reached_and_is_avoided(pool):
+    names, url = pool.scaleup_function("f", 0, identifier=RUNTIME, count=2)
+    Worker.answers = [(503, {swarm.RELAY_HEADER: "unreachable"})]
+    with pytest.raises(transport.NotReached):
+        pool.session.get(f"{url}/ping")
+    assert set(pool.adapter._avoid) < set(names)
+    assert not pool.adapter._cache
+    assert pool.session.get(f"{url}/ping").status_code == 200
+    assert not +pool.adapter._busy
+
+
+@pytest.mark.parametrize("status, headers", [(502, {swarm.RELAY_HEADER: "broken"}), (503, {}), (504, {})])
+def test_answers_after_which_a_function_may_have_started_are_not_taken_for_unreached(pool, status, headers):
+    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    Worker.answers = [(status, headers)]
+    assert pool.session.get(f"{url}/ping").status_code == status
+
+
+def test_a_function_that_lost_its_workers_gets_another_one(pool, monkeypatch):
+    (lost,), url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    known = {lost}
+
+    class Etcd:
+        get_service_url = staticmethod(lambda function_id, version=0: url)
+        get_workers = staticmethod(lambda function_id, version=0: list(known))
+        create_worker = staticmethod(lambda function_id, name, version=0: known.add(name))
+        delete_worker = staticmethod(lambda function_id, name, version=0: known.discard(name))
+
+    monkeypatch.setattr(swarm, "etcd_util", Etcd)
+    pool.fake.remove(lost)
+    assert pool.session.get(f"{url}/ping").status_code == 200
+    assert len(known) == 1
+    assert lost not in known
+
+
+def test_a_function_that_was_given_up_gets_no_worker(pool, monkeypatch):
+    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    monkeypatch.setattr(swarm.etcd_util, "get_service_url", lambda function_id, version=0: None)
+    pool.delete_function("f", 0)
+    with pytest.raises(requests.ConnectionError, match="has been given up"):
+        pool.session.get(f"{url}/ping")
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
+
+
+def test_a_worker_that_is_not_running_is_named_with_its_reason(pool):
+    (name,), url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    pool.fake.state, pool.fake.error = "pending", "no suitable node"
+    with pytest.raises(transport.NotReached, match=f"{name}: pending, no suitable node"):
+        pool.session.get(f"{url}/ping")
+
+
+def test_image_functions_without_an_owner_are_removed(manager):
+    limits = spec.Limits(1, 1, 1)
+    place = spec.Place("n", manager.instance)
+    for name, expires in (("old", 1), ("fresh", 2**40)):
+        manager.fake.create(spec.execution_spec(name, "img", [], limits, place, user="1:1", expires=expires))
+    manager._tidy()
+    assert [spec.name_of(each) for each in manager.fake.all.values()] == ["fresh"]
+
+
+@pytest.mark.parametrize(
+    "start, end, expected",
+    [
+        ("2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:01.5Z", 1.377),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", 60.0),
+        ("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", None),
+        (None, "2026-01-01T00:01:00Z", None),
+    ],
+)
+def test_durations_from_docker(start, end, expected):
+    assert swarm._between(start, end) == expected
