@@ -3,34 +3,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from deployment import Deployment
 from qinling_http import Qinling, wait_for
 
 
 @pytest.fixture(scope="session")
-def operator_directory() -> Path:
-    """The operator's directory of the deployment under test."""
-    if "KOLLA_CONFIG_DIR" not in os.environ:
-        pytest.skip("KOLLA_CONFIG_DIR names no deployment to test")
-    return Path(os.environ["KOLLA_CONFIG_DIR"])
-
-
-@pytest.fixture(scope="session")
-def settings(operator_directory: Path) -> dict[str, Any]:
-    """What globals.yml of the deployment sets."""
-    return yaml.safe_load((operator_directory / "globals.yml").read_text())
-
-
-@pytest.fixture(scope="session")
-def qinling(operator_directory: Path) -> Qinling:
+def qinling(deployment: Deployment) -> Qinling:
     """Qinling's API, logged in."""
-    return Qinling(operator_directory / "clouds.yaml")
+    return Qinling(deployment.directory / "clouds.yaml")
 
 
 @pytest.fixture(scope="session")

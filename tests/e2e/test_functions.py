@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from deployment import Deployment
 from qinling_http import Qinling, package, wait_for
 
 HELLO = """
@@ -161,7 +162,7 @@ def test_image_name_is_no_way_in(qinling: Qinling, image: str) -> None:
 
 
 def test_function_sees_no_backing_service(
-    qinling: Qinling, make_function: MakeFunction, settings: dict[str, Any]
+    qinling: Qinling, make_function: MakeFunction, deployment: Deployment
 ) -> None:
     """From a worker the API answers; database and Docker socket are out of reach; and it is not root."""
     function = make_function(
@@ -173,14 +174,13 @@ def reach(host, port):
         return True
     except OSError:
         return False
-def main(ports, **kwargs):
-    hosts = ["127.0.0.1", "172.17.0.1", "172.18.0.1"]
+def main(api, hosts, ports, **kwargs):
     routes = [line.split() for line in open("/proc/net/route").readlines()[1:]]
     gateway = [route[2] for route in routes if route[1] == "00000000"]
     return {
         "uid": os.getuid(),
         "socket": os.path.exists("/var/run/docker.sock"),
-        "api": reach("qinling-api", 7070),
+        "api": reach(*api),
         "reached": [(h, p) for h in hosts for p in ports if reach(h, p)],
         "gateway": gateway,
         "secrets": [k for k in os.environ if "PASSWORD" in k or "TOKEN" in k],
@@ -188,15 +188,22 @@ def main(ports, **kwargs):
 """,
         timeout=60,
     )
-    ports = [
-        settings["database_port"],
-        settings["rabbitmq_port"],
-        settings["etcd_client_port"],
-        settings["memcached_port"],
-    ]
-    seen = output(qinling.execute(function, input=json.dumps({"ports": ports})))
+    settings = deployment.settings
+    given = {
+        "api": [deployment.api_address, settings["qinling_api_port"]]
+        if deployment.kubernetes
+        else ["qinling-api", 7070],
+        "hosts": ["127.0.0.1", "172.17.0.1", "172.18.0.1", "10.249.0.1"],
+        "ports": [settings[f"{name}_port"] for name in ("database", "rabbitmq", "etcd_client", "memcached")],
+    }
+    seen = output(qinling.execute(function, input=json.dumps(given)))
     assert seen["uid"] != 0
-    assert seen == {"uid": seen["uid"], "socket": False, "api": True, "reached": [], "gateway": [], "secrets": []}
+    assert seen["api"]
+    assert not seen["socket"]
+    assert not seen["reached"]
+    assert not seen["secrets"]
+    # The Swarm network is internal: there is no way out but the relay.
+    assert deployment.kubernetes or not seen["gateway"]
 
 
 def test_unauthorised_answer_does_not_echo_the_token(qinling: Qinling) -> None:

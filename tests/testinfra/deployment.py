@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A deployment as its operator sees it: his directory, his containers, his playbooks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
+
+
+class Deployment:
+    """A deployment on this machine.
+
+    `directory` is the operator's; `settings` is its globals.yml, `passwords` its passwords.yml.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.settings: dict[str, Any] = yaml.safe_load((directory / "globals.yml").read_text())
+        self.passwords: dict[str, str] = yaml.safe_load((directory / "passwords.yml").read_text())
+        self.node_config = directory / "node"
+        self.prefix: str = self.settings["qinling_container_prefix"]
+        self.kubernetes = bool(self.settings.get("qinling_kube_host"))
+        self.api_address: str = self.settings.get("qinling_api_listen_address", "127.0.0.1")
+
+    @property
+    def services(self) -> list[str]:
+        """The containers that belong to it, without prefix."""
+        return [*BACKING, "qinling_api", "qinling_engine", *([] if self.kubernetes else ["qinling_relay"])]
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """Return what Docker knows of a container."""
+        return json.loads(run("docker", "inspect", self.prefix + name))[0]
+
+    def ids(self) -> dict[str, str]:
+        """Return the ids of all containers by name."""
+        return {name: self.inspect(name)["Id"] for name in self.services}
+
+    def inside(self, name: str, *command: str) -> str:
+        """Return what a command prints in a container; fail where it fails."""
+        return run("docker", "exec", self.prefix + name, *command)
+
+    def play(self, playbook: str, *arguments: str) -> str:
+        """Run one of the collection's playbooks as an operator does and return what it printed; fail where it fails."""
+        command = ["ansible-playbook", "-i", "inventory/all-in-one", "-e", f"kolla_config_dir={self.directory}"]
+        return run(*command, *arguments, f"playbooks/{playbook}.yml")
+
+
+def run(*command: str) -> str:
+    """Run a command in the project's folder and return its standard output; fail where it fails, showing its end."""
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {(done.stdout + done.stderr)[-6000:]}"
+    return done.stdout
