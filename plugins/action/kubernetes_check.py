@@ -17,13 +17,16 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates,
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import truth
 
-_OPTIONS = frozenset({"kube_host", "overrides", "directory", "warn_days", "namespace", "manifest", "timeout", "fail"})
+_OPTIONS = frozenset({"kube_host", "overrides", "files", "warn_days", "namespace", "manifest", "timeout", "fail"})
 
 
-def find(directory: Path, role: str) -> Path:
-    """Takes a directory and what a file is for, returns the first of its names that is there, or the first name."""
-    candidates = [directory / name for name in certificates.NAMES[role]]
-    return next((path for path in candidates if path.exists()), candidates[0])
+def find(files: Mapping[str, Any], role: str) -> list[Path]:
+    """Takes the paths by name, and what a file is for; returns its paths, the first that is there alone."""
+    paths = files.get(certificates.NAMES[role])
+    candidates = [Path(str(path)).expanduser() for path in ([paths] if isinstance(paths, str) else paths or [])]
+    if not candidates:
+        raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: option files has no {certificates.NAMES[role]}")
+    return next(([path] for path in candidates if path.exists()), candidates)
 
 
 class ActionModule(ActionBase):
@@ -38,12 +41,11 @@ class ActionModule(ActionBase):
         variables = dict(task_vars or {})
         args = self._task.args
         problems = [f"unknown option {name}" for name in sorted(set(args) - _OPTIONS)]
-        problems += [f"option {name} is missing" for name in ("directory", "manifest") if not args.get(name)]
+        problems += [f"option {name} is missing" for name in ("files", "manifest") if not args.get(name)]
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: {'; '.join(problems)}")
 
-        directory = Path(str(args["directory"])).expanduser()
-        files = {role: self._file(find(directory, role), role) for role in certificates.NAMES}
+        files = {role: self._file(find(args["files"], role)) for role in certificates.NAMES}
         verdict = certificates.examine(files, datetime.now(UTC), int(args.get("warn_days", 30)))
         findings, warnings = [str(finding) for finding in verdict.findings], [*verdict.warnings]
         warnings += self._open_key(files["key"])
@@ -78,14 +80,15 @@ class ActionModule(ActionBase):
             )
         return result
 
-    def _file(self, path: Path, role: str) -> certificates.File:
+    def _file(self, candidates: list[Path]) -> certificates.File:
+        path = candidates[0]
         if not path.exists():
-            names = " or ".join(certificates.NAMES[role])
+            places = " or ".join(str(candidate) for candidate in candidates[1:])
             return certificates.File(
                 str(path),
                 None,
-                f"is not there; put the file there (as {names}), name another directory in "
-                "qinling_kubernetes_certificates_dir, or have it made by the playbook kubernetes-credentials",
+                f"is not there{f' (nor is {places})' if places else ''}; put it there, name the directory of ca.pem, "
+                "cert.pem and key.pem in qinling_kubernetes_certificates_dir, or run the playbook kubernetes-credentials",
             )
         if not path.is_file():
             return certificates.File(str(path), None, "is not a file")

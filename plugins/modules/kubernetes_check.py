@@ -27,11 +27,11 @@ options:
     type: list
     elements: path
     default: []
-  directory:
-    description: >-
-      Directory on the controller with C(kubernetes_ca.crt), C(kubernetes.crt) and C(kubernetes.key), or with C(ca.pem),
-      C(cert.pem) and C(key.pem), as OpenStack Magnum's command line writes them.
-    type: path
+  files:
+    description:
+      - The files on the controller, C(kubernetes_ca.crt), C(kubernetes.crt) and C(kubernetes.key), each with the paths
+        of which the first that is there is taken.
+    type: dict
     required: true
   warn_days:
     description: Days before the end of a certificate from which on there is a warning.
@@ -63,7 +63,10 @@ EXAMPLES = r"""
 - name: Precheck | Look at the way to Kubernetes
   qinling.kolla.kubernetes_check:
     kube_host: https://192.0.2.10:6443
-    directory: /etc/kolla/config/qinling/qinling-engine
+    files:
+      kubernetes_ca.crt: [/root/magnum/ca.pem, /etc/kolla/config/qinling/qinling-engine/kubernetes_ca.crt]
+      kubernetes.crt: [/root/magnum/cert.pem, /etc/kolla/config/qinling/qinling-engine/kubernetes.crt]
+      kubernetes.key: [/root/magnum/key.pem, /etc/kolla/config/qinling/qinling-engine/kubernetes.key]
     manifest: "{{ role_path }}/files/kubernetes-rbac.yml"
 """
 

@@ -22,12 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-# What a file may be for, and the names it has: Kolla's, and those that Magnum's command line writes.
-NAMES: dict[str, tuple[str, str]] = {
-    "ca": ("kubernetes_ca.crt", "ca.pem"),
-    "certificate": ("kubernetes.crt", "cert.pem"),
-    "key": ("kubernetes.key", "key.pem"),
-}
+# What a file may be for, and the name that Kolla has for it.
+NAMES = {"ca": "kubernetes_ca.crt", "certificate": "kubernetes.crt", "key": "kubernetes.key"}
 _WORDS = {"ca": "the CA certificate", "certificate": "the client certificate", "key": "the private key"}
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
