@@ -105,7 +105,7 @@ def _call(request: dict[str, Any]) -> Any:
 def _print_trace(error: BaseException) -> None:
     """Print the traceback of ``error`` from the function's own code on."""
     trace = error.__traceback__
-    while trace and trace.tb_frame.f_code.co_filename == __file__ and trace.tb_next:
+    while trace and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     traceback.print_exception(type(error), error, trace, limit=-50)
 

@@ -229,6 +229,10 @@ class JsonHandler(BaseHTTPRequestHandler):
             raise BadRequestError("Content-Length is missing")
         if int(length) > self.max_request:
             self.close_connection = True
+            # Who is still sending would see a broken connection instead of the answer.
+            left = min(int(length), 4 * self.max_request)
+            while left > 0 and (part := self.rfile.read(min(left, 65536))):
+                left -= len(part)
             raise BadRequestError(f"the body is larger than {self.max_request} bytes")
         data = self.rfile.read(int(length))
         if len(data) != int(length):

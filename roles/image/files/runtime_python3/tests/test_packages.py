@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages: a changed one is fetched again, two never mix, and a harmful one is refused."""
+
+import io
+import stat
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import archive
+
+from qinling_runtime import packages
+from qinling_runtime.sidecar import Folder
+
+
+def read(store, api, function_id="f", version=0, token=None, url=None):
+    with store.use(function_id, version, url or api.url, token) as path:
+        return (path / "main.py").read_text()
+
+
+@pytest.fixture
+def store(settings):
+    return packages.PackageStore(settings)
+
+
+@pytest.mark.parametrize("tags", [True, False])
+def test_a_changed_package_is_fetched_again(store, api, settings, tags):
+    for content in ("one", "two", "one", "one"):
+        api.content = archive({"main.py": content})
+        api.etag = f'"{content}"' if tags else None
+        assert read(store, api) == content
+    assert len(list(Path(settings.packages).iterdir())) == 1
+
+
+def test_an_unchanged_package_does_not_travel_again_where_there_are_tags(store, api):
+    api.content, api.etag = archive({"main.py": "x"}), '"1"'
+    for _ in range(3):
+        assert read(store, api) == "x"
+    assert len(api.seen) == 3
+    assert api.sent == len(api.content)
+
+
+def test_functions_and_versions_do_not_mix(store, api):
+    seen = {}
+    for function_id, version in (("f", 0), ("f", 1), ("g", 0), ("f-1", 0), ("f", 10)):
+        api.content = archive({"main.py": f"{function_id}/{version}"})
+        with store.use(function_id, version, f"{api.url}&n={function_id}-{version}", None) as path:
+            seen[path] = f"{function_id}/{version}"
+    assert len(seen) == 5
+    for path, content in seen.items():
+        assert (path / "main.py").read_text() == content
+
+
+def test_a_package_in_use_stays_until_it_is_free(store, api):
+    api.content = archive({"main.py": "old"})
+    with store.use("f", 0, api.url, None) as old:
+        api.content = archive({"main.py": "new"})
+        assert read(store, api) == "new"
+        assert (old / "main.py").read_text() == "old"
+
+
+def test_many_at_once_get_whole_packages(store, api):
+    api.content = archive({"main.py": "x" * 100000, **{f"d/{n}": "y" for n in range(50)}})
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(read(store, api))) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["x" * 100000] * 10
+
+
+def test_the_token_goes_to_the_api_and_nowhere_else(store, api):
+    api.content = archive({"main.py": "x"})
+    read(store, api, token="t0ken")
+    assert api.seen[-1][1]["X-Auth-Token"] == "t0ken"
+    api.status, api.headers = 302, {"Location": api.url}
+    with pytest.raises(packages.PackageError, match="HTTP status 302"):
+        read(store, api, token="t0ken")
+    assert len(api.seen) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500, 304])
+def test_errors_of_the_api_are_told_without_the_query(store, api, status):
+    api.status = status
+    with pytest.raises(packages.PackageError) as caught:
+        read(store, api, token="t0ken")
+    assert f"HTTP status {status}" in str(caught.value)
+    assert "download=true" not in str(caught.value)
+    assert "t0ken" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/", "", "/etc/passwd"])
+def test_other_addresses_are_refused(store, api, url):
+    with pytest.raises(packages.PackageError, match=r"neither http nor https"), store.use("f", 0, url, None):
+        pass
+
+
+def test_nobody_listens(store):
+    with (
+        pytest.raises(packages.PackageError, match=r"Connection refused"),
+        store.use("f", 0, "http://127.0.0.1:9/x", None),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../f", "a/b", "", ".hidden", "a" * 200, None])
+def test_function_ids_that_are_no_names(store, api, name):
+    if name is None:
+        assert packages.check_name(name, "x") == "None"
+        return
+    with pytest.raises(packages.PackageError, match=r"not a valid identifier"):
+        read(store, api, function_id=name)
+
+
+def special(mode):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as target:
+        info = zipfile.ZipInfo("link")
+        info.external_attr = mode << 16
+        target.writestr(info, "/etc/passwd")
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        (b"no zip at all", "not a usable zip"),
+        (b"", "not a usable zip"),
+        (archive({"a": "x" * 100})[:-30], "not a usable zip"),
+        (archive({"../evil": "x"}), "outside of itself"),
+        (archive({"a/../../evil": "x"}), "outside of itself"),
+        (archive({"/evil": "x"}), "outside of itself"),
+        (archive({"a\\..\\evil": "x"}), "outside of itself"),
+        (special(stat.S_IFLNK | 0o777), "link or a special file"),
+        (special(stat.S_IFIFO | 0o600), "link or a special file"),
+        (archive({str(n): "" for n in range(11)}), "11 entries, more than 10"),
+        (archive({"a": "x" * 5000, "b": "x" * 6000}), "11000 bytes, more than 10000"),
+        (archive({"a": "x", "a/b": "y"}), "not a usable zip"),
+    ],
+)
+def test_harmful_archives(tmp_path, data, expected):
+    target = tmp_path / "target"
+    target.mkdir()
+    with pytest.raises(packages.PackageError, match=expected):
+        packages.unpack(io.BytesIO(data), target, max_files=10, max_bytes=10000)
+    assert not (tmp_path / "evil").exists()
+    assert not [path for path in target.rglob("*") if path.is_symlink()]
+
+
+def test_a_refused_package_leaves_nothing(store, api, settings):
+    api.content = archive({"good": "x", "../evil": "x"})
+    with pytest.raises(packages.PackageError):
+        read(store, api)
+    assert not list(Path(settings.packages).iterdir())
+
+
+def test_size_of_a_download_is_bounded(settings, api):
+    api.content = b"x" * 1001
+    small = type(settings)(packages=settings.packages, max_package=1000)
+    with pytest.raises(packages.PackageError, match="larger than 1000 bytes"):
+        read(packages.PackageStore(small), api)
+
+
+def test_programs_stay_executable(store, api):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as target:
+        info = zipfile.ZipInfo("main.py")
+        info.external_attr = (stat.S_IFREG | 0o755) << 16
+        target.writestr(info, "x")
+        target.writestr("plain", "x")
+    api.content = made.getvalue()
+    with store.use("f", 0, api.url, None) as path:
+        assert (path / "main.py").stat().st_mode & 0o777 == 0o755
+        assert (path / "plain").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_sidecar_keeps_its_folder_current(settings, api):
+    folder, root = Folder(settings), Path(settings.packages)
+    fields = {"function_id": "f", "download_url": api.url}
+    for content in ("one", "two"):
+        api.content, api.etag = archive({"main.py": content}), f'"{content}"'
+        for _ in range(2):
+            folder.fetch(fields)
+            assert (root / "f" / "main.py").read_text() == content
+            assert (root / "f.zip").read_bytes() == api.content
+    assert sorted(path.name for path in root.iterdir()) == ["f", "f.zip"]
+    # Another version under the same name, and back again.
+    api.content, api.etag = archive({"main.py": "three"}), '"three"'
+    folder.fetch({**fields, "download_url": f"{api.url}&v=3"})
+    assert (root / "f" / "main.py").read_text() == "three"
+    api.content, api.etag = archive({"main.py": "two"}), '"two"'
+    folder.fetch(fields)
+    assert (root / "f" / "main.py").read_text() == "two"
+    with pytest.raises(packages.PackageError):
+        folder.fetch({**fields, "function_id": "../f"})
+
+
+def test_the_sidecar_can_leave_it_packed(settings, api):
+    api.content = archive({"main.py": "x"})
+    Folder(settings).fetch({"function_id": "f", "download_url": api.url, "unzip": False})
+    assert [path.name for path in Path(settings.packages).iterdir()] == ["f.zip"]

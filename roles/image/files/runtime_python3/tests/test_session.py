@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The session that functions get, against a stand-in for Keystone; and the settings."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from qinling_runtime.settings import Settings
+
+CODE = """
+def main(context, **kwargs):
+    session = context["os_session"]
+    assert session is context.get("os_session")
+    catalog = session.get_endpoint(service_type="object-store", interface="public")
+    again = session.get("/thing", endpoint_filter={"service_type": "object-store"}, raise_exc=False)
+    return [type(session).__name__, catalog, session.get_token(), session.get_project_id(), again.status_code]
+"""
+
+
+class Keystone(http.server.BaseHTTPRequestHandler):
+    seen: list = []  # noqa: RUF012 - emptied by the fixture
+
+    def do_GET(self):
+        self.seen.append((self.path, self.headers.get("X-Auth-Token"), self.headers.get("X-Subject-Token")))
+        me = f"http://127.0.0.1:{self.server.server_port}"
+        endpoint = {"interface": "public", "url": f"{me}/swift", "region": "r", "region_id": "r", "id": "1"}
+        token = {
+            "expires_at": "2020-01-01T00:00:00.000000Z",
+            "methods": ["token"],
+            "project": {"id": "p-1", "name": "p", "domain": {"id": "default", "name": "Default"}},
+            "user": {"id": "u", "name": "u", "domain": {"id": "default", "name": "Default"}},
+            "catalog": [{"type": "object-store", "name": "swift", "id": "s", "endpoints": [endpoint]}],
+        }
+        body = json.dumps({"token": token}).encode() if self.path == "/v3/auth/tokens" else b"{}"
+        self.send_response(401 if self.path.startswith("/swift/thing") else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.seen.append((self.path, "POST", None))
+        self.send_error(500)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def keystone():
+    pytest.importorskip("keystoneauth1")
+    Keystone.seen.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keystone)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v3", "/v3/"])
+def test_a_token_is_used_as_it_is_and_never_replaced(worker, keystone, suffix):
+    # The token looks expired and is refused: no reason to ask for another one. Memory is small: a session has its own.
+    result = worker.run(CODE, token="trust-token", auth_url=keystone + suffix, memory_size=33554432)
+    assert result["success"], result
+    assert result["output"] == ["Session", f"{keystone}/swift", "trust-token", "p-1", 401]
+    assert ("/v3/auth/tokens", "trust-token", "trust-token") in Keystone.seen
+    assert "POST" not in [second for _, second, _ in Keystone.seen]
+
+
+def test_name_and_password_are_used_when_they_are_sent(worker, keystone):
+    code = "def main(context):\n a = context['os_session'].auth\n return [type(a).__module__, a._username, a._trust_id]"
+    result = worker.run(code, auth_url=keystone, username="svc", password="pw", trust_id="t-1", token="x")
+    assert result["output"] == ["keystoneauth1.identity.generic.password", "svc", "t-1"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"auth_url": "http://k/v3"}, {"token": "t"}, {"auth_url": "http://k", "username": "u"}]
+)
+def test_without_credentials_there_is_no_session(worker, fields):
+    result = worker.run("def main(context):\n return [context['os_session'], dict(context), len(context)]", **fields)
+    assert result["output"] == [None, {"os_session": None}, 1]
+
+
+def test_the_session_is_not_made_unless_it_is_asked_for(worker):
+    code = "import sys\ndef main(context):\n return 'keystoneauth1' in sys.modules or 'requests' in sys.modules"
+    assert worker.run(code, token="t", auth_url="http://k/v3")["output"] is False
+
+
+def test_settings_come_from_the_environment():
+    env = {"QINLING_RUNTIME_PORT": "99", "QINLING_RUNTIME_VERIFY": "/ca.crt", "QINLING_RUNTIME_SCRATCH": ""}
+    made = Settings.from_env(env)
+    assert (made.port, made.verify, made.scratch) == (99, "/ca.crt", "/tmp")
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "0", "1.5"])
+def test_bad_settings_name_their_variable(value):
+    with pytest.raises(ValueError, match="QINLING_RUNTIME_PORT must be a positive whole number"):
+        Settings.from_env({"QINLING_RUNTIME_PORT": value})
+
+
+def test_functions_get_no_secret_from_the_environment():
+    env = {
+        "QINLING_WORKER_TOKEN": "a",
+        "QINLING_WORKER_TOKEN_SHA256": "b",
+        "PATH": "/bin",
+        "KUBERNETES_PORT": "c",
+        "MINE": "d",
+    }
+    assert Settings().function_env(env) == {"PATH": "/bin"}
+    asked = Settings(keep_env="MINE, QINLING_WORKER_TOKEN, QINLING_WORKER_TOKEN_SHA256")
+    assert asked.function_env(env) == {"PATH": "/bin", "MINE": "d"}
