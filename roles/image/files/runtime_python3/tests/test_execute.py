@@ -36,7 +36,7 @@ def alive(marker: str) -> bool:
         ("def main(context):\n return sorted(context)", None, ["os_session"]),
         ("def main(context, **kw):\n return context['os_session']", None, None),
         ("def main():\n return {'a': [1, 2.5, None, 'ä']}", None, {"a": [1, 2.5, None, "ä"]}),
-        ("import threading\nseen=[]\ndef main():\n threading.Thread(target=seen.append, args=[1]).start()\n return seen",
+        ("import threading\nseen=[]\ndef main():\n threading.Timer(0.1, seen.append, [1]).start()\n return seen",
          None, [1]),
     ],
 )  # fmt: skip

@@ -27,7 +27,11 @@ from qinling_runtime import function, packages, processes, zygote
 from qinling_runtime.settings import WORKER_TOKEN, WORKER_TOKEN_HASH, Settings
 
 TOKEN_HEADER = "X-Qinling-Worker-Token"
-_ZYGOTE = "import sys; sys.path.append(sys.argv[1]); from qinling_runtime.zygote import main; main(int(sys.argv[2]))"
+# The package that this module is from, whatever else is installed; then the usual order again.
+_ZYGOTE = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from qinling_runtime.zygote import main; "
+    "sys.path.append(sys.path.pop(0)); main(int(sys.argv[2]))"
+)
 # How long a supervisor may take beyond the function's timeout to end the tree and answer.
 _ANSWER_MARGIN = 20
 
