@@ -88,7 +88,7 @@ class ActionModule(ActionBase):
                 str(path),
                 None,
                 f"is not there{f' (nor is {places})' if places else ''}; put it there, name the directory of ca.pem, "
-                "cert.pem and key.pem in qinling_kubernetes_certificates_dir, or run the playbook kubernetes-credentials",
+                "cert.pem and key.pem in qinling_kubernetes_certificates_dir, or run playbook kubernetes-credentials",
             )
         if not path.is_file():
             return certificates.File(str(path), None, "is not a file")

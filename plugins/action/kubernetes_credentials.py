@@ -7,15 +7,19 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import urllib3
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates, credentials
+from ansible_collections.qinling.kolla.plugins.plugin_utils.credentials import CredentialsError, RefusedError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import truth
 
 _OPTIONS = frozenset(
@@ -25,24 +29,28 @@ _MODE = 0o600
 
 
 class Cluster:
-    """A cluster that a kubeconfig names."""
+    """A cluster that a kubeconfig names. Its errors stand alone: Ansible would print each cause once more."""
 
     def __init__(self, kubeconfig: str, context: str | None) -> None:
         try:
             from kubernetes import client, config  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:
-            raise AnsibleActionFail(
-                f'the Python package "kubernetes" is missing beside Ansible: install it there with pip ({error})'
-            ) from error
+            raise CredentialsError(
+                'the Python package "kubernetes" is missing beside Ansible '
+                f"({sys.executable}: {error}); install it there"
+            ) from None
         if not Path(kubeconfig).is_file():
-            raise AnsibleActionFail(
-                f"{kubeconfig} is not there: name the kubeconfig of an administrator in "
-                "qinling_kubernetes_admin_kubeconfig or in the environment as KUBECONFIG"
+            raise CredentialsError(
+                f"{kubeconfig} is not there; name the kubeconfig of an administrator in "
+                "qinling_kubernetes_admin_kubeconfig, or in the environment as KUBECONFIG"
             )
         try:
             self._api = config.new_client_from_config(config_file=kubeconfig, context=context, persist_config=False)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            raise CredentialsError(f"{kubeconfig} is not a kubeconfig: not YAML{line}") from None
         except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
-            raise AnsibleActionFail(f"{kubeconfig} is not a usable kubeconfig: {error}") from error
+            raise CredentialsError(f"{kubeconfig} is not a usable kubeconfig: {error}") from None
         self._exception = client.ApiException
         self._kubeconfig = kubeconfig
         self.address = str(self._api.configuration.host)
@@ -51,7 +59,7 @@ class Cluster:
         """Returns the CA that the kubeconfig names."""
         configuration = self._api.configuration
         if not configuration.ssl_ca_cert or not configuration.verify_ssl:
-            raise AnsibleActionFail(
+            raise CredentialsError(
                 f"{self._kubeconfig} names no CA for {self.address}: Qinling "
                 "verifies the server, so put the cluster's CA "
                 "there as certificate-authority-data (and drop insecure-skip-tls-verify)"
@@ -77,13 +85,17 @@ class Cluster:
                 text = json.loads(error.body)["message"]
             except (TypeError, ValueError, KeyError):
                 text = error.reason
-            raise credentials.RefusedError(
-                int(error.status or 0), f"{self.address} answers {error.status} to {method} {path}: {text}"
-            ) from error
-        except Exception as error:  # urllib3's many, of which the client makes no kind of its own
-            raise credentials.CredentialsError(
-                f"{self.address} can not be reached with {self._kubeconfig}: {error}"
-            ) from error
+            raise RefusedError(
+                int(error.status or 0),
+                (
+                    f"{self.address} answers {error.status} to {method} {path}: {text}; "
+                    f"is {self._kubeconfig} an administrator's?"
+                ),
+            ) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            # What the retries of urllib3 gave up with.
+            reason = getattr(error, "reason", None) or error
+            raise CredentialsError(f"{self.address} of {self._kubeconfig} can not be used: {reason}") from None
 
 
 class ActionModule(ActionBase):
@@ -105,32 +117,35 @@ class ActionModule(ActionBase):
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_credentials: {'; '.join(problems)}")
 
+        try:
+            result.update(self._reconcile(args))
+        except CredentialsError as error:
+            result.update(failed=True, msg=f"No file was changed: {error}")
+        return result
+
+    def _reconcile(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Takes the options, returns what was done; raises CredentialsError."""
         directory = Path(str(args["directory"])).expanduser()
         files = {role: self._file(directory / name) for role, name in certificates.NAMES.items()}
         verdict = certificates.examine(files, datetime.now(UTC), 0)
         before = {"user": verdict.user, "expires": certificates.day(verdict.expires) if verdict.expires else ""}
         kubeconfig = str(Path(str(args["kubeconfig"])).expanduser())
         cluster = Cluster(kubeconfig, str(args.get("context") or "") or None)
-        try:
-            # Before anything else: the caller is going to change the cluster, absent or present.
-            cluster.ask("GET", "/version")
-            if args.get("state", "present") == "absent":
-                outcome = self._absent(files, str(args["user"]))
-            else:
-                outcome = self._present(cluster, args, files)
-        except credentials.CredentialsError as error:
-            raise AnsibleActionFail(f"no file was changed: {error}") from error
-        result.update(outcome)
-        result.setdefault("user", before["user"])
-        result.setdefault("expires", before["expires"])
+        absent = args.get("state", "present") == "absent"
+        authorities = b"" if absent else cluster.authorities()
+        # Before anything else: the caller is going to change the cluster, absent or present.
+        cluster.ask("GET", "/version")
+        outcome = self._absent(files, str(args["user"])) if absent else self._present(cluster, authorities, args, files)
+        outcome = {**before, **outcome}
         if self._task.diff:
-            result["diff"] = {
+            after = {} if absent and outcome["changed"] else {key: outcome[key] for key in before}
+            outcome["diff"] = {
                 "before_header": str(directory),
                 "after_header": str(directory),
                 "before": _shown(before),
-                "after": _shown({"user": result["user"], "expires": result["expires"]}),
+                "after": _shown(after),
             }
-        return result
+        return outcome
 
     def _file(self, path: Path) -> certificates.File:
         if not path.exists():
@@ -138,7 +153,7 @@ class ActionModule(ActionBase):
         try:
             content, _was_plain = self._loader._get_file_contents(str(path))
         except AnsibleError as error:
-            raise AnsibleActionFail(f"{path} can not be read: {str(error).splitlines()[0]}") from error
+            raise CredentialsError(f"{path} can not be read: {str(error).splitlines()[0]}") from None
         return certificates.File(str(path), bytes(content))
 
     def _absent(self, files: Mapping[str, certificates.File], user: str) -> dict[str, Any]:
@@ -152,10 +167,10 @@ class ActionModule(ActionBase):
         return {"changed": True, "reason": "state is absent", "files": [str(path) for path in paths]}
 
     def _present(
-        self, cluster: Cluster, args: Mapping[str, Any], files: Mapping[str, certificates.File]
+        self, cluster: Cluster, server: bytes, args: Mapping[str, Any], files: Mapping[str, certificates.File]
     ) -> dict[str, Any]:
         user, now = str(args["user"]), datetime.now(UTC)
-        server, clients = cluster.authorities(), credentials.client_authorities(cluster.ask)
+        clients = credentials.client_authorities(cluster.ask)
         held = files["certificate"].content
         wanted = {role: file.content for role, file in files.items()}
         authorities = _bundle(server, clients, held) if held else server
@@ -165,7 +180,7 @@ class ActionModule(ActionBase):
         )
         outcome: dict[str, Any] = {"kube_host": cluster.address, "reason": reason}
         if reason and self._task.check_mode:
-            names = [file.path for file in files.values()]
+            names = [file.path for role, file in files.items() if role != "ca" or authorities != file.content]
             return {**outcome, "changed": True, "files": names, "user": user, "expires": "(a new certificate)"}
         if reason:
             certificate, key = credentials.make(
@@ -177,7 +192,7 @@ class ActionModule(ActionBase):
             # A cluster's clock may be ahead; that passes by itself.
             findings = [finding for finding in findings if "is not valid before" not in finding.message]
             if findings:
-                raise credentials.CredentialsError(f"the cluster's certificate does not serve: {findings[0].message}")
+                raise CredentialsError(f"the cluster's certificate does not serve: {findings[0].message}")
         elif wanted["ca"] != files["ca"].content:
             outcome["reason"] = "the cluster's CA is another one"
         changed = self._write(files, wanted, truth(args.get("encrypt", False)))
@@ -216,10 +231,10 @@ class ActionModule(ActionBase):
         try:
             return bytes(self._loader._vault.encrypt(content))
         except AnsibleError as error:
-            raise AnsibleActionFail(
-                f"{path} can not be encrypted ({str(error).splitlines()[0]}); give "
-                "--vault-password-file or --ask-vault-pass"
-            ) from error
+            raise CredentialsError(
+                f"{path} can not be encrypted ({str(error).splitlines()[0]}); "
+                "give --vault-password-file or --ask-vault-pass"
+            ) from None
 
 
 def _bundle(server: bytes, clients: bytes, certificate: bytes) -> bytes:

@@ -46,7 +46,7 @@ options:
     type: bool
     default: false
   renew_days:
-    description: Days before its end from which on a certificate is renewed.
+    description: Days before its end from which on a certificate is renewed, but not before two thirds of its time.
     type: int
     default: 30
   days:
@@ -83,7 +83,7 @@ reason:
   description: Why something was changed, empty if nothing was.
   returned: success
   type: str
-  sample: it expires on 2026-12-01 08:00 UTC, in less than 30 days
+  sample: it expires on 2026-12-01 08:00 UTC
 files:
   description: The files that were changed.
   returned: success

@@ -69,8 +69,11 @@ def reason_to_make(
         return str(verdict.findings[0])
     if verdict.user != user:
         return f'it is for user "{verdict.user}", not "{user}"'
-    if verdict.expires and verdict.expires - now < timedelta(days=renew_days):
-        return f"it expires on {certificates.day(verdict.expires)}, in less than {renew_days} days"
+    leaf = certificates.load_all((files["certificate"].content or b"").decode("ascii", "ignore"))[0]
+    lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    # Where the cluster gives short ones, a new one at every run would be no better than the last.
+    if leaf.not_valid_after_utc - now < min(timedelta(days=renew_days), lifetime / 3):
+        return f"it expires on {certificates.day(leaf.not_valid_after_utc)}"
     return ""
 
 
