@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/variables.md from the roles' argument_specs and the globals; `--check` only tells whether it is current."""
+"""Writes docs/variables.md from the argument_specs and the globals; `--check` only tells whether it is current."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROLES = (
 DERIVED = {
     "api_interface": "Interface whose address services listen on.",
     "api_interface_address": "Address that services listen on; loopback without a network_interface.",
-    "kolla_internal_vip_address": "Address of the internal endpoints. With several hosts a virtual one, or the first's.",
+    "kolla_internal_vip_address": "Address of the internal endpoints. With several hosts: virtual, or the first one.",
     "kolla_internal_fqdn": "Name or address in internal endpoints.",
     "kolla_external_vip_address": "Address of the public endpoints.",
     "kolla_external_fqdn": "Name or address in public endpoints.",

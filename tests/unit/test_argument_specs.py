@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roles' argument_specs agree with the defaults, the globals with what checks them, the page of variables with both."""
+"""The argument_specs agree with the defaults, the globals with their checks, the page of variables with both."""
 
 from __future__ import annotations
 

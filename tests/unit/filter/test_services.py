@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filters over service dictionaries: where services belong, and what the machinery's modules are handed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.filter.services import (
+    FilterModule,
+    config_json,
+    configuration_of,
+    first_host,
+    groups_of,
+    named_volumes,
+    ports_of,
+    roles_of_host,
+    services_of_host,
+)
+
+API: dict[str, Any] = {
+    "container_name": "qinling_api",
+    "group": "qinling-api",
+    "enabled": True,
+    "command": "qinling-api",
+    "volumes": ["/etc/kolla/qinling-api/:/c/:ro", "qinling:/var/lib/qinling/", "kolla_logs:/var/log/kolla/", ""],
+}
+ENGINE: dict[str, Any] = {
+    "container_name": "qinling_engine",
+    "group": "qinling-engine",
+    "command": "qinling-engine",
+    "volumes": ["qinling:/var/lib/qinling/"],
+    "permissions": [{"path": "/var/lib/qinling", "owner": "qinling:qinling", "recurse": True}],
+}
+SERVICES = {"qinling-api": API, "qinling-engine": ENGINE}
+
+
+def with_enabled(value: Any) -> dict[str, dict[str, Any]]:
+    return {"qinling-api": {**API, "enabled": value}}
+
+
+@pytest.mark.parametrize(
+    ("services", "group_names", "expected"),
+    [
+        (SERVICES, ["control", "qinling-api", "qinling-engine"], ["qinling-api", "qinling-engine"]),
+        (SERVICES, ["qinling-engine"], ["qinling-engine"]),
+        (SERVICES, ["qinling"], []),
+        (SERVICES, [], []),
+        ({}, ["qinling-api"], []),
+        (with_enabled("yes"), ["qinling-api"], ["qinling-api"]),
+        (with_enabled("True"), ["qinling-api"], ["qinling-api"]),
+        (with_enabled("no"), ["qinling-api"], []),
+        (with_enabled("False"), ["qinling-api"], []),
+        (with_enabled(False), ["qinling-api"], []),
+        (with_enabled(1), ["qinling-api"], ["qinling-api"]),
+    ],
+)
+def test_services_of_host(services: dict[str, Any], group_names: list[str], expected: list[str]) -> None:
+    assert list(services_of_host(services, group_names)) == expected
+
+
+def test_a_switch_that_is_neither_on_nor_off() -> None:
+    with pytest.raises(TypeError, match="perhaps"):
+        services_of_host(with_enabled("perhaps"), ["qinling-api"])
+
+
+@pytest.mark.parametrize(
+    ("groups", "playing", "expected"),
+    [
+        ({"qinling-api": ["one", "two"]}, ["two", "one"], "one"),
+        ({"qinling-api": ["one", "two"]}, ["two"], "two"),
+        ({"qinling-api": [], "qinling-engine": ["three"]}, ["three"], "three"),
+        ({"qinling-engine": ["three"]}, ["one", "three"], "three"),
+        ({"qinling-api": ["one"]}, ["two"], ""),
+        ({}, ["one"], ""),
+    ],
+)
+def test_first_host(groups: dict[str, list[str]], playing: list[str], expected: str) -> None:
+    assert first_host(SERVICES, groups, playing) == expected
+
+
+@pytest.mark.parametrize(
+    ("services", "expected"),
+    [
+        (SERVICES, ["kolla_logs", "qinling"]),
+        ({"x": {"volumes": ["/a:/b", ""]}}, []),
+        ({"x": {}}, []),
+        ({"x": {"volumes": ["data:/b:ro"]}}, ["data"]),
+    ],
+)
+def test_named_volumes(services: dict[str, Any], expected: list[str]) -> None:
+    assert named_volumes(services) == expected
+
+
+FILES: list[dict[str, Any]] = [
+    {"dest": "qinling.conf", "container": {"path": "/etc/qinling/qinling.conf", "owner": "qinling", "perm": "0640"}},
+    {"dest": "ca.pem", "optional": True, "container": {"path": "/etc/ca.pem"}},
+    {"dest": "only-on-the-host"},
+]
+
+
+def test_config_json_copies_what_has_a_place_in_the_container() -> None:
+    assert config_json(API, FILES, "/c") == {
+        "command": "qinling-api",
+        "config_files": [
+            {
+                "source": "/c/qinling.conf",
+                "dest": "/etc/qinling/qinling.conf",
+                "owner": "qinling",
+                "perm": "0640",
+            },
+            {"source": "/c/ca.pem", "dest": "/etc/ca.pem", "owner": "root", "perm": "0600", "optional": True},
+        ],
+    }
+
+
+def test_config_json_with_permissions_and_no_file() -> None:
+    content = config_json(ENGINE, [], "/c")
+    assert content["config_files"] == []
+    assert content["permissions"] == ENGINE["permissions"]
+
+
+def test_configuration_adds_config_json_and_keeps_its_place_in_the_container_to_it() -> None:
+    wanted = configuration_of(SERVICES, {"qinling-api": FILES}, ["qinling-api", "qinling-engine"], "/c")
+    assert [file["dest"] for file in wanted["qinling-api"]["files"]] == [
+        "config.json",
+        "qinling.conf",
+        "ca.pem",
+        "only-on-the-host",
+    ]
+    assert not [file for file in wanted["qinling-api"]["files"] if "container" in file]
+    assert wanted["qinling-api"]["files"][0]["json"] == config_json(API, FILES, "/c")
+    # A service without files of its own has a command all the same.
+    assert [file["dest"] for file in wanted["qinling-engine"]["files"]] == ["config.json"]
+
+
+def test_what_does_not_belong_here_is_there_to_be_removed() -> None:
+    wanted = configuration_of(SERVICES, {"qinling-api": FILES}, ["qinling-engine"], "/c")
+    assert wanted["qinling-api"] == {"enabled": False, "files": []}
+    assert wanted["qinling-engine"]["enabled"] is True
+
+
+def test_groups_of() -> None:
+    assert groups_of({**with_enabled("no"), "qinling-engine": ENGINE}) == [
+        {"group": "qinling-api", "service": "qinling-api", "enabled": False},
+        {"group": "qinling-engine", "service": "qinling-engine", "enabled": True},
+    ]
+
+
+def port(number: int | str, service: str = "qinling-api") -> dict[str, Any]:
+    return {"name": "qinling_api_port", "address": "127.0.0.1", "port": number, "service": service}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([port(7070)], [7070]),
+        ([port("7070")], [7070]),
+        ([port(0)], []),
+        ([port("0"), port(7071)], [7071]),
+        ([port(7070, "etcd")], []),
+        ([], []),
+    ],
+)
+def test_ports_of_services_that_are_here(wanted: list[dict[str, Any]], expected: list[int]) -> None:
+    assert [entry["port"] for entry in ports_of(wanted, SERVICES)] == expected
+
+
+def test_a_port_names_its_variable_and_the_container_that_may_hold_it() -> None:
+    assert ports_of([port(7070)], SERVICES) == [
+        {
+            "port": 7070,
+            "address": "127.0.0.1",
+            "service": "qinling-api (qinling_api_port)",
+            "containers": ["qinling_api"],
+        }
+    ]
+
+
+ROLES = [{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["qinling-api", "qinling-engine"]}]
+
+
+@pytest.mark.parametrize(
+    ("group_names", "expected"),
+    [
+        (["etcd", "qinling-engine"], ["etcd", "qinling"]),
+        (["qinling-api"], ["qinling"]),
+        (["compute"], []),
+        ([], []),
+    ],
+)
+def test_roles_of_host(group_names: list[str], expected: list[str]) -> None:
+    assert [role["name"] for role in roles_of_host(ROLES, group_names)] == expected
+
+
+def test_each_filter_is_known_by_its_name() -> None:
+    assert {name: function.__name__ for name, function in FilterModule().filters().items()} == {
+        name: name
+        for name in (
+            "services_of_host",
+            "first_host",
+            "named_volumes",
+            "configuration_of",
+            "groups_of",
+            "ports_of",
+            "roles_of_host",
+        )
+    }
