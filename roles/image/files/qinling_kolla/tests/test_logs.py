@@ -50,6 +50,25 @@ def test_without_a_folder_to_stderr_alone(tmp_path):
     assert not list(tmp_path.glob("*.log"))
 
 
+def test_a_reload_that_takes_the_folder_away_leaves_no_file_in_the_working_directory(tmp_path, monkeypatch):
+    from oslo_config import cfg
+    from oslo_log import log
+
+    monkeypatch.setattr(log, "setup", lambda conf, product: None)
+    monkeypatch.chdir(tmp_path)
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    path = tmp_path / "qinling.conf"
+    path.write_text(f"[DEFAULT]\nlog_dir = {tmp_path}\n")
+    conf(args=["--config-file", str(path)])
+    logs.setup("qinling-api", conf)
+    assert conf.log_file == "qinling-api.log"
+    path.write_text("[DEFAULT]\n")
+    conf.reload_config_files()
+    logs.setup("qinling-api", conf)
+    assert conf.log_file is None
+
+
 def test_the_operators_word_counts(tmp_path):
     stderr = run(tmp_path, "qinling-api", f"log_dir = {tmp_path}\nlog_file = mine.log\nuse_stderr = false")
     assert "a fact" not in stderr

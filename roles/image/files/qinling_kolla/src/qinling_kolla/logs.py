@@ -21,6 +21,9 @@ def setup(service: str, conf: cfg.ConfigOpts = cfg.CONF) -> None:
     conf.set_default("use_stderr", True)
     if conf.log_dir:
         conf.set_default("log_file", f"{service}.log")
+    else:
+        # A reload may have taken the folder away; the name alone would be a file in the working directory.
+        conf.clear_default("log_file")
     oslo_log.setup(conf, service)
 
 
