@@ -33,6 +33,9 @@ class FakeSwarm:
         if self.broken:
             raise exc.OrchestratorException(self.broken)
 
+    def internal(self, network):
+        return True
+
     def single_node(self):
         return True
 

@@ -78,6 +78,12 @@ def test_new_privileges_are_forbidden_where_the_api_can_say_so():
     assert made["TaskTemplate"]["ContainerSpec"]["Privileges"] == {"NoNewPrivileges": True}
 
 
+@pytest.mark.parametrize("internal", [True, False])
+def test_names_from_outside_are_unknown_on_a_network_without_a_way_out(internal):
+    made = worker(place=spec.Place("functions", "here", internal=internal))
+    assert ("DNSConfig" in made["TaskTemplate"]["ContainerSpec"]) is internal
+
+
 def test_a_worker_gets_the_hash_of_its_token_only():
     made = worker()
     token = spec.token(b"k", made["Name"])

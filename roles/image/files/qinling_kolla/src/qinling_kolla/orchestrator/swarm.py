@@ -48,7 +48,7 @@ MAX_FAILURES = 3
 MAX_LOGS = 60000
 
 
-class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
+class SwarmManager(base.OrchestratorBase):
     """Runtimes and functions on Docker Swarm. Every method may run in several threads and engines at once."""
 
     def __init__(self, conf: cfg.ConfigOpts, qinling_endpoint: str) -> None:
@@ -365,6 +365,7 @@ class SwarmManager(base.OrchestratorBase):  # type: ignore[misc]
             instance=self.instance,
             constraints=tuple(self.options.placement_constraints),
             no_new_privileges=self.client.api_at_least(1, 44),
+            internal=self.client.internal(self.options.network),
         )
 
     def _create_worker(self, runtime_id: str, image: str, key: bytes, state: str = spec.READY) -> str:

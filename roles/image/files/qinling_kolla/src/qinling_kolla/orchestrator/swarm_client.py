@@ -73,6 +73,11 @@ class SwarmClient:
             if found.get("Scope") != "swarm":
                 raise exc.OrchestratorException(f"Network {network} is no overlay network: see [swarm] network.")
 
+    def internal(self, network: str) -> bool:
+        """Tell whether the network has no way out."""
+        with self._asking(f"look for network {network}") as client:
+            return bool(client.inspect_network(network).get("Internal"))
+
     def single_node(self) -> bool:
         """Tell whether the Swarm is this one machine."""
         with self._asking("list nodes") as client:
