@@ -126,12 +126,12 @@ class ActionModule(ActionBase):
     def _reconcile(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Takes the options, returns what was done; raises CredentialsError."""
         directory = Path(str(args["directory"])).expanduser()
-        files = {role: self._file(directory / name) for role, name in certificates.NAMES.items()}
+        absent = args.get("state", "present") == "absent"
+        files = {role: self._file(directory / name, absent) for role, name in certificates.NAMES.items()}
         verdict = certificates.examine(files, datetime.now(UTC), 0)
         before = {"user": verdict.user, "expires": certificates.day(verdict.expires) if verdict.expires else ""}
         kubeconfig = str(Path(str(args["kubeconfig"])).expanduser())
         cluster = Cluster(kubeconfig, str(args.get("context") or "") or None)
-        absent = args.get("state", "present") == "absent"
         authorities = b"" if absent else cluster.authorities()
         # Before anything else: the caller is going to change the cluster, absent or present.
         cluster.ask("GET", "/version")
@@ -147,9 +147,12 @@ class ActionModule(ActionBase):
             }
         return outcome
 
-    def _file(self, path: Path) -> certificates.File:
+    def _file(self, path: Path, as_it_is: bool) -> certificates.File:
+        """Takes a path, returns the file, decrypted unless it shall stay as it is (removing needs no password)."""
         if not path.exists():
             return certificates.File(str(path))
+        if as_it_is:
+            return certificates.File(str(path), path.read_bytes())
         try:
             content, _was_plain = self._loader._get_file_contents(str(path))
         except AnsibleError as error:
@@ -219,12 +222,21 @@ class ActionModule(ActionBase):
                 new[path] = None
         if self._task.check_mode or not new:
             return [str(path) for path in new]
-        next(iter(new)).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        ready = {path: _beside(path, content) for path, content in new.items() if content is not None}
-        for path, temporary in ready.items():
-            temporary.replace(path)
-        for path in new:
-            path.chmod(_MODE)
+        ready: dict[Path, Path] = {}
+        try:
+            next(iter(new)).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for path, replacement in new.items():
+                if replacement is not None:
+                    ready[path] = _beside(path, replacement)
+            for path, temporary in ready.items():
+                temporary.replace(path)
+            for path in new:
+                path.chmod(_MODE)
+        except OSError as error:
+            raise CredentialsError(f"{error.filename}: {error.strerror}; mend this and run again") from None
+        finally:
+            for temporary in ready.values():
+                temporary.unlink(missing_ok=True)
         return [str(path) for path in new]
 
     def _encrypted(self, path: Path, content: bytes) -> bytes:
@@ -247,10 +259,14 @@ def _bundle(server: bytes, clients: bytes, certificate: bytes) -> bytes:
 def _beside(path: Path, content: bytes) -> Path:
     """Takes a path and a content, writes it to a new file beside the path, readable by the owner only; returns that."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "wb") as temporary:
-        temporary.write(content)
-        temporary.flush()
-        os.fsync(temporary.fileno())
+    try:
+        with os.fdopen(handle, "wb") as temporary:
+            temporary.write(content)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+    except OSError:
+        Path(name).unlink()
+        raise
     return Path(name)
 
 
