@@ -181,8 +181,8 @@ def _task(container: Spec, limits: Limits, restart: Spec, place: Place) -> Spec:
         "Labels": base_labels(place.instance, container["Labels"][KIND]) | container["Labels"],
     }
     if place.internal:
-        # Docker's name server knows the network's names. It would ask the host's servers for others: a way out for
-        # data where they are on the host's loopback, a wait of 10 s elsewhere. Nobody answers here, so it fails at once.
+        # Docker's name server knows the network's names. For others it would ask the host's servers: a way out for data
+        # where they are on the host's loopback, a wait of 10 s elsewhere. Nobody answers here, so it fails within 1 s.
         hardened["DNSConfig"] = {"Nameservers": ["127.0.0.1"], "Options": ["timeout:1", "attempts:1"]}
     if place.no_new_privileges:
         hardened["Privileges"] = {"NoNewPrivileges": True}
