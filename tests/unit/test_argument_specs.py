@@ -45,7 +45,9 @@ def global_defaults() -> dict[str, Any]:
 
 
 def global_options() -> dict[str, dict[str, Any]]:
-    return load(PROJECT / "roles/service/meta/argument_specs.yml")["argument_specs"]["prechecks"]["options"]
+    specs = load(PROJECT / "roles/service/meta/argument_specs.yml")["argument_specs"]
+    options: dict[str, dict[str, Any]] = specs["prechecks"]["options"]
+    return options
 
 
 def templated(value: Any) -> bool:
