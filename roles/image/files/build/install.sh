@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Turns a container of the parent image into the next image. Runs as root inside it; what is left is committed.
-#   install.sh <image> <user> <home> <upgrade: true|false> <package>...
+#   install.sh <image> <user> <home> <upgrade|keep> <package>...
+# "upgrade" brings the packages that are there up to date, which only the first image does.
 # /mnt is the build directory of the host, mounted: context/ (this role's files), host/ (how to reach the mirror),
 # wheels/ and apt/ (fetched files). A mount is no part of an image, so nothing of it is left behind.
 set -o errexit -o nounset -o pipefail
 
-image=$1 user=$2 home=$3 upgrade=$4
+image=$1 user=$2 home=$3 packages=$4
 shift 4
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PIP_NO_CACHE_DIR=1 PIP_NO_INDEX=1 PIP_ROOT_USER_ACTION=ignore \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 context=/mnt/context
 
 pip_install() { # <python> <lock's folder> <argument>...: offline, from what the host fetched, by pip straight from its wheel.
-    local python=$1 folder=$2
+    local python=$1 folder=$2 pip
     shift 2
-    "${python}" /mnt/wheels/base/pip-*.whl/pip install --quiet --find-links "/mnt/wheels/${folder}" --find-links /mnt/wheels/base "$@"
+    pip=$(echo /mnt/wheels/base/pip-*.whl)
+    "${python}" "${pip}/pip" install --quiet --find-links "/mnt/wheels/${folder}" --find-links /mnt/wheels/base "$@"
 }
 
 apt() {
@@ -27,7 +29,7 @@ apt() {
         --option Dpkg::Options::=--force-unsafe-io --option Dpkg::Options::=--force-confold "$@"
 }
 
-if (($#)) || [[ ${upgrade} == true ]]; then
+if (($#)) || [[ ${packages} == upgrade ]]; then
     # shellcheck source=/dev/null
     . /mnt/host/environment
     export APT_CONFIG=/mnt/host/apt.conf
@@ -40,12 +42,12 @@ if (($#)) || [[ ${upgrade} == true ]]; then
         apt update
         touch /mnt/apt/updated
     fi
-    [[ ${upgrade} != true ]] || apt dist-upgrade --yes
+    [[ ${packages} != upgrade ]] || apt dist-upgrade --yes
     (($# == 0)) || apt install --yes --no-install-recommends "$@"
     rm -f /usr/sbin/policy-rc.d
 fi
 
-if [[ ${user} != root ]]; then
+if [[ ${user} != root ]] && getent group kolla > /dev/null; then
     usermod --append --groups kolla --home "${home}" --shell /usr/sbin/nologin "${user}"
     install --directory --owner "${user}" --group "$(id -gn "${user}")" --mode 0750 "${home}"
 fi

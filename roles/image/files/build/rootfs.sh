@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Makes a small Debian root file system by debootstrap, for a host that can pull no image.
-#   rootfs.sh <build directory> <suite> <keyring> <package>...
+#   rootfs.sh <build directory> <suite> <keyring>
 # Leaves <build directory>/rootfs.tar.
 set -o errexit -o nounset -o pipefail
 
 directory=$1 suite=$2 keyring=$3
-shift 3
-packages=$(IFS=,; echo "$*")
 # shellcheck source=/dev/null
 . "${directory}/host/environment"
 proxy=$(apt-config shell proxy Acquire::http::Proxy 2>/dev/null | sed -n "s/^proxy='\(.*\)'$/\1/p")
@@ -17,7 +15,7 @@ proxy=$(apt-config shell proxy Acquire::http::Proxy 2>/dev/null | sed -n "s/^pro
 rm -rf "${directory}/rootfs" "${directory}/rootfs.tar"
 trap 'rm -rf "${directory}/rootfs"' EXIT
 mkdir -p "${directory}/apt/archives"
-debootstrap --variant=minbase --keyring="${keyring}" --include="${packages}" --cache-dir="${directory}/apt/archives" \
+debootstrap --variant=minbase --keyring="${keyring}" --cache-dir="${directory}/apt/archives" \
     "${suite}" "${directory}/rootfs" "$(cat "${directory}/host/mirror")"
 
 root=${directory}/rootfs

@@ -4,4 +4,4 @@ install --directory --owner root --group keystone --mode 0750 /etc/keystone
 for directory in fernet-keys credential-keys; do
     install --directory --owner keystone --group keystone --mode 0700 "/etc/keystone/${directory}"
 done
-chmod 0755 /usr/local/bin/keystone-manage
+chmod 0755 /usr/local/bin/keystone-manage /usr/local/bin/keystone-bootstrap

@@ -3,4 +3,5 @@
 find /var/lib/rabbitmq -mindepth 1 -delete
 rm -rf /var/log/rabbitmq /etc/rabbitmq/*
 install --directory --owner rabbitmq --group rabbitmq --mode 0755 /etc/rabbitmq /var/log/rabbitmq
-chmod 0755 /usr/local/bin/healthcheck_rabbitmq
+chmod 0755 /usr/local/bin/healthcheck_rabbitmq /usr/local/bin/rabbitmq-server
+ln -sf /usr/local/bin/rabbitmq-server /usr/sbin/rabbitmq-server
