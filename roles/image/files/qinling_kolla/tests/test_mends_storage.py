@@ -133,14 +133,18 @@ def test_a_failed_statement_leaves_no_session(db: Any) -> None:
 def test_etcd_client(
     conf: Any,
     option: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, Any],
     verify: bool | str,
     cert: tuple[str, str] | None,
     trust_env: bool,
 ) -> None:
+    from qinling.utils import etcd_util
+
     for name, value in {"host": "h", "port": 1, "cert_file": "/c", "cert_key": "/k", **settings}.items():
         option("etcd", name, value)
-    client = etcd_client.make_client(conf)
+    monkeypatch.setattr(etcd_util, "CLIENT", None)
+    client = etcd_util.get_client()
     assert (client.session.verify, client.session.cert, client.session.trust_env) == (verify, cert, trust_env)
     assert client.timeout == etcd_client.TIMEOUT_SECONDS
     assert client.host == "h"

@@ -223,7 +223,7 @@ def new_connection_error() -> requests.ConnectionError:
 )
 def test_only_what_never_arrived_is_sent_again(error: requests.RequestException, again: bool) -> None:
     session = Flaky([error])
-    success, result = worker.url_request(session, "http://worker/execute", {"timeout": 1})
+    success, _ = worker.url_request(session, "http://worker/execute", {"timeout": 1})
     assert session.posts == (2 if again else 1)
     assert success is again
     assert worker.never_arrived(error) is again

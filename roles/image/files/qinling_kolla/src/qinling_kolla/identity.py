@@ -38,7 +38,7 @@ def _own_url(conf: cfg.ConfigOpts) -> str:
 
 
 def verification(conf: cfg.ConfigOpts) -> bool | str:
-    """Return what verifies Keystone's certificate, as requests takes it: a CA file, True, or False when so configured."""
+    """Return what verifies Keystone's certificate, as requests takes it: a CA file, True, or False if so configured."""
     options = conf.keystone_authtoken
     if options.insecure:
         return False

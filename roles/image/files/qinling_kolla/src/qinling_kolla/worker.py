@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the engine speaks to a worker, and with whose credentials.
 
-Replaces ``url_request`` and ``get_request_data`` of ``qinling.engine.utils``. A request is sent again only as long as it
-certainly never reached the worker: a function that may have started is never started twice. A worker runs a user's code,
-so what it answers is not trusted: no redirect is followed and the size is limited. Neither requests nor answers are logged.
+Replaces ``url_request`` and ``get_request_data`` of ``qinling.engine.utils``. A request is sent again only as long as
+it certainly never reached the worker: a function that may have started is never started twice. A worker runs a user's
+code, so what it answers is not trusted: no redirect is followed and the size is limited. Neither requests nor answers
+are logged.
 """
 
 import json
@@ -159,8 +160,8 @@ def get_request_data(
 ) -> dict[str, Any]:
     """Return the body of a request to a worker.
 
-    With a trust, ``token`` is scoped to it and lives at least as long as the execution may take. The service user's name
-    and password are in it only when [engine] worker_credentials = password.
+    With a trust, ``token`` is scoped to it and lives at least as long as the execution may take. The service user's
+    name and password are in it only when [engine] worker_credentials = password.
     """
     ctx = context.get_ctx()
     data = {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mends: what is broken in Qinling 5.0.0 on current libraries, or unsafe in itself, and what serves instead.
 
-A mend is a module with ``NAME``, ``REASON``, ``needed()`` (looks at the real thing) and ``apply()`` (changes it in place).
-Call ``apply_all`` first of all, before the configuration is parsed, and ``report`` once logging is set up. The API's
-controllers create their clients when they are imported, so they can be mended only with a parsed configuration:
+A mend is a module with ``NAME``, ``REASON``, ``needed()`` (looks at the real thing) and ``apply()`` (changes it in
+place). Call ``apply_all`` first of all, before the configuration is parsed, and ``report`` once logging is set up. The
+API's controllers create their clients when they are imported, so they can be mended only with a parsed configuration:
 ``apply_all`` sees to it that ``qinling.api.app.setup_app`` does so, through ``apply_stage(CONTROLLERS)``.
 """
 

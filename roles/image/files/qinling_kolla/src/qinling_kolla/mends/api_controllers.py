@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Qinling's controllers make their clients when they are imported, so they are mended right before the API is set up."""
+"""Qinling's controllers make their clients when they are imported: they are mended right before the API is set up."""
 
 from typing import Any
 

@@ -76,7 +76,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def translate(error: Exception) -> Exception:
     """Return the exception to answer with; ``error`` itself where it is fit to be shown."""
-    if isinstance(error, _ANSWERS) or isinstance(error, exc.DBEntityNotFoundError):
+    if isinstance(error, (*_ANSWERS, exc.DBEntityNotFoundError)):
         return error
     causes = list(chain(error)) if isinstance(error, exc.DBError) or not isinstance(error, exc.QinlingException) else []
     if any(isinstance(cause, _DATABASE_DOWN) for cause in causes):

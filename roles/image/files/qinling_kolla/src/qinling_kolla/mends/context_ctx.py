@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``rest_utils.get_project_params`` calls ``context.ctx()``, which never existed: ?project_id= by a member answered 500."""
+"""``rest_utils.get_project_params`` calls ``context.ctx()``, which never existed: a member's ?project_id= failed."""
 
 from qinling import context
 

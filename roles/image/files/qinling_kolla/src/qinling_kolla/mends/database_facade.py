@@ -62,9 +62,9 @@ def make_facade(conf: cfg.ConfigOpts) -> Facade:
     """Return a facade for the database that ``conf`` names."""
     conf.register_opts(options.database_opts, "database")
     context = enginefacade.transaction_context()
-    # sqlite_fk as Qinling asks the legacy facade for; it matters for tests alone. max_retries makes the first use of a
-    # database that is down wait, with max_retries = -1 (Kolla's) for ever and with it each request: fail at once instead,
-    # every later use connects anew anyway. Commands wait for the database before they start a service.
+    # sqlite_fk as Qinling asks the legacy facade for; it matters to tests alone. max_retries makes the first use of a
+    # database that is down wait, for ever with -1 (Kolla's), and with it each request: fail at once instead. Each later
+    # use connects anew anyway, and commands wait for the database before they start a service.
     settings: dict[str, Any] = {"sqlite_fk": True, "max_retries": 0}
     if conf.database.connection:
         settings["connection_parameters"] = with_timeouts(
@@ -79,7 +79,7 @@ def _get_facade() -> Facade:
     with _lock:
         if base._FACADE is None:
             base._FACADE = make_facade(cfg.CONF)
-        return base._FACADE  # type: ignore[no-any-return]
+        return base._FACADE
 
 
 def needed() -> bool:

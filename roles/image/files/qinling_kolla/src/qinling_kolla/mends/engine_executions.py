@@ -2,7 +2,8 @@
 """Executions that fail in an unforeseen way stayed "running", and a lost worker failed every later execution as well.
 
 - Whatever goes wrong in the engine, the execution ends in the status error with an output.
-- A worker that does not answer any more (its node or container is gone) is forgotten, and the execution runs on another.
+- A worker that does not answer any more (its node or container is gone) is forgotten, and the execution runs on
+  another.
 - Logs longer than the database's column are cut: saving them failed, which left the execution running, too.
 """
 

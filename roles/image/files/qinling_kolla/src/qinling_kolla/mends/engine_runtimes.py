@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine held a database transaction open while it created a pool, up to 600 s, and left failed updates "upgrading".
+"""The engine held a transaction open while it created a pool, up to 600 s, and left failed updates "upgrading".
 
-A pool is made outside of any transaction now, one whose runtime was deleted meanwhile is removed again, and a failed update
-or deletion ends in the status error.
+A pool is made outside of any transaction now, one whose runtime was deleted meanwhile is removed again, and a failed
+update or deletion ends in the status error.
 """
 
 from typing import Any

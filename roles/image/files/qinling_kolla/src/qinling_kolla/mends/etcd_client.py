@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client of etcd: verified as configured, with a time limit.
 
-Qinling passes its three file names as they are: an empty [etcd] ca_cert switches verification off, REQUESTS_CA_BUNDLE (which
-container images set) silently wins over a given ca_cert, a missing client certificate breaks every call although the server
-may not ask for one, and without a time limit a call to a host that vanished waits for ever.
+Qinling passes its three file names as they are: an empty [etcd] ca_cert switches verification off, REQUESTS_CA_BUNDLE
+(which container images set) silently wins over a given ca_cert, a missing client certificate breaks every call although
+the server may not ask for one, and without a time limit a call to a host that vanished waits for ever.
 """
 
 import threading

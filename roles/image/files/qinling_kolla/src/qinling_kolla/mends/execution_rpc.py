@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A synchronous execution was cut at rpc_response_timeout (60 s), although a function may run for max_timeout (300 s).
 
-The call may now take as long as an execution can. oslo.messaging's call monitor watches meanwhile that the engine lives: the
-engine sends heartbeats, and when none comes for rpc_response_timeout the call fails and the execution ends in error.
+The call may now take as long as an execution can. oslo.messaging's call monitor watches meanwhile that the engine
+lives: the engine sends heartbeats, and when none comes for rpc_response_timeout the call fails and the execution ends
+in error.
 """
 
 from typing import Any

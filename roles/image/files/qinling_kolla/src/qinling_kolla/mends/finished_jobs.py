@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A function that once had a job could not be deleted: Qinling looks for running jobs only, the database for all of them.
+"""A function that once had a job could not be deleted: Qinling looks for running jobs only, the database for all.
 
 By then its package, its workers and its trust were gone already. Finished jobs go with their function now.
 """

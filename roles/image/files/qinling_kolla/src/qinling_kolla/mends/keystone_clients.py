@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Qinling's access to Keystone: verified with [keystone_authtoken] cafile, and with as few log-ins as possible.
 
-Its clients ignore cafile, its sessions (endpoint look-up, Swift) switch verification off, its trust client names no user
-domain, and creating one function logs in several times.
+Its clients ignore cafile, its sessions (endpoint look-up, Swift) switch verification off, its trust client names no
+user domain, and creating one function logs in several times.
 """
 
 from typing import Any

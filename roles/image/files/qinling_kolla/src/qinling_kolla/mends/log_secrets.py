@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs of functions, uploaded packages and credentials stood in the logs: API and engine log requests whole.
 
-A filter on the loggers that do so masks them, wherever they stand: in a dict that is logged, or after ``name=`` in the text.
+A filter on the loggers that do so masks them, wherever they stand: in a dict that is logged, or after ``name=`` in the
+text.
 """
 
 import logging

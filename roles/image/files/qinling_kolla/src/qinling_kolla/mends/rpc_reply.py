@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """oslo.messaging looks for a reply every half second: 0.5 s of each synchronous execution.
 
-Its waiter polls a queue because blocking on it hung processes in which eventlet had patched the threads (Launchpad 2035113).
-Where threads are real, as in this package's commands, blocking is safe and answers at once.
+Its waiter polls a queue because blocking on it hung processes in which eventlet had patched the threads (Launchpad
+2035113). Where threads are real, as in this package's commands, blocking is safe and answers at once.
 """
 
 import inspect

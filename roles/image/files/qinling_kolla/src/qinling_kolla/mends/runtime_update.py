@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Updating a runtime: a loop variable replaced the runtime's id, and the engine was told before the database knew.
 
-Updating the image of a runtime that has a function answered 404 and sent the function's id to the engine. And an engine that
-was faster than the API's commit had its "available" overwritten by "upgrading".
+Updating the image of a runtime that has a function answered 404 and sent the function's id to the engine. And an engine
+that was faster than the API's commit had its "available" overwritten by "upgrading".
 """
 
 from typing import Any

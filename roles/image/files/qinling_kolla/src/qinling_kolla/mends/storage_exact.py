@@ -28,7 +28,7 @@ def find(directory: str, function: str, version: int) -> str | None:
 def retrieve(self: Any, project_id: str, function: str, md5sum: str | None, version: int = 0) -> IO[bytes]:
     """Return a function's package, or that of one of its versions, as an open file."""
     if version == 0:
-        return _original_retrieve(self, project_id, function, md5sum)  # type: ignore[no-any-return]
+        return _original_retrieve(self, project_id, function, md5sum)
     path = find(os.path.join(self.base_path, project_id), function, version)
     if path is None:
         raise exc.StorageNotFoundException(f"Package of version {version} of function {function} not found.")

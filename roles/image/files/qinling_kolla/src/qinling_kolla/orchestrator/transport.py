@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What drivers share to let ``requests`` reach a worker whose URL only the driver understands.
 
-A driver subclasses ``WorkerAdapter`` and mounts it for its URL prefix in ``mount(session)``; the engine's session and the
-driver's own then reach workers in the same way.
+A driver subclasses ``WorkerAdapter`` and mounts it for its URL prefix in ``mount(session)``; the engine's session and
+the driver's own then reach workers in the same way.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ class WorkerAdapter(adapters.HTTPAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send the request to the address that ``resolve`` gives; what the environment says of proxies does not count."""
+        """Send the request to the address that ``resolve`` gives; the environment's proxies do not count."""
         target = self.resolve(request.url or "")
         sent = request.copy()
         sent.url = target.url
@@ -70,7 +70,7 @@ class WorkerAdapter(adapters.HTTPAdapter):
 
 
 def read_answer(response: requests.Response, limit: int | None = None) -> bytes:
-    """Return the body of a response that was requested with stream=True; raises AnswerTooLarge beyond ``limit`` bytes."""
+    """Return the body of a response requested with stream=True; raise AnswerTooLarge beyond ``limit`` bytes."""
     limit = MAX_ANSWER if limit is None else limit
     parts, size = [], 0
     with response:
