@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures for tests on a real cluster: the cluster that KUBECONFIG names, and a user with no more than the shipped rights."""
+"""Fixtures for tests on the cluster that KUBECONFIG names, by a user that has the shipped rights and no others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import HERE, RBAC, eventually, request  # noqa: E402
+from support import HERE, RBAC, eventually, request
 
 IMAGE = "qinling.test/worker"
 
@@ -60,17 +60,35 @@ def credentials(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         request(admin, "POST", paths[document["kind"]], document)
     folder = tmp_path_factory.mktemp("credentials")
     signing = subprocess.run(
-        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=qinling",
-         "-keyout", str(folder / "qinling.key")],
-        capture_output=True, check=True,
+        [
+            "openssl",
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            "/CN=qinling",
+            "-keyout",
+            str(folder / "qinling.key"),
+        ],
+        capture_output=True,
+        check=True,
     ).stdout
     certificates = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
     name = "qinling-driver-test"
     request(admin, "DELETE", f"{certificates}/{name}")
     body = {
-        "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
-        "spec": {"request": base64.b64encode(signing).decode(), "signerName": "kubernetes.io/kube-apiserver-client",
-                 "usages": ["client auth"]},
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": name},
+        "spec": {
+            "request": base64.b64encode(signing).decode(),
+            "signerName": "kubernetes.io/kube-apiserver-client",
+            "usages": ["client auth"],
+        },
     }
     asked = request(admin, "POST", certificates, body)
     asked["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "test", "message": "test"}]}

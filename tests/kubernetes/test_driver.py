@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import subprocess
 import time
 import uuid
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from support import HERE, HOST_ADDRESS, RBAC, Registry, eventually, request
 
@@ -31,15 +33,18 @@ LIMITS = {"cpu": 100, "memory_size": 64 * 1024 * 1024}
 USED: set[tuple[str, str, str]] = set()
 
 
-def used_rule(verb: str, path: str, query: Any) -> tuple[str, str, str] | None:
+def used_rule(verb: str, path: str) -> tuple[str, str, str] | None:
     """Return the rule that a call needs, or None for calls that everybody may make."""
-    found = re.fullmatch(r"/(?:api/v1|apis/([a-z0-9.]+)/v1)/namespaces/[a-z-]+(?:/([a-z]+)(?:/([^/]+)(?:/([a-z]+)(?:/.*)?)?)?)?", path)
+    found = re.fullmatch(
+        r"/(?:api/v1|apis/([a-z0-9.]+)/v1)/namespaces/[a-z-]+(?:/([a-z]+)(?:/([^/]+)(?:/([a-z]+)(?:/.*)?)?)?)?", path
+    )
     if not found:
         return None
     group, resource, name, part = found.groups()
     if part:
         resource = f"{resource}/{part}"
-    words = {"POST": "create", "PATCH": "patch", "DELETE": "delete" if name else "deletecollection", "GET": "get" if name else "list"}
+    words = {"POST": "create", "PATCH": "patch", "DELETE": "deletecollection", "GET": "list"}
+    words |= {"DELETE": "delete", "GET": "get"} if name else {}
     return (group or "", resource, words[verb]) if resource else ("", "namespaces", "get")
 
 
@@ -50,7 +55,7 @@ def recorded(admin: Any) -> Iterator[None]:
     call, send = kubernetes_api.Api.call, driver.PodAdapter.send
 
     def recording(self: Any, verb: str, path: str, *arguments: Any, **options: Any) -> Any:
-        USED.add(used_rule(verb, path, options.get("query")) or ("", "", ""))
+        USED.add(used_rule(verb, path) or ("", "", ""))
         return call(self, verb, path, *arguments, **options)
 
     def sending(self: Any, sent: Any, *arguments: Any, **options: Any) -> Any:
@@ -109,7 +114,9 @@ def runtime(start: Any, images: list[str]) -> Iterator[str]:
     start().delete_pool(name)
 
 
-def execute(manager: driver.KubernetesManager, url: str, function_id: str, given: Any = None, timeout: int = 10) -> dict[str, Any]:
+def execute(
+    manager: driver.KubernetesManager, url: str, function_id: str, given: Any = None, timeout: int = 10
+) -> dict[str, Any]:
     """Execute as Qinling's engine does and return the worker's output."""
     body = {"input": given, "timeout": timeout, "execution_id": "e", "function_id": function_id}
     success, result = worker.url_request(manager.session, f"{url}/execute", body=body)
@@ -117,11 +124,16 @@ def execute(manager: driver.KubernetesManager, url: str, function_id: str, given
 
 
 def pods(admin: Any, runtime_id: str) -> list[dict[str, Any]]:
-    return [item for item in request(admin, "GET", PODS)["items"]
-            if item["metadata"]["labels"].get("runtime_id") == runtime_id and not item["metadata"].get("deletionTimestamp")]
+    return [
+        item
+        for item in request(admin, "GET", PODS)["items"]
+        if item["metadata"]["labels"].get("runtime_id") == runtime_id and not item["metadata"].get("deletionTimestamp")
+    ]
 
 
-def test_life_of_a_function(admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry) -> None:
+def test_life_of_a_function(
+    admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry
+) -> None:
     manager, function_id = start(access), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
     assert manager.get_pool(runtime) == {"total": 2, "available": 2}
@@ -145,7 +157,9 @@ def test_life_of_a_function(admin: Any, start: Any, runtime: str, images: list[s
     assert same == url and more != workers
     seen: set[str] = set()
     # A new worker takes part as soon as the list of workers is read again and its port is open.
-    eventually(lambda: seen.add(execute(manager, url, function_id)["output"]["pod"]) or seen == {workers[0], more[0]}, 10)
+    eventually(
+        lambda: seen.add(execute(manager, url, function_id)["output"]["pod"]) or seen == {workers[0], more[0]}, 10
+    )
     # Another engine, or this one after a restart, finds the same workers.
     other = start(access)
     assert {execute(other, url, function_id)["output"]["pod"] for _ in range(4)} == {workers[0], more[0]}
@@ -160,8 +174,16 @@ def test_life_of_a_function(admin: Any, start: Any, runtime: str, images: list[s
     manager.delete_pool(runtime)
     with pytest.raises(exc.RuntimeNotFoundException):
         manager.get_pool(runtime)
-    eventually(lambda: not [pod for pod in request(admin, "GET", PODS)["items"]
-                            if pod["metadata"]["labels"].get("runtime_id") == runtime], 40)
+    eventually(
+        lambda: (
+            not [
+                pod
+                for pod in request(admin, "GET", PODS)["items"]
+                if pod["metadata"]["labels"].get("runtime_id") == runtime
+            ]
+        ),
+        40,
+    )
     assert not request(admin, "GET", "/api/v1/namespaces/qinling/services")["items"]
 
 
@@ -206,7 +228,9 @@ def test_existing_pool_is_taken_over(start: Any, runtime: str, images: list[str]
 
 
 @pytest.mark.parametrize("loss", ["pod deleted", "worker ended"])
-def test_lost_worker_heals(admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry, loss: str) -> None:
+def test_lost_worker_heals(
+    admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry, loss: str
+) -> None:
     manager, function_id = start(access), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
     (name,), url = manager.scaleup_function(function_id, 0, identifier=runtime)
@@ -218,7 +242,10 @@ def test_lost_worker_heals(admin: Any, start: Any, runtime: str, images: list[st
         time.sleep(2)
     else:
         assert execute(manager, url, function_id, {"exit": 1}) == {
-            "answered": False, "output": worker.FAILED_OUTPUT, "duration": pytest.approx(0, abs=3)}
+            "answered": False,
+            "output": worker.FAILED_OUTPUT,
+            "duration": pytest.approx(0, abs=3),
+        }
     healed = execute(manager, url, function_id)
     assert healed["answered"] and healed["success"], healed
     assert healed["output"]["calls"] == 1
@@ -248,10 +275,14 @@ def test_slow_function_is_cut_and_not_started_again(start: Any, runtime: str, im
     assert execute(manager, url, function_id)["output"]["calls"] == 2
 
 
-def run_image(manager: driver.KubernetesManager, image: str, given: Any, timeout: int = 10) -> tuple[bool, dict[str, Any]]:
+def run_image(
+    manager: driver.KubernetesManager, image: str, given: Any, timeout: int = 10
+) -> tuple[bool, dict[str, Any]]:
     execution_id, function_id = str(uuid.uuid4()), str(uuid.uuid4())
     name = f"{execution_id}-{function_id}"[:63]
-    identifier, url = manager.prepare_execution(function_id, 0, rlimit=LIMITS, image=image, identifier=name, input=given)
+    identifier, url = manager.prepare_execution(
+        function_id, 0, rlimit=LIMITS, image=image, identifier=name, input=given
+    )
     assert (identifier, url) == (name, None)
     return manager.run_execution(execution_id, function_id, 0, identifier=identifier, timeout=timeout)
 
@@ -262,19 +293,41 @@ def run_image(manager: driver.KubernetesManager, image: str, given: Any, timeout
         (["sh", "-c", "echo out; id -u"], 10, True, {"logs": "out\n1000\n", "duration": 0}),
         (["sh", "-c", 'echo "{\\"a\\": 1}"'], 10, True, {"logs": '{"a": 1}\n', "duration": 0}),
         ({"__function_input": "echo several words"}, 10, True, {"logs": "several words\n", "duration": 0}),
-        (["echo", '"]\n    securityContext: {privileged: true}', "$(HOME)"], 10, True,
-         {"logs": '"]\n    securityContext: {privileged: true} $(HOME)\n', "duration": 0}),
-        (["sh", "-c", "echo bad; exit 3"], 10, False,
-         {"logs": "bad\n", "duration": 0, "output": "Function execution failed: exit code 3."}),
-        (["sh", "-c", "echo begun; sleep 30"], 2, False,
-         {"logs": "begun\n", "duration": 2, "output": "Function execution timeout."}),
+        (
+            ["echo", '"]\n    securityContext: {privileged: true}', "$(HOME) $$ a$b $"],
+            10,
+            True,
+            {"logs": '"]\n    securityContext: {privileged: true} $(HOME) $$ a$b $\n', "duration": 0},
+        ),
+        (
+            ["sh", "-c", "echo bad; exit 3"],
+            10,
+            False,
+            {"logs": "bad\n", "duration": 0, "output": "Function execution failed: exit code 3."},
+        ),
+        (
+            ["sh", "-c", "echo begun; sleep 30"],
+            2,
+            False,
+            {"logs": "begun\n", "duration": 2, "output": "Function execution timeout."},
+        ),
     ],
 )
-def test_image_function(admin: Any, start: Any, images: list[str], given: Any, timeout: int, success: bool, result: Any) -> None:
+def test_image_function(
+    admin: Any, start: Any, images: list[str], given: Any, timeout: int, success: bool, result: Any
+) -> None:
     done = run_image(start(), images[0], given, timeout)
     assert done == (success, {**result, "duration": pytest.approx(result["duration"], abs=1)})
-    eventually(lambda: not [pod for pod in request(admin, "GET", PODS)["items"]
-                            if pod["metadata"]["labels"].get("qinling_kind") == "image"], 10)
+    eventually(
+        lambda: (
+            not [
+                pod
+                for pod in request(admin, "GET", PODS)["items"]
+                if pod["metadata"]["labels"].get("qinling_kind") == "image"
+            ]
+        ),
+        10,
+    )
 
 
 def test_image_function_that_takes_too_much_memory(start: Any, images: list[str]) -> None:
@@ -285,8 +338,16 @@ def test_image_function_that_takes_too_much_memory(start: Any, images: list[str]
 def test_image_function_whose_image_is_missing(admin: Any, start: Any, images: list[str]) -> None:
     success, result = run_image(start(), "qinling.test/missing:1", [])
     assert not success and re.search("ErrImagePull|ImagePullBackOff", result["output"])
-    eventually(lambda: not [pod for pod in request(admin, "GET", PODS)["items"]
-                            if pod["metadata"]["labels"].get("qinling_kind") == "image"], 10)
+    eventually(
+        lambda: (
+            not [
+                pod
+                for pod in request(admin, "GET", PODS)["items"]
+                if pod["metadata"]["labels"].get("qinling_kind") == "image"
+            ]
+        ),
+        10,
+    )
 
 
 @pytest.mark.parametrize(
@@ -309,10 +370,14 @@ def test_injection_is_refused(admin: Any, start: Any, image: str) -> None:
     assert not request(admin, "GET", PODS)["items"]
 
 
-def test_left_image_function_is_swept(admin: Any, start: Any, images: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_left_image_function_is_swept(
+    admin: Any, start: Any, images: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     manager = start()
     name = f"{uuid.uuid4()}-x"
-    manager.prepare_execution(str(uuid.uuid4()), 0, rlimit=LIMITS, image=images[0], identifier=name, input=["sleep", "60"])
+    manager.prepare_execution(
+        str(uuid.uuid4()), 0, rlimit=LIMITS, image=images[0], identifier=name, input=["sleep", "60"]
+    )
     assert request(admin, "GET", f"{PODS}/{name}")
     monkeypatch.setattr(driver.KubernetesManager, "_image_lifetime", -100)
     start()
@@ -323,7 +388,9 @@ def test_policy_and_namespace(admin: Any, start: Any) -> None:
     start()
     policy = request(admin, "GET", "/apis/networking.k8s.io/v1/namespaces/qinling/networkpolicies/qinling-functions")
     assert policy["spec"]["egress"][1] == {
-        "to": [{"ipBlock": {"cidr": f"{HOST_ADDRESS}/32"}}], "ports": [{"protocol": "TCP", "port": 7070}]}
+        "to": [{"ipBlock": {"cidr": f"{HOST_ADDRESS}/32"}}],
+        "ports": [{"protocol": "TCP", "port": 7070}],
+    }
     denied = policy["spec"]["egress"][2]["to"][0]["ipBlock"]["except"]
     assert "10.0.0.0/8" in denied and "169.254.0.0/16" in denied
 
@@ -352,8 +419,8 @@ def test_api_server_down_and_back(start: Any, runtime: str, images: list[str]) -
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"ssl_ca_cert": "/nonexistent/ca.crt"}, r"\[kubernetes\] ssl_ca_cert = /nonexistent/ca.crt: cannot be read"),
-        ({"key_file": "/nonexistent/qinling.key"}, r"\[kubernetes\] key_file = /nonexistent/qinling.key: cannot be read"),
+        ({"ssl_ca_cert": "/nonexistent/ca"}, r"\[kubernetes\] ssl_ca_cert = /nonexistent/ca: cannot be read"),
+        ({"key_file": "/nonexistent/key"}, r"\[kubernetes\] key_file = /nonexistent/key: cannot be read"),
     ],
 )
 def test_missing_files_are_named(start: Any, conf: cfg.ConfigOpts, overrides: dict[str, str], message: str) -> None:
@@ -369,7 +436,7 @@ def test_missing_files_are_named(start: Any, conf: cfg.ConfigOpts, overrides: di
 def test_no_certificate_is_never_unverified(start: Any, conf: cfg.ConfigOpts) -> None:
     before = conf.kubernetes.ssl_ca_cert
     try:
-        manager = start(use_api_certificate=False, ssl_ca_cert="/nonexistent/ca.crt")
+        manager = start(use_api_certificate=False, ssl_ca_cert="/nonexistent/ca")
         with pytest.raises(exc.OrchestratorException, match="certificate verify failed"):
             manager.get_pool(str(uuid.uuid4()))
     finally:
@@ -377,9 +444,54 @@ def test_no_certificate_is_never_unverified(start: Any, conf: cfg.ConfigOpts) ->
         conf.set_override("ssl_ca_cert", before, "kubernetes")
 
 
+def milliseconds(action: Any, rounds: int = 1) -> tuple[float, float]:
+    """Return the median and the 95th percentile of an action's time."""
+    times = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        action()
+        times.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(times), sorted(times)[int(len(times) * 0.95)]
+
+
+def test_latency(start: Any, runtime: str, images: list[str], access: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print how long executions take, with the ping that precedes each one; `pytest -s -k latency` shows the table.
+
+    "cold" is the claim of a free worker and the first execution, "warm" an execution on a worker that the function has.
+    """
+    manager = start(access, replicas=4)
+    manager.create_pool(runtime, images[0])
+
+    def cold() -> None:
+        function_id = str(uuid.uuid4())
+        _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+        assert execute(manager, url, function_id)["success"]
+
+    first, _ = milliseconds(cold, 3)
+    function_id = str(uuid.uuid4())
+    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    assert execute(manager, url, function_id)["success"]
+    warm, slow = milliseconds(lambda: execute(manager, url, function_id), 60)
+    with capsys.disabled():
+        print(f"\n{access:9} cold {first:7.1f} ms   warm {warm:6.1f} ms, 95% below {slow:6.1f} ms")
+    assert warm < 1000
+    if access == "nodeport":
+        target = manager.target(manager.choose_worker(runtime, function_id, "0"), "execute")
+        with requests.Session() as session:
+            session.trust_env = False
+            own, _ = milliseconds(lambda: session.post(target.url, json={}, headers=target.headers, timeout=5), 60)
+        with capsys.disabled():
+            print(f"{'pod alone':9} {'':16} warm {own:6.1f} ms")
+
+
 def test_rights_are_those_that_are_used(images: list[str]) -> None:
     """Runs last: the shipped role grants what the tests above used, and nothing else."""
     role = next(document for document in yaml.safe_load_all(RBAC.read_text()) if document["kind"] == "Role")
-    granted = {(group, resource, verb) for rule in role["rules"] for group in rule["apiGroups"]
-               for resource in rule["resources"] for verb in rule["verbs"]}
+    granted = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
     assert USED - {("", "", "")} == granted

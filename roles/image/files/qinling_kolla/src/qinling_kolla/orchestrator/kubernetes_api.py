@@ -62,7 +62,7 @@ def check_file(option: str, path: str | None) -> str:
 
 
 def tls(conf: cfg.ConfigOpts) -> tuple[bool | str, tuple[str, str] | None]:
-    """Return what verifies the server (a CA file, or True for the system's CAs) and the client's certificate and key."""
+    """Return what verifies the server (a CA file, or True for the system's CAs) and the certificate and key to show."""
     options = conf.kubernetes
     if options.use_api_certificate:
         authority = check_file("ssl_ca_cert", options.ssl_ca_cert)
@@ -127,7 +127,9 @@ class Api:
         except client.ApiException as error:
             raise self._error(verb, path, error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"Kubernetes API does not answer: {verb} {path}: {type(error).__name__}: {error}") from error
+            raise Unavailable(
+                f"Kubernetes API does not answer: {verb} {path}: {type(error).__name__}: {error}"
+            ) from error
         return answer.data.decode(errors="replace") if plain else answer
 
     @staticmethod
@@ -182,5 +184,7 @@ class Api:
 
     def log(self, pod: str, limit: int) -> str:
         """Return the last lines of a pod's log, at most ``limit`` characters."""
-        text = self.call("GET", self.path("pods", pod, "log"), query={"tailLines": "10000", "limitBytes": str(MAX_LOG)}, plain=True)
+        text = self.call(
+            "GET", self.path("pods", pod, "log"), query={"tailLines": "10000", "limitBytes": str(MAX_LOG)}, plain=True
+        )
         return text if len(text) <= limit else f"[...]\n{text[-limit:]}"

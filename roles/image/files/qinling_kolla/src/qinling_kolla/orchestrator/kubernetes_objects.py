@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The objects that the Kubernetes driver makes, built as data from checked names: no text of a user ever becomes YAML.
 
-Only apps/v1 and networking.k8s.io/v1 are used, so Kubernetes 1.16 and everything newer takes them. Field names are those of
+Only apps/v1 and networking.k8s.io/v1 are used, so Kubernetes 1.16 and everything newer takes them. Fields are those of
 https://kubernetes.io/docs/reference/kubernetes-api/.
 """
 
@@ -167,7 +167,7 @@ def worker_template(pool: Pool, settings: PodSettings) -> Object:
     annotations["io.kubernetes.cri-o.TrustedSandbox"] = str(bool(pool.trusted)).lower()
     return {
         "metadata": {"labels": {RUNTIME: dns_label(pool.runtime_id), KIND: "worker"}, "annotations": annotations},
-        "spec": _pod_spec(settings, containers, {"packages": "/var/qinling/packages", "scratch": "/tmp"}),  # noqa: S108
+        "spec": _pod_spec(settings, containers, {"packages": "/var/qinling/packages", "scratch": "/tmp"}),
     }
 
 
@@ -189,7 +189,7 @@ def deployment(pool: Pool, settings: PodSettings) -> Object:
     }
 
 
-def image_arguments(given: object) -> list[str]:
+def image_arguments(given: Any) -> list[str]:
     """Return the arguments of an image function's container, as Qinling has always read an execution's input.
 
     Qinling hands over JSON as the value it means and any other text as {"__function_input": text}: the text's words are
@@ -226,7 +226,7 @@ def image_pod(
     }
     if arguments:
         # Kubernetes would replace $(NAME) in arguments by a variable's value; $$ stands for a plain $.
-        container["args"] = [argument.replace("$(", "$$(") for argument in arguments]
+        container["args"] = [argument.replace("$", "$$") for argument in arguments]
     _, _, annotations = _security(settings)
     return {
         "apiVersion": "v1",
@@ -237,7 +237,7 @@ def image_pod(
             "annotations": {**annotations, "io.kubernetes.cri-o.TrustedSandbox": "false"},
         },
         "spec": {
-            **_pod_spec(settings, [container], {"scratch": "/tmp"}),  # noqa: S108
+            **_pod_spec(settings, [container], {"scratch": "/tmp"}),
             "restartPolicy": "Never",
             "activeDeadlineSeconds": lifetime,
         },
@@ -318,8 +318,8 @@ def network_policy(
 ) -> Object:
     """Return the policy of all functions: which way is open out of a pod, and in.
 
-    Out: DNS, Qinling's API, ``allowed`` networks, and what is neither in a ``denied`` network nor a ``hidden`` address (the
-    Kubernetes API). In: the worker's port alone; who comes there without the worker's token is refused by the worker.
+    Out: DNS, Qinling's API, ``allowed`` networks, and what is neither in a ``denied`` network nor a ``hidden`` address
+    (the Kubernetes API). In: the worker's port alone; who comes there without the worker's token is refused by it.
     """
     denied = list(denied)
     egress: list[Object] = [

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the Kubernetes driver reads from the state of pods and deployments: pure functions over the API's data.
 
-Reasons of waiting containers are those of the kubelet (pkg/kubelet/images/types.go and kuberuntime), conditions those of
-https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status.
+Reasons of waiting containers are those of the kubelet (pkg/kubelet/images/types.go and kuberuntime), conditions those
+of https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status.
 """
 
 import dataclasses
@@ -123,7 +123,7 @@ def unschedulable(pods: Iterable[Object]) -> str:
 
 
 def rolled_out(deployment: Object) -> bool:
-    """Tell whether all pods of a deployment are of its current template and available (as `kubectl rollout status` does)."""
+    """Tell whether all pods of a deployment are of its current template and available (`kubectl rollout status`)."""
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     return (
         status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
@@ -189,7 +189,12 @@ def refusal(status: int, answer: object) -> str:
 
     Its answers are objects of kind Status; everything else comes from the worker.
     """
-    if status >= 400 and isinstance(answer, Mapping) and answer.get("kind") == "Status" and answer.get("apiVersion") == "v1":
+    if (
+        status >= 400
+        and isinstance(answer, Mapping)
+        and answer.get("kind") == "Status"
+        and answer.get("apiVersion") == "v1"
+    ):
         return str(answer.get("message") or answer.get("reason") or status)
     return ""
 
