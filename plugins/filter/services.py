@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (c) 2026, the qinling.kolla authors
 """Filters over Kolla's service dictionaries (`<project>_services`)."""
@@ -38,7 +37,9 @@ def first_host(services: Services, groups: Mapping[str, list[str]], play_hosts: 
 
 def named_volumes(services: Services) -> list[str]:
     """Return the names of Docker volumes (not host paths) that the services mount, sorted."""
-    sources = (volume.split(":", 1)[0] for service in services.values() for volume in service.get("volumes", []) if volume)
+    sources = (
+        volume.split(":", 1)[0] for service in services.values() for volume in service.get("volumes", []) if volume
+    )
     return sorted({source for source in sources if source and not source.startswith("/")})
 
 
@@ -73,18 +74,21 @@ def configuration_of(
 ) -> dict[str, dict[str, Any]]:
     """Return the `services` argument of `qinling.kolla.configuration`.
 
-    `files` maps a service to its files; an entry's `container` key becomes a line of the container's config.json, which is
-    added here as one more file. A service that does not belong on the host is there too, disabled, so that what an earlier run left is removed.
-    `directory` is where the container sees the files (Kolla's `container_config_directory`).
+    `files` maps a service to its files; an entry's `container` key becomes a line of the container's config.json, which
+    is added here as one more file. A service that does not belong on the host is there too, disabled, so that what an
+    earlier run left is removed. `directory` is where the container sees the files (Kolla's `container_config_directory`).
     """
     here = services_of_host(services, group_names)
     wanted: dict[str, dict[str, Any]] = {}
     for name, service in services.items():
         listed = files.get(name, [])
         plain = [{key: value for key, value in file.items() if key != "container"} for file in listed]
+        config_file = {"dest": "config.json", "json": config_json(service, listed, directory)}
         wanted[name] = {
             "enabled": name in here,
-            "files": [{"dest": "config.json", "json": config_json(service, listed, directory)}, *plain] if name in here else [],
+            "files": [config_file, *plain] if name in here else [],
+            if name in here
+            else [],
         }
     return wanted
 
@@ -114,6 +118,12 @@ def ports_of(ports: Iterable[Mapping[str, Any]], here: Services) -> list[dict[st
     ]
 
 
+def passwords_of(passwords: Iterable[Mapping[str, Any]], roles: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the passwords (`{name, roles}`) that any of the `roles` (`{name, …}`) needs."""
+    enabled = {role["name"] for role in roles}
+    return [password["name"] for password in passwords if enabled.intersection(password["roles"])]
+
+
 def roles_of_host(roles: Iterable[Mapping[str, Any]], group_names: Iterable[str]) -> list[Mapping[str, Any]]:
     """Return the roles (`{name, groups, …}`) that have one of their groups among a host's `group_names`, in order."""
     here = set(group_names)
@@ -132,5 +142,6 @@ class FilterModule:
             "configuration_of": configuration_of,
             "groups_of": groups_of,
             "ports_of": ports_of,
+            "passwords_of": passwords_of,
             "roles_of_host": roles_of_host,
         }

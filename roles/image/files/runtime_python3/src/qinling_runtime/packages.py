@@ -89,7 +89,7 @@ def download(url: str, token: str | None, etag: str | None, settings: Settings) 
     """Return the package at ``url`` and its entity tag, or None when the server says that ``etag`` still holds."""
     if not url.startswith(("http://", "https://")):
         raise PackageError("the download address is neither http nor https")
-    request = urllib.request.Request(url, headers={"Accept": "application/zip, */*"})
+    request = urllib.request.Request(url, headers={"Accept": "*/*"})
     if token:
         request.add_unredirected_header("X-Auth-Token", token)
     if etag:
