@@ -76,7 +76,7 @@ def configuration_of(
 
     `files` maps a service to its files; an entry's `container` key becomes a line of the container's config.json, which
     is added here as one more file. A service that does not belong on the host is there too, disabled, so that what an
-    earlier run left is removed. `directory` is where the container sees the files (Kolla's `container_config_directory`).
+    earlier run left is removed. `directory` is where the container sees the files (`container_config_directory`).
     """
     here = services_of_host(services, group_names)
     wanted: dict[str, dict[str, Any]] = {}
@@ -87,8 +87,6 @@ def configuration_of(
         wanted[name] = {
             "enabled": name in here,
             "files": [config_file, *plain] if name in here else [],
-            if name in here
-            else [],
         }
     return wanted
 
