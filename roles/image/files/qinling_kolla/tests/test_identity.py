@@ -20,6 +20,7 @@ class FakeKeystone:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, dict[str, str], Any]] = []
         self.lifetime = 3600.0
+        self.age = 0.0
         fake = self
 
         class Handler(server.BaseHTTPRequestHandler):
@@ -55,7 +56,7 @@ class FakeKeystone:
                 "project": {"id": "p1", "name": "p1", "domain": {"id": "default", "name": "Default"}},
                 "roles": [{"id": "r", "name": "member"}],
                 "methods": ["password"],
-                "issued_at": now.isoformat(),
+                "issued_at": (now - datetime.timedelta(seconds=self.age)).isoformat(),
                 "expires_at": (now + datetime.timedelta(seconds=self.lifetime)).isoformat(),
                 "catalog": [
                     {
@@ -156,6 +157,14 @@ def test_a_token_that_ends_too_soon_is_replaced(conf: Any, keystone: FakeKeyston
     keystone.lifetime = 3600
     assert identity.trust_access(conf, "t1", lifetime=360).auth_token != first.auth_token
     assert len(keystone.logins()) == 2
+
+
+def test_a_token_that_may_have_been_revoked_is_replaced(conf: Any, keystone: FakeKeystone) -> None:
+    keystone.age = 301
+    first = identity.trust_access(conf, "t1")
+    keystone.age = 0
+    second = identity.trust_access(conf, "t1")
+    assert first.auth_token != second.auth_token == identity.trust_access(conf, "t1").auth_token
 
 
 def test_forgotten_trusts_log_in_again(conf: Any, keystone: FakeKeystone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,9 @@ MYSQL = "mysql+pymysql://u:p@h/d"
 @pytest.mark.parametrize(
     ("parameters", "url", "expected"),
     [
-        ("", MYSQL, "connect_timeout=5&read_timeout=60&write_timeout=60"),
-        ("a=1&read_timeout=7", MYSQL, "a=1&read_timeout=7&connect_timeout=5&write_timeout=60"),
-        ("", MYSQL + "?connect_timeout=1&charset=utf8", "read_timeout=60&write_timeout=60"),
+        ("", MYSQL, "connect_timeout=5&read_timeout=15&write_timeout=15"),
+        ("a=1&read_timeout=7", MYSQL, "a=1&read_timeout=7&connect_timeout=5&write_timeout=15"),
+        ("", MYSQL + "?connect_timeout=1&charset=utf8", "read_timeout=15&write_timeout=15"),
         ("", "sqlite://", ""),
         ("x=1", "not a url", "x=1"),
     ],

@@ -17,6 +17,8 @@ from oslo_config import cfg
 
 # A function may run for resource_limits.max_timeout with the token that it was given at its start.
 _SPARE_SECONDS = 60
+# Keystone may revoke a token (its user's password or roles change) long before it expires.
+_MAX_AGE_SECONDS = 300
 _CONNECT_SECONDS = 30
 _MAX_CACHED = 1000
 
@@ -114,7 +116,7 @@ def user_session(conf: cfg.ConfigOpts, token: str) -> ks_session.Session:
 
 
 def trust_session(conf: cfg.ConfigOpts, trust_id: str) -> ks_session.Session:
-    """Return a session of the service user on behalf of a trust; its token is kept until it nearly expires."""
+    """Return a session of the service user on behalf of a trust; its token is kept for a while."""
     key = (trust_id, _own_url(conf))
     with _lock:
         auth = _trusts.pop(key, None) or _password(conf, trust_id=trust_id)
@@ -128,12 +130,13 @@ def trust_session(conf: cfg.ConfigOpts, trust_id: str) -> ks_session.Session:
 def trust_access(conf: cfg.ConfigOpts, trust_id: str, lifetime: float = 0) -> Any:
     """Return keystoneauth's access info (auth_token, user_id, …) for a trust.
 
-    :param lifetime: seconds that the token has to be valid for; an older one is replaced.
+    :param lifetime: seconds that the token has to be valid for; one that ends before is replaced.
     """
     session = trust_session(conf, trust_id)
     access = session.auth.get_access(session)
-    wanted = datetime.timedelta(seconds=lifetime + _SPARE_SECONDS)
-    if access.expires - datetime.datetime.now(datetime.UTC) < wanted:
+    now = datetime.datetime.now(datetime.UTC)
+    left, age = (access.expires - now).total_seconds(), (now - access.issued).total_seconds()
+    if left < lifetime + _SPARE_SECONDS or age > _MAX_AGE_SECONDS:
         session.auth.invalidate()
         access = session.auth.get_access(session)
     return access

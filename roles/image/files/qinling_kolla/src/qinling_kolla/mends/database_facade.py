@@ -18,7 +18,7 @@ NAME = "database sessions"
 REASON = "oslo.db dropped the legacy EngineFacade"
 
 # A server that vanishes without a word must not hold a thread for ever; all are seconds.
-_PYMYSQL_TIMEOUTS = {"connect_timeout": "5", "read_timeout": "60", "write_timeout": "60"}
+_PYMYSQL_TIMEOUTS = {"connect_timeout": "5", "read_timeout": "15", "write_timeout": "15"}
 
 _lock = threading.Lock()
 
