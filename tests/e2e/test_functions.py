@@ -156,7 +156,7 @@ def test_image_function(qinling: Qinling, runtime: str) -> None:
         qinling.call("DELETE", f"functions/{function}", 204)
 
 
-@pytest.mark.parametrize("image", ["x\nprivileged: true", "a b", "UPPER/case", '"}'])
+@pytest.mark.parametrize("image", ["x\nprivileged: true", "a b", "registry/UPPER", '"}'])
 def test_image_name_is_no_way_in(qinling: Qinling, image: str) -> None:
     qinling.call("POST", "functions", 400, data={"code": json.dumps({"source": "image", "image": image})})
 
