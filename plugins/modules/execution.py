@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: execution
+short_description: Call a function at Qinling
+version_added: 0.1.0
+description:
+  - Calls a function, waits for its answer, and fails when the call did.
+  - A request that Qinling has taken is never sent again, so a function runs at most once.
+author:
+  - the qinling.kolla authors
+extends_documentation_fragment:
+  - qinling.kolla.qinling_api
+options:
+  function:
+    description: Name or ID of the function.
+    type: str
+    required: true
+  input:
+    description: Keyword arguments of the function.
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds to wait for the answer. Qinling has its own limit for each function.
+    type: int
+    default: 300
+  keep:
+    description:
+      - Whether Qinling keeps the record of the call.
+      - Without it, the call is no change, unless the function changes anything itself.
+    type: bool
+    default: true
+  fail_on_error:
+    description: Whether the task fails when the status of the call is not V(success).
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is called.
+"""
+
+EXAMPLES = r"""
+- name: Sample | Call it
+  qinling.kolla.execution:
+    endpoint: "{{ qinling_internal_endpoint }}"
+    auth: "{{ openstack_qinling_auth }}"
+    function: hello
+    input: {name: Qinling}
+    keep: false
+  register: called
+"""
+
+RETURN = r"""
+status:
+  description: Status of the call.
+  returned: when called
+  type: str
+  sample: success
+result:
+  description: What the function returned, or what went wrong.
+  returned: when called
+  type: raw
+  sample: Hello, Qinling
+log:
+  description: What the function printed.
+  returned: when called
+  type: str
+  sample: "greeting Qinling\n"
+duration:
+  description: Seconds that the function took, as its worker tells.
+  returned: when called and the worker told it
+  type: float
+  sample: 0.012
+execution_id:
+  description: ID of the call, which the logs of engine and worker name.
+  returned: when called
+  type: str
+"""
+
+import json
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import ARGUMENTS, Qinling, QinlingError
+
+OPTIONS: dict[str, Any] = {
+    "function": {"type": "str", "required": True},
+    "input": {"type": "dict", "default": {}},
+    "timeout": {"type": "int", "default": 300},
+    "keep": {"type": "bool", "default": True},
+    "fail_on_error": {"type": "bool", "default": True},
+}
+
+
+def outcome_of(result: Any) -> tuple[Any, float | None]:
+    """Takes an execution's result, which is JSON in a text, returns the function's output and the duration."""
+    if isinstance(result, str):
+        try:
+            result = json.loads(result)
+        except ValueError:
+            return result, None
+    if isinstance(result, dict) and "output" in result:
+        return result["output"], result.get("duration")
+    return result, None
+
+
+def call(api: Qinling, params: dict[str, Any]) -> dict[str, Any]:
+    """Takes the API and the module's parameters, returns the module's result."""
+    function = api.need("function", params["function"])
+    data = {"function_id": function["id"], "input": json.dumps(params["input"]), "sync": True}
+    execution = api.send("POST", "/executions", data, params["timeout"])
+    execution_id = execution["id"]
+    output, duration = outcome_of(execution.get("result"))
+    result = {
+        "changed": params["keep"],
+        "execution_id": execution_id,
+        "status": execution["status"],
+        "result": output,
+        "log": api.log_of(execution_id),
+    }
+    if not params["keep"]:
+        api.send("DELETE", f"/executions/{execution_id}")
+    return result if duration is None else {**result, "duration": duration}
+
+
+def failure_of(name: str, result: dict[str, Any]) -> str:
+    """Takes a function's name and the result of a call, returns what to say when it failed."""
+    text = result["result"] if isinstance(result["result"], str) else json.dumps(result["result"])
+    printed = f"; it printed: {result['log'].strip()}" if result["log"].strip() else "; it printed nothing"
+    return f"function {name}: status {result['status']}, result: {text}{printed} (execution {result['execution_id']})"
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={**ARGUMENTS, **OPTIONS}, supports_check_mode=True)
+    if module.check_mode:
+        module.exit_json(changed=module.params["keep"], skipped=True, msg="nothing is called in check mode")
+    try:
+        result = call(Qinling(module.params), module.params)
+    except QinlingError as error:
+        module.fail_json(msg=str(error))
+    else:
+        if result["status"] != "success" and module.params["fail_on_error"]:
+            module.fail_json(msg=failure_of(module.params["function"], result), **result)
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
