@@ -123,12 +123,10 @@ def execute(
     return {**result, "answered": success}
 
 
-def pods(admin: Any, runtime_id: str) -> list[dict[str, Any]]:
-    return [
-        item
-        for item in request(admin, "GET", PODS)["items"]
-        if item["metadata"]["labels"].get("runtime_id") == runtime_id and not item["metadata"].get("deletionTimestamp")
-    ]
+def pods(admin: Any, **labels: str) -> set[str]:
+    """Return the names of the pods that have the labels."""
+    items = request(admin, "GET", PODS)["items"]
+    return {item["metadata"]["name"] for item in items if labels.items() <= item["metadata"]["labels"].items()}
 
 
 def test_life_of_a_function(
@@ -169,21 +167,12 @@ def test_life_of_a_function(
     manager.delete_worker(more[0])
     assert execute(manager, url, function_id)["output"]["pod"] == workers[0]
     manager.delete_function(function_id, 0)
-    eventually(lambda: manager.get_pool(runtime) == {"total": 2, "available": 2}, 40)
+    eventually(lambda: manager.get_pool(runtime) == {"total": 2, "available": 2}, 90)
 
     manager.delete_pool(runtime)
     with pytest.raises(exc.RuntimeNotFoundException):
         manager.get_pool(runtime)
-    eventually(
-        lambda: (
-            not [
-                pod
-                for pod in request(admin, "GET", PODS)["items"]
-                if pod["metadata"]["labels"].get("runtime_id") == runtime
-            ]
-        ),
-        40,
-    )
+    eventually(lambda: not pods(admin, runtime_id=runtime), 90)
     assert not request(admin, "GET", "/api/v1/namespaces/qinling/services")["items"]
 
 
@@ -218,7 +207,7 @@ def test_missing_image_is_named_and_leaves_nothing(admin: Any, start: Any, runti
         manager.create_pool(runtime, "qinling.test/missing:1")
     with pytest.raises(exc.RuntimeNotFoundException):
         manager.get_pool(runtime)
-    eventually(lambda: not pods(admin, runtime), 30)
+    eventually(lambda: not pods(admin, runtime_id=runtime), 90)
 
 
 def test_existing_pool_is_taken_over(start: Any, runtime: str, images: list[str]) -> None:
@@ -318,16 +307,7 @@ def test_image_function(
 ) -> None:
     done = run_image(start(), images[0], given, timeout)
     assert done == (success, {**result, "duration": pytest.approx(result["duration"], abs=1)})
-    eventually(
-        lambda: (
-            not [
-                pod
-                for pod in request(admin, "GET", PODS)["items"]
-                if pod["metadata"]["labels"].get("qinling_kind") == "image"
-            ]
-        ),
-        10,
-    )
+    eventually(lambda: not pods(admin, qinling_kind="image"), 10)
 
 
 def test_image_function_that_takes_too_much_memory(start: Any, images: list[str]) -> None:
@@ -338,16 +318,7 @@ def test_image_function_that_takes_too_much_memory(start: Any, images: list[str]
 def test_image_function_whose_image_is_missing(admin: Any, start: Any, images: list[str]) -> None:
     success, result = run_image(start(), "qinling.test/missing:1", [])
     assert not success and re.search("ErrImagePull|ImagePullBackOff", result["output"])
-    eventually(
-        lambda: (
-            not [
-                pod
-                for pod in request(admin, "GET", PODS)["items"]
-                if pod["metadata"]["labels"].get("qinling_kind") == "image"
-            ]
-        ),
-        10,
-    )
+    eventually(lambda: not pods(admin, qinling_kind="image"), 10)
 
 
 @pytest.mark.parametrize(
@@ -362,12 +333,12 @@ def test_image_function_whose_image_is_missing(admin: Any, start: Any, images: l
     ],
 )
 def test_injection_is_refused(admin: Any, start: Any, image: str) -> None:
-    manager = start()
+    manager, before = start(), pods(admin)
     with pytest.raises(exc.OrchestratorException, match="Invalid image name"):
         run_image(manager, image, [])
     with pytest.raises(exc.OrchestratorException, match="Invalid image name"):
         manager.create_pool(str(uuid.uuid4()), image)
-    assert not request(admin, "GET", PODS)["items"]
+    assert not pods(admin) - before
 
 
 def test_left_image_function_is_swept(

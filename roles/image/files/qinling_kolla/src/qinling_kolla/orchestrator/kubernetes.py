@@ -9,8 +9,8 @@ Qinling keeps one address for each function version. Here it is ``kubernetes://<
 never goes stale: the worker is chosen when a request is sent, and a new one is claimed when the old ones are gone. How
 the request gets there is a setting: through the API server's proxy for that pod, or through a node port of that pod.
 The proxy is the default. It opens no port, works wherever the API is reachable, and is faster for a new worker: a node
-port answers only once kube-proxy has set it up (measured: 0.1 s against 1.0 s until the first answer). On a worker that
-is known already the proxy costs 4 ms a request.
+port answers only once kube-proxy has set it up (measured on an idle one-node cluster, ping and execution together:
+26 ms against 1055 ms on a new worker, 6 ms against 3 ms on one that the function has).
 """
 
 import contextlib
