@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import uuid
@@ -21,6 +22,7 @@ from ansible.module_utils.urls import open_url
 POLL_SECONDS = 1.0
 REQUEST_SECONDS = 60.0
 _MESSAGE_LIMIT = 500
+_TITLE = re.compile(r"<title>([^<]*)", re.IGNORECASE)
 
 ARGUMENTS: dict[str, Any] = {
     "endpoint": {"type": "str", "required": True},
@@ -124,7 +126,9 @@ def message_of(body: bytes) -> str:
     try:
         data = json.loads(text)
     except ValueError:
-        return text[:_MESSAGE_LIMIT]
+        # Proxies answer in HTML, of which the title says it all.
+        title = _TITLE.search(text)
+        return (title.group(1).strip() if title else text)[:_MESSAGE_LIMIT]
     if isinstance(data, dict):
         error = data.get("error")
         message = data.get("faultstring") or (error.get("message") if isinstance(error, dict) else error)
@@ -279,7 +283,7 @@ class Qinling:
         except HttpError as error:
             if error.status == 401:
                 raise HttpError(
-                    f"{error}. User {self._auth['username']}, project {self._auth['project_name']}: "
+                    f"{str(error).rstrip('.')}. User {self._auth['username']}, project {self._auth['project_name']}: "
                     "check names, domains and password",
                     401,
                 ) from error

@@ -37,6 +37,10 @@ options:
     description: Whether the task fails when the status of the call is not V(success).
     type: bool
     default: true
+  engine:
+    description: Name of the engine's container, for messages.
+    type: str
+    default: qinling_engine
 attributes:
   check_mode:
     support: full
@@ -93,6 +97,7 @@ OPTIONS: dict[str, Any] = {
     "timeout": {"type": "int", "default": 300},
     "keep": {"type": "bool", "default": True},
     "fail_on_error": {"type": "bool", "default": True},
+    "engine": {"type": "str", "default": "qinling_engine"},
 }
 
 
@@ -127,11 +132,12 @@ def call(api: Qinling, params: dict[str, Any]) -> dict[str, Any]:
     return result if duration is None else {**result, "duration": duration}
 
 
-def failure_of(name: str, result: dict[str, Any]) -> str:
-    """Takes a function's name and the result of a call, returns what to say when it failed."""
+def failure_of(name: str, engine: str, result: dict[str, Any]) -> str:
+    """Takes names of function and engine, and the result of a call, returns what to say when it failed."""
     text = result["result"] if isinstance(result["result"], str) else json.dumps(result["result"])
     printed = f"; it printed: {result['log'].strip()}" if result["log"].strip() else "; it printed nothing"
-    return f"function {name}: status {result['status']}, result: {text}{printed} (execution {result['execution_id']})"
+    hint = f"docker logs {engine} may say more of execution {result['execution_id']}"
+    return f"function {name}: status {result['status']}, result: {text}{printed}. {hint}"
 
 
 def main() -> None:
@@ -144,7 +150,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     else:
         if result["status"] != "success" and module.params["fail_on_error"]:
-            module.fail_json(msg=failure_of(module.params["function"], result), **result)
+            module.fail_json(msg=failure_of(module.params["function"], module.params["engine"], result), **result)
         module.exit_json(**result)
 
 
