@@ -462,3 +462,18 @@ def test_errors_of_the_api(status, kind):
     assert type(made) is kind
     assert isinstance(made, exc.OrchestratorException)
     assert "GET /x" in str(made) and "why" in str(made)
+
+
+@pytest.mark.parametrize(("status", "prepared"), [(403, True), (401, True), (500, False)])
+def test_server_that_hides_its_version_counts_as_current(conf, cluster, registry, monkeypatch, status, prepared):
+    call = cluster.call
+
+    def hiding(verb, path, *arguments, **options):
+        if path == "/version":
+            raise (api.ApiError if status < 500 else api.Unavailable)("no", status)
+        return call(verb, path, *arguments, **options)
+
+    monkeypatch.setattr(cluster, "call", hiding)
+    manager = driver.KubernetesManager(conf, "http://192.0.2.1:7070", registry)
+    assert manager._prepared is prepared
+    assert manager._settings.seccomp_field is True

@@ -176,17 +176,25 @@ class KubernetesManager(base.OrchestratorBase):
         """Ask for the server's version, and see to namespace and network policy, once."""
         with self._lock:
             if not self._prepared:
-                version = self.api.call("GET", "/version")
                 self._settings = objects.PodSettings(
                     run_as_user=self.conf.kubernetes.run_as_user,
                     image_pull_secrets=tuple(self.conf.kubernetes.image_pull_secrets),
-                    seccomp_field=state.has_seccomp_field(version),
+                    seccomp_field=state.has_seccomp_field(self._version()),
                 )
                 self._ensure_namespace()
                 if self.conf.kubernetes.network_policy:
                     self._ensure_policy()
                 self._prepared = True
         self._sweep()
+
+    def _version(self) -> api.Object:
+        """Return what the server says of its version; nothing when it keeps that to itself."""
+        try:
+            return dict(self.api.call("GET", "/version"))
+        except api.ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            return {}
 
     def _ensure_namespace(self) -> None:
         path = f"/api/v1/namespaces/{self.api.namespace}"
