@@ -13,6 +13,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     first_host,
     groups_of,
     named_volumes,
+    passwords_of,
     ports_of,
     roles_of_host,
     services_of_host,
@@ -193,11 +194,21 @@ def test_roles_of_host(group_names: list[str], expected: list[str]) -> None:
     assert [role["name"] for role in roles_of_host(ROLES, group_names)] == expected
 
 
+@pytest.mark.parametrize(
+    ("enabled", "expected"),
+    [(["mariadb"], ["a"]), (["qinling"], ["a", "b"]), (["etcd"], []), ([], [])],
+)
+def test_passwords_of(enabled: list[str], expected: list[str]) -> None:
+    passwords = [{"name": "a", "roles": ["mariadb", "qinling"]}, {"name": "b", "roles": ["qinling"]}]
+    assert passwords_of(passwords, [{"name": name} for name in enabled]) == expected
+
+
 def test_each_filter_is_known_by_its_name() -> None:
     assert {name: function.__name__ for name, function in FilterModule().filters().items()} == {
         name: name
         for name in (
             "services_of_host",
+            "passwords_of",
             "first_host",
             "named_volumes",
             "configuration_of",
