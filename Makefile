@@ -61,8 +61,8 @@ test: test-tools ## Run every test: lint, unit tests, molecule scenarios
 lint: test-tools ## Run the linters
 	@tests/run lint
 
-unit: test-tools ## Run the unit tests
-	@tests/run unit
+unit: test-tools ## Run the unit tests (those of the images' packages in the images)
+	@tests/run unit package
 
 molecule: test-tools ## Run the molecule scenarios
 	@tests/run molecule
