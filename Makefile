@@ -15,11 +15,16 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_DIR) $(ARGS)
 
+# Each has a target of its name.
+PLAYBOOKS = precheck pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
+	post-deploy kubernetes-credentials
+
 .PHONY: help tools test-tools deploy destroy test lint unit molecule clean \
-	precheck pull reconfigure upgrade check stop genconfig deploy-containers build sample collection
+	collection $(PLAYBOOKS)
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make PLAYBOOK           Run one of the other playbooks: $(PLAYBOOKS)"
 
 # Debian's python3 comes without what makes environments; root can put it there.
 define environment
@@ -52,7 +57,7 @@ destroy: tools ## Remove what `make deploy` made, with its data, after asking
 	$(PLAYBOOK) playbooks/destroy.yml
 	@echo "Kept: the Docker engine, the images, $(KOLLA_CONFIG_DIR) (globals.yml, passwords.yml, config/), $(VENV)."
 
-precheck pull reconfigure upgrade check stop genconfig deploy-containers build sample: tools
+$(PLAYBOOKS): tools
 	$(PLAYBOOK) playbooks/$@.yml
 
 test: test-tools ## Run every test: lint, unit tests, molecule scenarios
