@@ -186,11 +186,13 @@ def authenticate(context: ssl.SSLContext, certificate: str, key: str) -> None:
 def verified(seen: dict[str, Any], host: str, port: int, ca: str, timeout: float) -> ssl.SSLContext | None:
     """Takes an address and a CA, returns a context that trusts the server, or none; notes what verification says.
 
-    The first attempt is as strict as the engine, whose urllib3 sets the same two flags on Python 3.13. Whatever fails
-    is noted, and the next attempt does without it, so that more than one thing can be told.
+    The form that RFC 5280 asks for is not insisted on, as the engine does not either: CAs that Magnum and older tools
+    made lack the key identifiers. A wrong name is noted, and the next attempt does without it, so that more than one
+    thing can be told.
     """
     context = ssl.create_default_context(cadata=ca)
-    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     while True:
         try:
             secured(context, host, port, timeout).close()
@@ -198,11 +200,8 @@ def verified(seen: dict[str, Any], host: str, port: int, ca: str, timeout: float
             if context.check_hostname and error.verify_code in _NAME_MISMATCH:
                 seen["name_mismatch"] = True
                 context.check_hostname = False
-            elif context.verify_flags & ssl.VERIFY_X509_STRICT:
-                seen["untrusted"] = {"code": error.verify_code, "text": error.verify_message, "strict": True}
-                context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             else:
-                seen["untrusted"] = {"code": error.verify_code, "text": error.verify_message, "strict": False}
+                seen["untrusted"] = {"code": error.verify_code, "text": error.verify_message}
                 return None
         else:
             return context

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import certificates
 import pytest
 import webob
 
@@ -235,3 +236,9 @@ def make_package(source: str) -> bytes:
 def folder(conf: Any) -> Path:
     """Where packages are stored."""
     return Path(conf.storage.file_system_dir)
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """A folder with ca.crt, other.crt (a CA of the same name), server.crt and server.key."""
+    return certificates.write(tmp_path_factory.mktemp("pki"))

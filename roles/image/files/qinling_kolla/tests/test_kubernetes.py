@@ -142,16 +142,15 @@ class Registry:
 
 
 @pytest.fixture
-def conf(tmp_path):
+def conf(pki):
     made = cfg.ConfigOpts()
     for group, options in qinling_config.list_opts():
         if group not in ("keystone_authtoken", None):
             made.register_opts(list(options), group)
     config.register(made)
     made([], project="qinling", default_config_files=[])
-    for name in ("ssl_ca_cert", "cert_file", "key_file"):
-        (tmp_path / name).write_text("")
-        made.set_override(name, str(tmp_path / name), "kubernetes")
+    for name, file in {"ssl_ca_cert": "ca.crt", "cert_file": "server.crt", "key_file": "server.key"}.items():
+        made.set_override(name, str(pki / file), "kubernetes")
     made.set_override("kube_host", "https://192.0.2.9:6443/", "kubernetes")
     return made
 

@@ -90,8 +90,13 @@ class PodAdapter(transport.WorkerAdapter):
 
     def __init__(self, manager: "KubernetesManager") -> None:
         """Keep the driver that knows the workers."""
-        super().__init__(pool_connections=16, pool_maxsize=64)
         self._manager = manager
+        self._ssl_context = api.ssl_context(manager.conf)
+        super().__init__(pool_connections=16, pool_maxsize=64)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Connect as the driver's other calls do."""
+        super().init_poolmanager(*arguments, ssl_context=self._ssl_context, **options)
 
     def resolve(self, url: str) -> transport.Target:
         """Choose a worker; claims one when the function has none that answers."""
