@@ -82,10 +82,14 @@ def test_gate_off_removes_the_certificates(deployment: Deployment) -> None:
     host = deployment.node_config / "qinling-engine"
     assert (host / "kubernetes.key").exists()
     network = f"{deployment.prefix.replace('_', '-')}qinling-functions"
-    off = ["-e", "qinling_kubernetes_certificates=no", "-e", "qinling_kube_host=", "-e", "qinling_runtimes=[]"]
-    relay = ["-e", f"qinling_relay_port={deployment.settings['qinling_api_port'] + 1}"]
+    off = {
+        "qinling_kubernetes_certificates": False,
+        "qinling_kube_host": "",
+        "qinling_runtimes": [],
+        "qinling_relay_port": deployment.settings["qinling_api_port"] + 1,
+    }
     try:
-        deployment.play("reconfigure", *off, *relay)
+        deployment.play("reconfigure", "-e", json.dumps(off))
         assert not list(host.glob("kubernetes*"))
         assert "pki" not in deployment.inside("qinling_engine", "ls", "/etc/qinling")
     finally:
