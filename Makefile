@@ -55,7 +55,8 @@ deploy: tools ## Put Qinling and all that it needs on this machine, and call a s
 
 destroy: tools ## Remove what `make deploy` made, with its data, after asking
 	$(PLAYBOOK) playbooks/destroy.yml
-	@echo "Kept: the Docker engine, the images, $(KOLLA_CONFIG_DIR) (globals.yml, passwords.yml, config/), $(VENV)."
+	@echo "Kept: the Docker engine, the images and what they were built from (/var/cache/qinling-image),"
+	@echo "$(KOLLA_CONFIG_DIR) (globals.yml, passwords.yml, config/), $(VENV)."
 
 $(PLAYBOOKS): tools
 	$(PLAYBOOK) playbooks/$@.yml

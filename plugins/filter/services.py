@@ -91,12 +91,9 @@ def configuration_of(
     return wanted
 
 
-def groups_of(services: Services) -> list[dict[str, Any]]:
-    """Return the groups that services belong to, as `qinling.kolla.precheck` takes them."""
-    return [
-        {"group": service["group"], "service": name, "enabled": boolean(service.get("enabled", True))}
-        for name, service in services.items()
-    ]
+def groups_of(roles: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the groups that roles (`{name, groups, …}`) want a host in, as `qinling.kolla.precheck` takes them."""
+    return [{"group": group, "service": role["name"], "enabled": True} for role in roles for group in role["groups"]]
 
 
 def ports_of(ports: Iterable[Mapping[str, Any]], here: Services) -> list[dict[str, Any]]:

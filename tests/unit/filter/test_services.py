@@ -142,9 +142,9 @@ def test_what_does_not_belong_here_is_there_to_be_removed() -> None:
 
 
 def test_groups_of() -> None:
-    assert groups_of({**with_enabled("no"), "qinling-engine": ENGINE}) == [
-        {"group": "qinling-api", "service": "qinling-api", "enabled": False},
-        {"group": "qinling-engine", "service": "qinling-engine", "enabled": True},
+    assert groups_of([{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["qinling-api"]}]) == [
+        {"group": "etcd", "service": "etcd", "enabled": True},
+        {"group": "qinling-api", "service": "qinling", "enabled": True},
     ]
 
 
