@@ -330,6 +330,24 @@ def test_image_functions_without_an_owner_are_removed(manager):
 
 
 @pytest.mark.parametrize(
+    "state, code, ran",
+    [("complete", 0, True), ("failed", 3, True), ("rejected", 0, False), ("failed", 0, False)],
+)
+def test_an_image_function_that_ends_between_two_looks_took_time(manager, monkeypatch, state, code, ran):
+    ended = {"Status": {"State": state, "ContainerStatus": {"ContainerID": "c", "ExitCode": code}}}
+    looks = iter([[], [{"Status": {"State": "preparing"}}], [ended]])
+    monkeypatch.setattr(swarm, "POLL_SECONDS", 0.05)
+    manager.fake.tasks = lambda ids: next(looks)
+    # No container of this machine.
+    manager.fake.container = lambda ident: None
+    manager.fake.logs = lambda ident, most: ""
+    manager.fake.all["id0"] = {"ID": "id0", "Version": {"Index": 1}, "Spec": {"Name": "e1"}}
+    _, result = manager.run_execution("e", "f", 0, identifier="e1", timeout=5)
+    assert (0.04 < result["duration"] < 1) is ran
+    assert ran or result["duration"] == 0
+
+
+@pytest.mark.parametrize(
     "start, end, expected",
     [
         ("2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:01.5Z", 1.377),

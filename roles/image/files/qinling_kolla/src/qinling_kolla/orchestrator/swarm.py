@@ -509,18 +509,23 @@ class SwarmManager(base.OrchestratorBase):
                 self.client.remove(service["ID"])
 
     def _wait_ended(self, service_id: str, seconds: float) -> tuple[Mapping[str, Any] | None, float | None]:
-        """Return (the ended task or None when the time is over, when it was seen to run); starting counts apart."""
+        """Return (the ended task or None when the time is over, when it was seen to run); starting counts apart.
+
+        One that ran and ended between two looks counts from the first of them.
+        """
         started: float | None = None
-        deadline = time.monotonic() + START_SECONDS
+        before = time.monotonic()
+        deadline = before + START_SECONDS
         while True:
             task = spec.newest(self.client.tasks([service_id]))
             state = spec.state_of(task) if task else "new"
             if task and (state in ("complete", "shutdown", "remove") or spec.failure_of(task)):
-                return task, started
+                return task, before if started is None and spec.has_run(task) else started
             if started is None and state == "running":
                 started = time.monotonic()
                 deadline = started + seconds
-            if time.monotonic() >= deadline:
+            before = time.monotonic()
+            if before >= deadline:
                 return None, started
             time.sleep(min(POLL_SECONDS, max(0.01, deadline - time.monotonic())))
 

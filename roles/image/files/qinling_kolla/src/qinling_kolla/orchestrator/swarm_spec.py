@@ -342,6 +342,12 @@ def failure_of(task: Mapping[str, Any]) -> str | None:
     return f"{reason} (exit status {code})" if code and str(code) not in reason else str(reason)
 
 
+def has_run(task: Mapping[str, Any]) -> bool:
+    """Tell whether an ended task's container ran, as opposed to one that could not start."""
+    ran = (task.get("Status") or {}).get("ContainerStatus") or {}
+    return state_of(task) == "complete" or bool(ran.get("ExitCode"))
+
+
 def newest(tasks: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the task that was made last, None when there is none."""
     return max(tasks, key=lambda task: str(task.get("CreatedAt", "")), default=None)
