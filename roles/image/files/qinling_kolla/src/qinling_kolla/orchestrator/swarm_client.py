@@ -219,7 +219,8 @@ class SwarmClient:
         """Remove unused volumes of workers from this machine.
 
         Docker makes each anonymous volume of a task twice and forgets the first, which stays, empty. Its own prune
-        passes by volumes that have options.
+        passes by volumes that have options. A manager's API does not reach the other nodes' volumes: there they stay,
+        without content, until `docker volume ls -q -f dangling=true -f label=qinling.kolla/managed=true` is removed.
         """
         filters = {**spec.selector({spec.MANAGED: "true", spec.INSTANCE: instance}), "dangling": ["true"]}
         with self._asking("remove unused volumes") as client:
