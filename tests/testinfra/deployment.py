@@ -25,7 +25,7 @@ class Deployment:
         self.settings: dict[str, Any] = yaml.safe_load((directory / "globals.yml").read_text())
         self.passwords: dict[str, str] = yaml.safe_load((directory / "passwords.yml").read_text())
         self.node_config = directory / "node"
-        self.prefix: str = self.settings["qinling_container_prefix"]
+        self.prefix: str = self.settings.get("qinling_container_prefix", "")
         self.kubernetes = bool(self.settings.get("qinling_kube_host"))
         self.api_address: str = self.settings.get("qinling_api_listen_address", "127.0.0.1")
 
