@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, is_secret_name, literals
 from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import (
     Rendered,
@@ -70,19 +70,13 @@ def _text_of(value: Any) -> str:
         return ""
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """Thin glue between Ansible and `rendering`."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
     _supports_diff = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
-        variables = dict(task_vars or {})
-        variables.setdefault("ansible_managed", "Ansible managed")
-        args = self._task.args
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        variables = {"ansible_managed": "Ansible managed", **task_vars}
         self._check_options(args)
 
         secrets = [plain(secret) for secret in args.get("secrets") or []] + secrets_in(variables)
@@ -113,8 +107,7 @@ class ActionModule(ActionBase):
         return result
 
     def _check_options(self, args: Mapping[str, Any]) -> None:
-        problems = [f"unknown option {name}" for name in sorted(set(args) - _OPTIONS)]
-        problems += [f"option {name} is missing" for name in ("root", "services") if not args.get(name)]
+        problems = option_problems(args, _OPTIONS, ("root", "services"))
         if args.get("services") and not isinstance(args["services"], Mapping):
             problems.append("services has to be a mapping of names to services")
         if not isinstance(args.get("secrets") or [], list):

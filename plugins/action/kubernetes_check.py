@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates, cluster, ini, rbac, templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import truth
 
@@ -29,19 +29,11 @@ def find(files: Mapping[str, Any], role: str) -> list[Path]:
     return next(([path] for path in candidates if path.exists()), candidates)
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """Thin glue between Ansible, `certificates`, `cluster` and the module of the same name."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
-        variables = dict(task_vars or {})
-        args = self._task.args
-        problems = [f"unknown option {name}" for name in sorted(set(args) - _OPTIONS)]
-        problems += [f"option {name} is missing" for name in ("files", "manifest") if not args.get(name)]
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        problems = option_problems(args, _OPTIONS, ("files", "manifest"))
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: {'; '.join(problems)}")
 
@@ -50,7 +42,7 @@ class ActionModule(ActionBase):
         findings, warnings = [str(finding) for finding in verdict.findings], [*verdict.warnings]
         warnings += self._open_key(files["key"])
 
-        options, broken = self._options(args, variables)
+        options, broken = self._options(args, task_vars)
         findings += [str(finding) for finding in broken]
         kube_host, manifest = options["kube_host"], self._manifest(args, options["namespace"])
         seen: dict[str, Any] = {}
@@ -148,7 +140,7 @@ class ActionModule(ActionBase):
         verdict: certificates.Verdict,
         manifest: rbac.Manifest,
         args: Mapping[str, Any],
-        task_vars: dict[str, Any] | None,
+        task_vars: dict[str, Any],
     ) -> dict[str, Any]:
         module_args = {
             "kube_host": kube_host,

@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Any
 import urllib3
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
+from ansible_collections.qinling.kolla.plugins.module_utils.whole_file import write_beside
 from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates, credentials
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
 from ansible_collections.qinling.kolla.plugins.plugin_utils.credentials import CredentialsError, RefusedError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import truth
 
@@ -98,20 +97,15 @@ class Cluster:
             raise CredentialsError(f"{self.address} of {self._kubeconfig} can not be used: {reason}") from None
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """Thin glue between Ansible, the `kubernetes` client and `credentials`."""
 
-    TRANSFERS_FILES = False
     _requires_connection = False
-    _supports_check_mode = True
     _supports_diff = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp, task_vars
-        args = self._task.args
-        problems = [f"unknown option {name}" for name in sorted(set(args) - _OPTIONS)]
-        problems += [f"option {name} is missing" for name in ("kubeconfig", "directory", "user") if not args.get(name)]
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        del task_vars
+        problems = option_problems(args, _OPTIONS, ("kubeconfig", "directory", "user"))
         if args.get("state", "present") not in {"present", "absent"}:
             problems.append("state has to be present or absent")
         if problems:
@@ -227,7 +221,7 @@ class ActionModule(ActionBase):
             next(iter(new)).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             for path, replacement in new.items():
                 if replacement is not None:
-                    ready[path] = _beside(path, replacement)
+                    ready[path] = write_beside(path, replacement, f".{path.name}.", _MODE)
             for path, temporary in ready.items():
                 temporary.replace(path)
             for path in new:
@@ -254,20 +248,6 @@ def _bundle(server: bytes, clients: bytes, certificate: bytes) -> bytes:
         return credentials.bundle(server, clients, certificate)
     except (ValueError, IndexError):
         return server  # What is wrong with the certificate is said where it is examined.
-
-
-def _beside(path: Path, content: bytes) -> Path:
-    """Takes a path and a content, writes it to a new file beside the path, readable by the owner only; returns that."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as temporary:
-            temporary.write(content)
-            temporary.flush()
-            os.fsync(temporary.fileno())
-    except OSError:
-        Path(name).unlink()
-        raise
-    return Path(name)
 
 
 def _shown(facts: Mapping[str, str]) -> str:

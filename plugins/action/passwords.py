@@ -7,31 +7,27 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
+from ansible_collections.qinling.kolla.plugins.module_utils import whole_file
 from ansible_collections.qinling.kolla.plugins.plugin_utils import passwords
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
 
 _VAULT = "$ANSIBLE_VAULT"
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """Thin glue between Ansible, the file and `passwords.fill`."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
     _supports_diff = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
-        args = self._task.args
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        del task_vars
         if set(args) != {"path", "names"} or not args["path"] or not isinstance(args["names"], list):
             raise AnsibleActionFail("qinling.kolla.passwords takes path, and names as a list")
         wanted = kinds_of(args["names"])
@@ -104,17 +100,8 @@ def update(path: Path, kinds: Mapping[str, str], write: bool) -> tuple[bool, lis
 
 def replace(path: Path, text: str) -> None:
     """Takes a file and its new text, replaces it atomically; other users have no access to the new one."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            if path.exists():
-                status = path.stat()
-                os.fchown(stream.fileno(), status.st_uid, status.st_gid)
-                os.fchmod(stream.fileno(), stat.S_IMODE(status.st_mode) & 0o770)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    mode, owner = 0o600, (-1, -1)
+    if path.exists():
+        status = path.stat()
+        mode, owner = stat.S_IMODE(status.st_mode) & 0o770, (status.st_uid, status.st_gid)
+    whole_file.replace(path, text.encode(), f".{path.name}-", mode, owner)

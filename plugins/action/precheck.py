@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
-from ansible.plugins.action import ActionBase
 from ansible_collections.qinling.kolla.plugins.plugin_utils import prechecks, templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import relocate, truth
 
@@ -18,23 +18,16 @@ _OPTIONS = frozenset({"variables", "groups", "files", "passwords", "host", "find
 _HINT = "fill them in, or generate them"
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """Thin glue between Ansible and `prechecks`."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
-        variables = dict(task_vars or {})
-        args = self._task.args
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(args) - _OPTIONS)
         if unknown:
             raise AnsibleActionFail(f"qinling.kolla.precheck: unknown options: {', '.join(unknown)}")
 
         findings = [str(text) for text in args.get("findings") or []]
-        findings += [str(finding) for finding in self._controller(args, variables)]
+        findings += [str(finding) for finding in self._controller(args, task_vars)]
         if args.get("host"):
             answer = self._execute_module(
                 "qinling.kolla.host_check", module_args=dict(args["host"]), task_vars=task_vars
@@ -50,7 +43,7 @@ class ActionModule(ActionBase):
         result["findings"] = findings
         if findings and truth(args.get("fail", True)):
             result["failed"] = True
-            result["msg"] = message(str(variables.get("inventory_hostname", "localhost")), findings)
+            result["msg"] = message(str(task_vars.get("inventory_hostname", "localhost")), findings)
         return result
 
     def _controller(self, args: Mapping[str, Any], variables: dict[str, Any]) -> list[Finding]:

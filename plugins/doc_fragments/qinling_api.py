@@ -55,3 +55,20 @@ options:
     type: int
     default: 120
 """
+
+    # For the modules whose messages name the engine's container.
+    ENGINE = r"""
+options:
+  engine:
+    description: Name of the engine's container, for messages.
+    type: str
+    default: qinling_engine
+"""
+
+    # For the modules that change what Qinling keeps.
+    CHANGE = r"""
+attributes:
+  check_mode:
+    support: full
+    description: Tells what would be done.
+"""

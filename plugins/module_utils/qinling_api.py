@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
 POLL_SECONDS = 1.0
@@ -42,6 +43,8 @@ ARGUMENTS: dict[str, Any] = {
     "ca_cert": {"type": "path"},
     "wait": {"type": "int", "default": 120},
 }
+ENGINE_ARGUMENT: dict[str, Any] = {"engine": {"type": "str", "default": "qinling_engine"}}
+STATE_ARGUMENT: dict[str, Any] = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 
 
 class QinlingError(Exception):
@@ -326,3 +329,38 @@ class Qinling:
             reason = message_of(answer.body) or http.client.responses.get(answer.status, "")
             raise HttpError(f"{what}: status {answer.status}, {reason}", answer.status)
         return answer
+
+
+class Resource:
+    """Something that Qinling keeps, brought to what a module's parameters say."""
+
+    def __init__(self, api: Qinling, params: dict[str, Any], check: bool) -> None:
+        self.api = api
+        self.params = params
+        self.check = check
+        self.done: list[str] = []
+
+    def result(self, kind: str, found: dict[str, Any] | None) -> dict[str, Any]:
+        """Takes the kind and what there is now, if anything, returns the module's result."""
+        result: dict[str, Any] = {"changed": bool(self.done), "done": self.done}
+        return {**result, kind: found} if found else result
+
+
+def finish(
+    module: AnsibleModule,
+    work: Callable[[Qinling], dict[str, Any]],
+    failure: Callable[[dict[str, Any]], str] = lambda _result: "",
+) -> None:
+    """Takes a module, what it does with the API, and what tells why its result is a failure (empty: it is none).
+
+    Ends the module, with the result or with what went wrong.
+    """
+    try:
+        result = work(Qinling(module.params))
+    except QinlingError as error:
+        module.fail_json(msg=str(error))
+    else:
+        message = failure(result)
+        if message:
+            module.fail_json(msg=message, **result)
+        module.exit_json(**result)

@@ -12,9 +12,10 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from ansible_collections.qinling.kolla.plugins.module_utils.whole_file import replace
 
 # Tells a directory that was made here from one of the same name that something else, Kolla Ansible for
 # instance, looks after: only a directory with the marker is ever removed.
@@ -240,18 +241,7 @@ class _Worker:
                 path.chmod(wanted.mode)
 
     def write(self, path: Path, wanted: WantedFile) -> None:
-        descriptor, temporary = tempfile.mkstemp(prefix=f"{MARKER}-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(wanted.content)
-                os.fchown(stream.fileno(), self.uid, self.gid)
-                os.fchmod(stream.fileno(), wanted.mode)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace(path, wanted.content, f"{MARKER}-", wanted.mode, (self.uid, self.gid))
 
 
 def _read(path: Path) -> bytes | None:

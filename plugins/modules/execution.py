@@ -14,6 +14,7 @@ author:
   - the qinling.kolla authors
 extends_documentation_fragment:
   - qinling.kolla.qinling_api
+  - qinling.kolla.qinling_api.engine
 options:
   function:
     description: Name or ID of the function.
@@ -37,10 +38,6 @@ options:
     description: Whether the task fails when the status of the call is not V(success).
     type: bool
     default: true
-  engine:
-    description: Name of the engine's container, for messages.
-    type: str
-    default: qinling_engine
 attributes:
   check_mode:
     support: full
@@ -89,7 +86,12 @@ import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import ARGUMENTS, Qinling, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import (
+    ARGUMENTS,
+    ENGINE_ARGUMENT,
+    Qinling,
+    finish,
+)
 
 OPTIONS: dict[str, Any] = {
     "function": {"type": "str", "required": True},
@@ -97,7 +99,7 @@ OPTIONS: dict[str, Any] = {
     "timeout": {"type": "int", "default": 300},
     "keep": {"type": "bool", "default": True},
     "fail_on_error": {"type": "bool", "default": True},
-    "engine": {"type": "str", "default": "qinling_engine"},
+    **ENGINE_ARGUMENT,
 }
 
 
@@ -144,14 +146,13 @@ def main() -> None:
     module = AnsibleModule(argument_spec={**ARGUMENTS, **OPTIONS}, supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=module.params["keep"], skipped=True, msg="nothing is called in check mode")
-    try:
-        result = call(Qinling(module.params), module.params)
-    except QinlingError as error:
-        module.fail_json(msg=str(error))
-    else:
-        if result["status"] != "success" and module.params["fail_on_error"]:
-            module.fail_json(msg=failure_of(module.params["function"], module.params["engine"], result), **result)
-        module.exit_json(**result)
+    name, engine = module.params["function"], module.params["engine"]
+
+    def failure(result: dict[str, Any]) -> str:
+        failed = result["status"] != "success" and module.params["fail_on_error"]
+        return failure_of(name, engine, result) if failed else ""
+
+    finish(module, lambda api: call(api, module.params), failure)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ author:
   - the qinling.kolla authors
 extends_documentation_fragment:
   - qinling.kolla.qinling_api
+  - qinling.kolla.qinling_api.change
 options:
   name:
     description: Name of the function. Its ID may be given to change or remove it.
@@ -53,10 +54,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-attributes:
-  check_mode:
-    support: full
-    description: Tells what would be done.
 """
 
 EXAMPLES = r"""
@@ -110,7 +107,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import ARGUMENTS, Qinling, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import (
+    ARGUMENTS,
+    STATE_ARGUMENT,
+    QinlingError,
+    Resource,
+    finish,
+)
 
 OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -122,7 +125,7 @@ OPTIONS: dict[str, Any] = {
     "cpu": {"type": "int"},
     "memory_size": {"type": "int"},
     "timeout": {"type": "int"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    **STATE_ARGUMENT,
 }
 _PLAIN = ("entry", "description", "cpu", "memory_size", "timeout")
 
@@ -179,14 +182,8 @@ def differences(params: dict[str, Any], present: dict[str, Any]) -> dict[str, st
     return {key: value for key, value in wanted.items() if value != str(present.get(key) or "")}
 
 
-class Function:
+class Function(Resource):
     """One function, brought to what the parameters say."""
-
-    def __init__(self, api: Qinling, params: dict[str, Any], check: bool) -> None:
-        self.api = api
-        self.params = params
-        self.check = check
-        self.done: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """Returns the module's result."""
@@ -196,8 +193,7 @@ class Function:
         else:
             files, package = self.params["files"], self.params["package"]
             function = self.present(zip_of(files) if package is None else read_package(package))
-        result: dict[str, Any] = {"changed": bool(self.done), "done": self.done}
-        return {**result, "function": function} if function else result
+        return self.result("function", function)
 
     def absent(self) -> None:
         present = self.api.find("function", self.params["name"])
@@ -284,12 +280,7 @@ def main() -> None:
         required_if=[("state", "present", ["runtime"]), ("state", "present", ["files", "package"], True)],
         supports_check_mode=True,
     )
-    try:
-        result = Function(Qinling(module.params), module.params, module.check_mode).run()
-    except QinlingError as error:
-        module.fail_json(msg=str(error))
-    else:
-        module.exit_json(**result)
+    finish(module, lambda api: Function(api, module.params, module.check_mode).run())
 
 
 if __name__ == "__main__":

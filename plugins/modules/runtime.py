@@ -16,6 +16,8 @@ author:
   - the qinling.kolla authors
 extends_documentation_fragment:
   - qinling.kolla.qinling_api
+  - qinling.kolla.qinling_api.engine
+  - qinling.kolla.qinling_api.change
 options:
   name:
     description: Name of the runtime. Its ID may be given to change or remove it.
@@ -43,14 +45,6 @@ options:
       - Otherwise a change of the image fails as long as a function has a worker of the runtime.
     type: bool
     default: false
-  engine:
-    description: Name of the engine's container, for messages.
-    type: str
-    default: qinling_engine
-attributes:
-  check_mode:
-    support: full
-    description: Tells what would be done.
 """
 
 EXAMPLES = r"""
@@ -93,9 +87,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import (
     ARGUMENTS,
+    ENGINE_ARGUMENT,
+    STATE_ARGUMENT,
     HttpError,
-    Qinling,
     QinlingError,
+    Resource,
+    finish,
 )
 
 OPTIONS: dict[str, Any] = {
@@ -103,9 +100,9 @@ OPTIONS: dict[str, Any] = {
     "image": {"type": "str"},
     "trusted": {"type": "bool"},
     "description": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    **STATE_ARGUMENT,
     "detach": {"type": "bool", "default": False},
-    "engine": {"type": "str", "default": "qinling_engine"},
+    **ENGINE_ARGUMENT,
 }
 _BUSY = ("creating", "upgrading")
 
@@ -122,14 +119,8 @@ def differences(params: dict[str, Any], present: dict[str, Any]) -> dict[str, An
     return {key: value for key, value in wanted.items() if value != present.get(key)}
 
 
-class Runtime:
+class Runtime(Resource):
     """One runtime, brought to what the parameters say."""
-
-    def __init__(self, api: Qinling, params: dict[str, Any], check: bool) -> None:
-        self.api = api
-        self.params = params
-        self.check = check
-        self.done: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """Returns the module's result."""
@@ -142,8 +133,7 @@ class Runtime:
             self.absent(present)
         else:
             runtime = self.present(present)
-        result: dict[str, Any] = {"changed": bool(self.done), "done": self.done}
-        return {**result, "runtime": runtime} if runtime else result
+        return self.result("runtime", runtime)
 
     def absent(self, present: dict[str, Any] | None) -> None:
         if present and present["status"] != "deleting":
@@ -253,12 +243,7 @@ def main() -> None:
         required_if=[("state", "present", ["image"])],
         supports_check_mode=True,
     )
-    try:
-        result = Runtime(Qinling(module.params), module.params, module.check_mode).run()
-    except QinlingError as error:
-        module.fail_json(msg=str(error))
-    else:
-        module.exit_json(**result)
+    finish(module, lambda api: Runtime(api, module.params, module.check_mode).run())
 
 
 if __name__ == "__main__":

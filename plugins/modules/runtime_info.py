@@ -42,17 +42,12 @@ runtimes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import ARGUMENTS, Qinling, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import ARGUMENTS, finish
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=dict(ARGUMENTS), supports_check_mode=True)
-    try:
-        runtimes = Qinling(module.params).list("runtime")
-    except QinlingError as error:
-        module.fail_json(msg=str(error))
-    else:
-        module.exit_json(changed=False, runtimes=runtimes)
+    finish(module, lambda api: {"changed": False, "runtimes": api.list("runtime")})
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils import qinling_api
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Qinling, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Qinling, QinlingError, finish
 
 PASSWORD = "the very secret"
 TOKEN = "the very token"
@@ -135,3 +135,40 @@ def test_multipart_leaves_files_as_they_are() -> None:
         b'--B\r\nContent-Disposition: form-data; name="package"; filename="p.zip"\r\n'
         b"Content-Type: application/octet-stream\r\n\r\n" + content + b"\r\n--B--\r\n"
     )
+
+
+class Module:
+    """Keeps how it was ended."""
+
+    params: ClassVar[dict[str, Any]] = {"endpoint": "http://qinling", "auth": {}, "wait": 0}
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, dict[str, Any]]] = []
+
+    def exit_json(self, **result: Any) -> None:
+        self.ends.append(("exit", result))
+
+    def fail_json(self, **result: Any) -> None:
+        self.ends.append(("fail", result))
+
+
+@pytest.mark.parametrize(
+    ("why", "end"),
+    [
+        ("", ("exit", {"status": "error"})),
+        ("it failed", ("fail", {"msg": "it failed", "status": "error"})),
+    ],
+)
+def test_a_module_ends_with_its_result_or_as_a_failure(why: str, end: tuple[str, dict[str, Any]]) -> None:
+    module = Module()
+    finish(module, lambda _api: {"status": "error"}, lambda _result: why)
+    assert module.ends == [end]
+
+
+def test_a_module_ends_with_what_an_operator_has_to_know() -> None:
+    def work(_api: Qinling) -> dict[str, Any]:
+        raise QinlingError("do this")
+
+    module = Module()
+    finish(module, work)
+    assert module.ends == [("fail", {"msg": "do this"})]
