@@ -138,7 +138,7 @@ def test_multipart_leaves_files_as_they_are() -> None:
 
 
 class Module:
-    """Keeps how it was ended."""
+    """Keeps how it was ended, and ends as Ansible's does."""
 
     params: ClassVar[dict[str, Any]] = {"endpoint": "http://qinling", "auth": {}, "wait": 0}
 
@@ -147,9 +147,11 @@ class Module:
 
     def exit_json(self, **result: Any) -> None:
         self.ends.append(("exit", result))
+        raise SystemExit
 
     def fail_json(self, **result: Any) -> None:
         self.ends.append(("fail", result))
+        raise SystemExit
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,8 @@ class Module:
 )
 def test_a_module_ends_with_its_result_or_as_a_failure(why: str, end: tuple[str, dict[str, Any]]) -> None:
     module = Module()
-    finish(module, lambda _api: {"status": "error"}, lambda _result: why)
+    with pytest.raises(SystemExit):
+        finish(module, lambda _api: {"status": "error"}, lambda _result: why)
     assert module.ends == [end]
 
 
@@ -170,5 +173,6 @@ def test_a_module_ends_with_what_an_operator_has_to_know() -> None:
         raise QinlingError("do this")
 
     module = Module()
-    finish(module, work)
+    with pytest.raises(SystemExit):
+        finish(module, work)
     assert module.ends == [("fail", {"msg": "do this"})]
