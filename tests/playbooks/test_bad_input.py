@@ -130,9 +130,8 @@ def test_taken_ports_are_all_named(operator: Path, taken: int) -> None:
 
 def test_missing_group_is_named(operator: Path, tmp_path: Path) -> None:
     inventory = tmp_path / "inventory"
-    inventory.write_text(
-        f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}\n[control]\nlocalhost\n[etcd:children]\ncontrol\n"
-    )
+    host = f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}"
+    inventory.write_text(f"{host}\n[control]\nlocalhost\n[etcd:children]\ncontrol\n")
     code, shown = precheck(operator, str(inventory), enable_qinling=True, enable_etcd=True)
     assert code != 0
     for group in ("qinling-api", "qinling-engine"):
