@@ -17,7 +17,8 @@ def test_containers_are_healthy_and_not_root(host: Host, deployment: Deployment)
     for name in deployment.services:
         container = deployment.inspect(name)
         assert container["State"]["Health"]["Status"] == "healthy", name
-        assert container["RestartCount"] == 0, name
+        # The tests of survival kill the engine.
+        assert container["RestartCount"] == 0 or name == "qinling_engine", name
         assert container["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", name
         assert not container["HostConfig"]["Privileged"], name
         status = host.file(f"/proc/{container['State']['Pid']}/status").content_string
