@@ -39,7 +39,6 @@ DERIVED = {
     "kolla_external_vip_address": "Address of the public endpoints.",
     "kolla_external_fqdn": "Name or address in public endpoints.",
     "internal_protocol": "Protocol of internal endpoints.",
-    "admin_protocol": "Protocol of admin endpoints.",
     "public_protocol": "Protocol of public endpoints.",
     "openstack_tag": "Tag of all images.",
     "docker_image_url": "What stands before the name of each image.",
