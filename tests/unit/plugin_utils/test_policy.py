@@ -18,14 +18,14 @@ DEFAULTS = {
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("policy.yaml", "runtime:create: role:creator\n"),
-        ("policy.yaml", '# c\n"runtime:create": "role:creator"\n'),
-        ("policy.json", '{"runtime:create": "role:creator"}'),
+        ("policy.yaml", "runtime:create: role:creator or role:admin\n"),
+        ("policy.yaml", '# c\n"runtime:create": "role:creator or role:admin"\n'),
+        ("policy.json", '{"runtime:create": "role:creator or role:admin"}'),
     ],
 )
 def test_a_partial_policy_changes_its_rules_only(name: str, text: str) -> None:
     merged, warnings = policy.merge_texts(DEFAULTS, [(name, text)])
-    assert yaml.safe_load(merged) == {**DEFAULTS, "runtime:create": "role:creator"}
+    assert yaml.safe_load(merged) == {**DEFAULTS, "runtime:create": "role:creator or role:admin"}
     assert warnings == []
 
 
@@ -35,28 +35,76 @@ def test_an_empty_policy_changes_nothing(name: str, text: str) -> None:
 
 
 def test_rules_of_ones_own_may_be_referred_to() -> None:
-    merged, warnings = policy.merge_texts(DEFAULTS, [("p.yaml", 'mine: role:x\n"runtime:create": rule:mine\n')])
-    assert yaml.safe_load(merged)["mine"] == "role:x"
+    merged, warnings = policy.merge_texts(DEFAULTS, [("p.yaml", 'mine: role:member\n"runtime:create": rule:mine\n')])
+    assert yaml.safe_load(merged)["mine"] == "role:member"
     assert warnings == []
 
 
-def test_a_rule_that_is_never_enforced_is_a_warning_with_its_line() -> None:
-    merged, warnings = policy.merge_texts(DEFAULTS, [("p.yaml", '\n"runtime:craete": role:x\n')])
-    assert "runtime:craete" in yaml.safe_load(merged)
-    assert len(warnings) == 1
-    assert warnings[0].startswith("p.yaml:2: rule runtime:craete is never enforced")
+FORGIVEN = {
+    "comments and trailing commas": (
+        "p.json",
+        '{\n// one\n"runtime:create": "http://host/%(user_id)s", # two\n/* three\n, } */ "owner": "!", // four\n}\n',
+        {"runtime:create": "http://host/%(user_id)s", "owner": "!"},
+    ),
+    "what looks like a comment in a string": ("p.json", '{"owner": "role:a#b,}//c"}', {"owner": "role:a#b,}//c"}),
+    "JSON with tabs": ("p.json", '{\n\t"owner":\t"@"\n}', {"owner": "@"}),
+    "JSON that is only a comment": ("p.json", "// nothing yet\n", {}),
+    "an empty object": ("p.json", "{ }", {}),
+    "a byte order mark": ("p.json", '\ufeff{"owner": "@"}', {"owner": "@"}),
+    "a byte order mark in YAML": ("p.yaml", '\ufeffowner: "@"\n', {"owner": "@"}),
+    "everybody": ("p.yaml", 'owner: ""\n', {"owner": ""}),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "rules"), FORGIVEN.values(), ids=FORGIVEN)
+def test_what_people_write_is_read(name: str, text: str, rules: dict[str, str]) -> None:
+    assert yaml.safe_load(policy.merge_texts(DEFAULTS, [(name, text)])[0]) == {**DEFAULTS, **rules}
 
 
 BROKEN = {
     "YAML": ("p.yaml", "a: b\nc: [d\ne: f\n", ["p.yaml:3: not valid YAML"]),
     "a tab": ("p.yaml", "a: b\n\tc: d\n", ["p.yaml:2: not valid YAML"]),
-    "JSON": ("p.json", '{\n"owner": "role:a",\n}', ["p.json:3: not valid JSON"]),
-    "a rule twice": ("p.json", '{"owner": "@",\n "owner": "!"}', ["p.json:1: the rule owner is given twice"]),
-    "a list": ("p.yaml", "- a\n", ["p.yaml: expected a mapping"]),
+    "an @ without quotes": ("p.yaml", "\nowner: @\n", ["p.yaml:2: not valid YAML"]),
+    "a ! without quotes": ("p.yaml", "\nowner: !\n", ["p.yaml:2: rule owner: expected a check as one string"]),
+    "JSON": ("p.json", '{\n"owner": "role:a"\n"x": "@"}', ["p.json:3: not valid JSON"]),
+    "JSON after a comment": ("p.json", '{\n/* a\nb */\n"owner": role\n}', ["p.json:4: not valid JSON"]),
+    "a rule twice": (
+        "p.json",
+        '{"owner": "@",\n "owner": "!"}',
+        ["p.json:2: rule owner: it is given twice, in line 1"],
+    ),
+    "a rule twice in YAML": ("p.yaml", "owner: '@'\nowner: '!'\n", ["p.yaml:2: rule owner: it is given twice"]),
+    "a list": ("p.yaml", "- a\n", ["p.yaml:1: expected a mapping"]),
+    "a list in JSON": ("p.json", "[]", ["p.json:1: expected a mapping"]),
     "types": ("p.yaml", "owner: [role:a]\nfunction:get: 1\n", ["p.yaml:1: rule owner", "p.yaml:2: rule function:get"]),
-    "unknown rule": ("p.yaml", "\nowner: rule:nobody\n", ["p.yaml:2: rule owner: refers to unknown rule nobody"]),
+    "types in JSON": ("p.json", '{"owner":\n{"a": 1},\n"function:get": null}', ["p.json:1: rule owner", "p.json:3: "]),
+    "no value": ("p.yaml", "owner:\n", ["p.yaml:1: rule owner: expected a check"]),
+    "two documents": ("p.yaml", "owner: '@'\n---\nowner: '!'\n", ["p.yaml:2: not valid YAML"]),
+    "unknown rule": ("p.yaml", "\nowner: rule:nobody\n", ["p.yaml:2: rule owner: it refers to rule:nobody, which"]),
+    "almost a rule": (
+        "p.yaml",
+        "owner: rule:context_is_admn\n",
+        ["p.yaml:1: rule owner: it refers to rule:context_is_admn, which there is not; did you mean context_is_admin?"],
+    ),
+    "a name that nothing asks for": (
+        "p.yaml",
+        '\n"runtime:craete": role:x\n',
+        [
+            "p.yaml:2: rule runtime:craete: nothing asks for a rule of this name, and no other rule refers to it; "
+            "did you mean runtime:create?"
+        ],
+    ),
+    "a circle": (
+        "p.yaml",
+        "owner: rule:mine\nmine: not rule:owner\n",
+        ["p.yaml:1: rule owner: it refers to itself: owner → mine → owner"],
+    ),
     "not a check": ("p.yaml", "owner: admin\n", ["p.yaml:1: rule owner: 'admin' is not a check"]),
-    "all at once": ("p.yaml", "owner: admin\nx: (role:a\n", ["p.yaml:1: rule owner", "p.yaml:2: rule x: a '('"]),
+    "all at once": (
+        "p.yaml",
+        "owner: admin\nx: (role:a\n",
+        ["p.yaml:1: rule owner", "p.yaml:2: rule x: a '('", "p.yaml:2: rule x: nothing asks"],
+    ),
 }
 
 
@@ -65,9 +113,38 @@ def test_what_is_wrong_is_reported_with_file_and_line(name: str, text: str, expe
     with pytest.raises(FindingsError) as error:
         policy.merge_texts(DEFAULTS, [(name, text)])
     found = [str(finding) for finding in error.value.findings]
-    assert len(found) == len(expected)
+    assert len(found) == len(expected), found
     for finding, start in zip(found, expected, strict=True):
         assert finding.startswith(start)
+
+
+LOCKOUTS = {
+    "another role": ('"runtime:create": role:cloud', ["runtime:create"]),
+    "nobody": ('"runtime:create": "!"', ["runtime:create"]),
+    "the rule behind others": ("context_is_admin: role:cloud", ["runtime:create"]),
+    "admin excluded": ('"function:get": not role:admin', ["function:get"]),
+    "admin and more": ('"function:get": role:admin and role:x', ["function:get"]),
+}
+LET_IN = {
+    "everybody": '"runtime:create": "@"',
+    "members, and so the administrator": '"runtime:create": role:member',
+    "nothing changed": "",
+    "who can tell": '"runtime:create": "http://host/check"',
+    "the owner": '"function:get": rule:owner',
+    "another helper": 'boss: role:admin\n"runtime:create": rule:boss',
+    "his own project": '"runtime:create": project_id:%(project_id)s and is_admin:True',
+}
+
+
+@pytest.mark.parametrize(("text", "names"), LOCKOUTS.values(), ids=LOCKOUTS)
+def test_a_locked_out_administrator_is_a_warning(text: str, names: list[str]) -> None:
+    (warning,) = policy.merge_texts(DEFAULTS, [("p.yaml", text)])[1]
+    assert f"the role admin is not enough any more for {', '.join(names)};" in warning
+
+
+@pytest.mark.parametrize("text", LET_IN.values(), ids=LET_IN)
+def test_no_warning_while_the_administrator_gets_in(text: str) -> None:
+    assert policy.merge_texts(DEFAULTS, [("p.yaml", text)])[1] == []
 
 
 @pytest.mark.parametrize(
@@ -101,6 +178,11 @@ def test_good_checks(check: str) -> None:
         ("not", "ends where a check"),
         ("admin", "not a check"),
         ("   ", "ends where a check"),
+        ("role:a and (role:b role:c)", "before 'role:c'"),
+        ("'role:a'", "not a check"),
+        ("role:", "not a check"),
+        ("project_id:%project_id", "is written %(name)s"),
+        ("1x:a", "neither a name nor a literal"),
     ],
 )
 def test_bad_checks(check: str, words: str) -> None:
