@@ -121,9 +121,9 @@ class ActionModule(Action):
             sections, found = ini.parse(rendered, str(path))
             broken += found
             for name in options:
-                values = sections.get("kubernetes", {}).get(name)
-                if values:
-                    options[name] = "".join(values[-1])
+                option = sections.get("kubernetes", {}).get(name)
+                if option:
+                    options[name] = "".join(option.values[-1])
         return options, broken
 
     def _manifest(self, args: Mapping[str, Any], namespace: str) -> rbac.Manifest:

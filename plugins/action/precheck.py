@@ -12,6 +12,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVari
 from ansible_collections.qinling.kolla.plugins.plugin_utils import prechecks, templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import relocate, truth
 
 _OPTIONS = frozenset({"variables", "groups", "files", "passwords", "host", "findings", "fail"})
@@ -98,7 +99,7 @@ class ActionModule(Action):
         except FindingsError as error:
             return error.findings
         found = prechecks.file_findings(rendered, path, kind, truth(spec.get("orphans", True)))
-        return [relocate(finding, text, rendered) for finding in found]
+        return [relocate(finding, Relocation(text, rendered)) for finding in found]
 
 
 def message(host: str, findings: list[str]) -> str:

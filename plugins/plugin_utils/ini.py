@@ -11,19 +11,43 @@
 Where Kolla loses meaning, this module keeps it: options before any section are written before any section (Kolla
 writes them after the last section that an earlier layer opened), and a value that needs its quotes, because of
 whitespace at its ends or quotes inside, gets them back.
+
+Every option knows the files and lines it came from, through merging. What is written is in order of names: two files
+that say the same are the same, in whatever order their sources said it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 
 # The lines of one value: the one beside the option, then its continuations. Nothing at all is an empty value.
 Value = tuple[str, ...]
-# A section's options, each with its values. Options before any section stand under the empty name.
-Sections = dict[str, dict[str, list[Value]]]
+
+
+@dataclass(frozen=True)
+class Option:
+    """What one layer says of an option, where it says so, and what earlier layers said, the first of them first.
+
+    `lines` has a line for each value; a layer that is data has none.
+    """
+
+    values: tuple[Value, ...]
+    source: str = ""
+    lines: tuple[int, ...] = ()
+    replaced: tuple[Option, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Where it was set, as ``file:line``."""
+        return f"{self.source}:{','.join(map(str, self.lines))}" if any(self.lines) else self.source
+
+
+# A section's options by name. Options before any section stand under the empty name.
+Sections = dict[str, dict[str, Option]]
 
 _ORPHANS = ""
 
@@ -37,15 +61,17 @@ def parse(text: str, source: str, orphans: bool = True) -> tuple[Sections, list[
     sections: Sections = {}
     findings: list[Finding] = []
     section: str | None = _ORPHANS  # None: the section's header is broken, its options belong nowhere.
-    pending: tuple[str, list[str]] | None = None
+    pending: tuple[str, list[str], int] | None = None
     broken = False  # Continuations of a broken line are part of the one finding.
 
     def flush() -> None:
         nonlocal pending
         if pending and section is not None:
-            name, lines = pending
+            name, lines, start = pending
             value = () if lines == [""] else tuple(lines)
-            sections.setdefault(section, {}).setdefault(name, []).append(value)
+            options = sections.setdefault(section, {})
+            own = options.get(name, Option((), source))
+            options[name] = replace(own, values=(*own.values, value), lines=(*own.lines, start))
         pending = None
 
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
@@ -85,7 +111,7 @@ def parse(text: str, source: str, orphans: bool = True) -> tuple[Sections, list[
             if problem:
                 findings.append(Finding(source, number, problem))
             else:
-                pending = (name, [value])
+                pending = (name, [value], number)
     flush()
     return sections, findings
 
@@ -138,7 +164,8 @@ def from_data(data: Mapping[str, Mapping[str, Any] | None], source: str) -> tupl
                     Finding(where, 0, "expected a string, number, boolean, or a list of these, without empty lines")
                 )
             elif values:
-                sections.setdefault(section, {})[name] = [item for item in values if item is not None]
+                written = tuple(item for item in values if item is not None)
+                sections.setdefault(section, {})[name] = Option(written, source)
     return sections, findings
 
 
@@ -158,22 +185,28 @@ def _value(value: Any) -> Value | None:
 
 
 def merge(layers: Iterable[Sections]) -> Sections:
-    """Takes layers in order, returns what they say together."""
+    """Takes layers in order, returns what they say together, each option with what it replaced."""
     merged: Sections = {}
     for layer in layers:
         for section, options in layer.items():
-            merged.setdefault(section, {}).update(options)
+            known = merged.setdefault(section, {})
+            for name, option in options.items():
+                before = known.get(name)
+                known[name] = (
+                    replace(option, replaced=(*before.replaced, replace(before, replaced=()))) if before else option
+                )
     return merged
 
 
 def render(sections: Sections) -> str:
-    """Takes sections, returns the file's text; options before any section come first, else order is kept."""
-    ordered = sorted(sections.items(), key=lambda item: item[0] != _ORPHANS)
+    """Takes sections, returns the file's text: options before any section, then [DEFAULT], then all by their names."""
     blocks = []
-    for section, options in ordered:
+    for section, options in sorted(
+        sections.items(), key=lambda item: (item[0] != _ORPHANS, item[0] != "DEFAULT", item[0])
+    ):
         lines = [f"[{section}]"] if section != _ORPHANS else []
-        for name, values in options.items():
-            for value in values:
+        for name, option in sorted(options.items()):
+            for value in option.values:
                 lines += _write(name, value)
         if lines:
             blocks.append("\n".join(lines) + "\n")

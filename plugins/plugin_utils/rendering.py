@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, policy
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 
 KINDS = ("template", "ini", "json", "yaml", "policy", "content", "copy")
 _COMMON = {"dest", "mode", "optional", "secret"}
@@ -38,12 +39,13 @@ Render = Callable[[str, str, Mapping[str, Any]], str]
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """A file as it has to be on the host."""
+    """A file as it has to be on the host; `sections` is what an INI file was made of."""
 
     path: str
     mode: str
     content: bytes
     secret: bool = False
+    sections: ini.Sections | None = None
 
 
 @dataclass
@@ -126,6 +128,7 @@ class _Renderer:
         self.render = render
         self.warnings = warnings
         self.secret = truth(self.spec.get("secret", False))
+        self.sections: ini.Sections | None = None
 
     def file(self) -> RenderedFile | None:
         """Returns the file rendered, or none if it is optional and has no source."""
@@ -146,7 +149,7 @@ class _Renderer:
         content = getattr(self, f"_{kinds[0]}")(self.spec[kinds[0]])
         if content is None:
             return None
-        return RenderedFile(plain(dest), plain(mode), content, self.secret)
+        return RenderedFile(plain(dest), plain(mode), content, self.secret, self.sections)
 
     def _first(self, candidates: Any, folder: str) -> Source | None:
         """Takes a path or a list of them, returns the first file that is there."""
@@ -163,7 +166,7 @@ class _Renderer:
 
     def _text(self, source: Source) -> str:
         try:
-            return source.content.decode("utf-8")
+            return source.content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = source.content.count(b"\n", 0, error.start) + 1
             raise FindingsError([Finding(source.path, line, "not UTF-8")]) from error
@@ -200,42 +203,42 @@ class _Renderer:
         orphans = truth(value.get("orphans", True))
         layers: list[ini.Sections] = []
         findings: list[Finding] = []
-
-        def add(parsed: tuple[ini.Sections, list[Finding]]) -> None:
-            layers.append(parsed[0])
-            findings.extend(parsed[1])
-
+        sources: list[Source] = []
         if "data" in value:
-            add(ini.from_data(plain(value["data"]) or {}, self.where))
+            sections, findings = ini.from_data(plain(value["data"]) or {}, self.where)
+            layers.append(sections)
         else:
             base = self._first(value["template"], "templates")
             if base is None:
                 return None
-            self._layer(base, orphans, add, findings)
-        for path in value.get("overrides") or []:
-            source = self.read(str(path), "overrides")
-            if source:
-                self.secret = self.secret or source.secret
-                self._layer(source, orphans, add, findings)
+            sources.append(base)
+        found = (self.read(str(path), "overrides") for path in value.get("overrides") or [])
+        for source in [*sources, *(source for source in found if source)]:
+            self.secret = self.secret or source.secret
+            try:
+                sections, wrong = self._layer(source, orphans)
+            except FindingsError as error:
+                findings.extend(error.findings)
+                continue
+            layers.append(sections)
+            findings.extend(wrong)
         if findings:
             raise FindingsError(findings)
-        return ini.render(ini.merge(layers)).encode()
+        self.sections = ini.merge(layers)
+        return ini.render(self.sections).encode()
 
-    def _layer(
-        self,
-        source: Source,
-        orphans: bool,
-        add: Callable[[tuple[ini.Sections, list[Finding]]], None],
-        findings: list[Finding],
-    ) -> None:
-        try:
-            raw = self._text(source)
-            text = self.render(raw, source.path, self.variables)
-        except FindingsError as error:
-            findings.extend(error.findings)
-            return
-        sections, found = ini.parse(text, source.path, orphans)
-        add((sections, [relocate(finding, raw, text) for finding in found]))
+    def _layer(self, source: Source, orphans: bool) -> tuple[ini.Sections, list[Finding]]:
+        """Takes a file, returns what it says and what is wrong with it, with the lines that it has on disk."""
+        raw = self._text(source)
+        text = self.render(raw, source.path, self.variables)
+        sections, findings = ini.parse(text, source.path, orphans)
+        if text == raw:
+            return sections, findings
+        relocation = Relocation(raw, text)
+        for options in sections.values():
+            for name, option in options.items():
+                options[name] = replace(option, lines=tuple(map(relocation.line, option.lines)))
+        return sections, [relocate(finding, relocation) for finding in findings]
 
     def _policy(self, value: Any) -> bytes:
         if not isinstance(value, Mapping) or set(value) - {"defaults", "overrides"} or not value.get("defaults"):
@@ -245,23 +248,17 @@ class _Renderer:
         if len(sources) > 1:
             others = ", ".join(source.path for source in sources[1:])
             self.warnings.append(f"{sources[0].path} is the policy that is used; {others} is ignored")
-        texts = [(source.path, self._text(source)) for source in sources[:1]]
+        texts = [(source.path, self._rendered(source)) for source in sources[:1]]
         text, warnings = policy.merge_texts(plain(value["defaults"]), texts)
         self.warnings.extend(warnings)
         return text.encode()
 
 
-def relocate(finding: Finding, raw: str, rendered: str) -> Finding:
+def relocate(finding: Finding, relocation: Relocation) -> Finding:
     """Takes a finding in a rendered text, returns it with the line of the text before rendering, if one can tell."""
-    lines = rendered.split("\n")
-    if not finding.line or finding.line > len(lines):
-        return finding
-    line = lines[finding.line - 1].rstrip()
-    same = [number for number, text in enumerate(raw.split("\n"), start=1) if text.rstrip() == line]
-    if finding.line in same:
-        return finding
-    if len(same) == 1:
-        return Finding(finding.where, same[0], finding.message)
+    line = relocation.line(finding.line)
+    if line or not finding.line:
+        return Finding(finding.where, line, finding.message)
     return Finding(finding.where, finding.line, f"{finding.message} (line counted after templating)")
 
 

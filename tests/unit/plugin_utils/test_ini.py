@@ -31,7 +31,7 @@ MERGED = {
     "no newline at the end": (["[A]\na = 1"], "[A]\na = 1\n"),
     "quotes go": (['[A]\na = "x y"\nb = \'z\'\nc = ""\n'], "[A]\na = x y\nb = z\nc =\n"),
     "unpaired quotes stay": (['[A]\na = "x\'\nb = x"\n'], '[A]\na = "x\'\nb = x"\n'),
-    "names are case sensitive": (["[A]\na = 1\nA = 2\n[a]\na = 3\n"], "[A]\na = 1\nA = 2\n\n[a]\na = 3\n"),
+    "names are case sensitive": (["[A]\na = 1\nA = 2\n[a]\na = 3\n"], "[A]\nA = 2\na = 1\n\n[a]\na = 3\n"),
     "nothing": (["", "\n\n# c\n"], ""),
 }
 # Where Kolla's result means something else than its sources.
@@ -107,7 +107,15 @@ def test_from_data(data: dict, expected: str) -> None:
     assert findings == []
     text = ini.render(sections)
     assert text == expected
-    assert ini.parse(text, "again") == (sections, [])
+    again, findings = ini.parse(text, "again")
+    assert findings == []
+    assert _values(again) == _values(sections)
+
+
+def _values(sections: ini.Sections) -> dict[str, dict[str, tuple[ini.Value, ...]]]:
+    return {
+        section: {name: option.values for name, option in options.items()} for section, options in sections.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -130,3 +138,32 @@ def test_data_that_no_ini_file_holds_is_refused(section: str, option: str, value
     assert sections == {}
     assert len(findings) == 1
     assert f"[{section}] {option}" in findings[0].where
+
+
+def test_order_and_comments_make_no_difference() -> None:
+    one = "x = 0\n[B]\nb = 1\nm = 1\nm = 2\n[DEFAULT]\nd = 1\nc = 2\n[A]\n"
+    other = "# why\nx = 0\n[A]\n[DEFAULT]\nc=2\n\n; because\nd: 1\n[B]\nm = 1\nb = 1\nm = 2\n"
+    merged = ini.merge_texts([("one", one)])
+    assert merged == "x = 0\n\n[DEFAULT]\nc = 2\nd = 1\n\n[A]\n\n[B]\nb = 1\nm = 1\nm = 2\n"
+    assert ini.merge_texts([("other", other)]) == merged
+    # The values of one option are another matter.
+    assert ini.merge_texts([("one", one.replace("m = 1\nm = 2", "m = 2\nm = 1"))]) != merged
+
+
+def test_each_option_knows_where_it_came_from() -> None:
+    texts = {
+        "template": "[A]\na = 1\nb = 1\n\n[B]\nc = 1\n",
+        "global.conf": "[A]\na = 2\na = 3\n",
+        "own.conf": "# mine\n[A]\na =\n  4\n",
+    }
+    merged = ini.merge(ini.parse(text, source)[0] for source, text in texts.items())
+    option = merged["A"]["a"]
+    assert (option.values, option.origin) == ((("", "4"),), "own.conf:3")
+    assert [(earlier.values, earlier.origin) for earlier in option.replaced] == [
+        ((("1",),), "template:2"),
+        ((("2",), ("3",)), "global.conf:2,3"),
+    ]
+    assert (merged["A"]["b"].origin, merged["A"]["b"].replaced) == ("template:3", ())
+    assert merged["B"]["c"].origin == "template:6"
+    data, _findings = ini.from_data({"A": {"a": 1}}, "api/x.conf")
+    assert ini.merge([data, merged])["A"]["a"].replaced[0].origin == "api/x.conf"

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from ansible_collections.qinling.kolla.plugins.plugin_utils import rendering
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, relocate
 
 SOURCES = {
@@ -23,7 +24,7 @@ SOURCES = {
     ("overrides", "orphan.conf"): b"x = 1\n",
     ("overrides", "secret.conf"): b"[DEFAULT]\na = hidden\n",
     ("overrides", "policy.yaml"): b'"get": "role:x"\n',
-    ("overrides", "policy.json"): b'{"get": "role:y"}\n',
+    ("overrides", "policy.json"): b'{"get": "role:y or role:admin"}\n',
     ("overrides", "odd.yaml"): b'"gte": "role:x"\n',
     ("files", "blob"): b"\0\xff{{ not rendered }}",
     ("files", "vaulted.key"): b"key",
@@ -57,16 +58,16 @@ CONTENTS: dict[str, tuple[dict[str, Any], bytes]] = {
     "json": ({"json": {"b": 1, "a": ["é", None, True]}}, None),
     "yaml": ({"yaml": {"b": 1, "a": ["é", None, True]}}, None),
     "ini of data": ({"ini": {"data": {"A": {"a": True}}}}, b"[A]\na = True\n"),
-    "ini of a template": ({"ini": {"template": "base.conf"}}, b"[DEFAULT]\nservice = api\na = 1\n"),
+    "ini of a template": ({"ini": {"template": "base.conf"}}, b"[DEFAULT]\na = 1\nservice = api\n"),
     "ini with overrides": (
         {"ini": {"template": "base.conf", "overrides": ["none.conf", "global.conf", "qinling.conf"]}},
-        b"[DEFAULT]\nservice = api\na = E\nb = 3\n\n[new]\nc = 4\n",
+        b"[DEFAULT]\na = E\nb = 3\nservice = api\n\n[new]\nc = 4\n",
     ),
     "ini with orphans": ({"ini": {"data": {"A": {"a": 1}}, "overrides": ["orphan.conf"]}}, b"x = 1\n\n[A]\na = 1\n"),
     "policy": ({"policy": {"defaults": RULES}}, b"get: role:admin\nput: role:admin\n"),
     "policy with override": (
         {"policy": {"defaults": RULES, "overrides": ["none.yaml", "policy.json"]}},
-        b"get: role:y\nput: role:admin\n",
+        b"get: role:y or role:admin\nput: role:admin\n",
     ),
 }
 
@@ -173,30 +174,52 @@ def test_what_was_encrypted_or_is_called_secret_stays_secret(spec: dict[str, Any
     assert file.secret
 
 
-def test_a_second_policy_file_and_an_unknown_rule_are_warned_of() -> None:
+def test_a_second_policy_file_and_a_shut_out_administrator_are_warned_of() -> None:
     both = run({"dest": "x", "policy": {"defaults": RULES, "overrides": ["policy.yaml", "policy.json"]}})
     assert yaml.safe_load(both.services["api"][0].content)["get"] == "role:x"
-    assert both.warnings == ["policy.yaml is the policy that is used; policy.json is ignored"]
+    assert both.warnings[0] == "policy.yaml is the policy that is used; policy.json is ignored"
+    assert [warning for warning in both.warnings[1:] if "the role admin is not enough any more for get" in warning]
+
+
+def test_a_rule_that_there_is_not_is_a_finding() -> None:
     odd = run({"dest": "x", "policy": {"defaults": RULES, "overrides": ["odd.yaml"]}})
-    assert len(odd.warnings) == 1
-    assert "odd.yaml:1: rule gte" in odd.warnings[0]
+    assert [str(finding)[:19] for finding in odd.findings] == ["odd.yaml:1: rule gt"]
+
+
+def test_options_are_traced_to_the_lines_of_the_files() -> None:
+    (file,) = run({"dest": "x", **CONTENTS["ini with overrides"][0]}).services["api"]
+    assert file.sections
+    default = file.sections["DEFAULT"]
+    assert (default["service"].origin, default["service"].replaced) == ("base.conf:2", ())
+    assert default["a"].origin == "global.conf:2"
+    assert [option.origin for option in default["a"].replaced] == ["base.conf:3"]
+    assert default["b"].origin == "qinling.conf:2"
+    assert [option.origin for option in default["b"].replaced] == ["global.conf:3,4"]
 
 
 RELOCATED = {
-    "same line": ("a\nbad\n", "a\nbad\n", 2, 2, False),
-    "a block above": ("{% if x %}\na\n{% endif %}\nbad\n", "a\nbad\n", 2, 4, False),
-    "twice above and below": ("bad\n{% x %}\n{% x %}\nbad\n", "bad\nbad\n", 2, 2, True),
-    "made by a template": ("{{ x }}\n", "bad\n", 1, 1, True),
+    "same line": ("a\nbad\n", "a\nbad\n", 2, 2),
+    "a block above": ("{% if x %}\na\n{% endif %}\nbad\n", "a\nbad\n", 2, 4),
+    "twice above and below": ("bad\n{% x %}\n{% x %}\nbad\n", "bad\nbad\n", 2, 4),
+    "a value from a variable": ("{% if x %}\n{% endif %}\na = {{ x }}\n", "a = 1\n", 1, 3),
+    "one of two branches": (
+        "[A]\n{% if x %}\n# one\na = {{ x }}\n{% else %}\n# other\na = {{ y }}\n{% endif %}\nb = 1\n",
+        "[A]\n# other\na = 1\nb = 1\n",
+        3,
+        7,
+    ),
+    "a loop": ("{% for i in x %}\na = {{ i }}\n{% endfor %}\nb = 1\n", "a = 1\na = 2\na = 3\nb = 1\n", 2, 2),
+    "made by a template": ("{{ x }}\n", "bad\n", 1, 0),
 }
 
 
-@pytest.mark.parametrize(("raw", "text", "line", "expected", "noted"), RELOCATED.values(), ids=RELOCATED)
-def test_lines_are_those_of_the_file_as_it_is_on_disk(
-    raw: str, text: str, line: int, expected: int, noted: bool
-) -> None:
-    found = relocate(Finding("f", line, "m"), raw, text)
-    assert found.line == expected
-    assert ("after templating" in found.message) == noted
+@pytest.mark.parametrize(("raw", "text", "line", "expected"), RELOCATED.values(), ids=RELOCATED)
+def test_lines_are_those_of_the_file_as_it_is_on_disk(raw: str, text: str, line: int, expected: int) -> None:
+    relocation = Relocation(raw, text)
+    assert relocation.line(line) == expected
+    found = relocate(Finding("f", line, "m"), relocation)
+    assert found == Finding("f", expected or line, "m" if expected else "m (line counted after templating)")
+    assert relocate(Finding("f", 0, "m"), relocation) == Finding("f", 0, "m")
 
 
 def test_plain_makes_exact_types() -> None:

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a line of a rendered template back to the line of the template, as the operator sees it in his editor."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+# What is rendered into a line is unknown: an option is told by its name, any other line by its text.
+_OPTION = re.compile(r"([^\s\[#;{=:][^{=:]*?)\s*[=:]")
+
+
+class Relocation:
+    """The lines of a template beside those that were made of it."""
+
+    def __init__(self, raw: str, rendered: str) -> None:
+        self._raw = [_key(line) for line in raw.split("\n")]
+        self._rendered = [_key(line) for line in rendered.split("\n")]
+        matcher = difflib.SequenceMatcher(None, self._raw, self._rendered, autojunk=False)
+        self._aligned = {
+            block.b + step + 1: block.a + step + 1
+            for block in matcher.get_matching_blocks()
+            for step in range(block.size)
+        }
+
+    def line(self, number: int) -> int:
+        """Takes a line of the rendered text, returns the template's, or 0 if one can not tell."""
+        if number in self._aligned:
+            return self._aligned[number]
+        # A loop makes many lines of one.
+        same = [
+            line
+            for line, key in enumerate(self._raw, start=1)
+            if 0 < number <= len(self._rendered) and key == self._rendered[number - 1]
+        ]
+        return same[0] if len(same) == 1 else 0
+
+
+def _key(line: str) -> str:
+    option = _OPTION.match(line)
+    return f"{option.group(1)} =" if option else line.rstrip()
