@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_DIR) $(ARGS)
 
 # Each has a target of its name.
-PLAYBOOKS = precheck pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
+PLAYBOOKS = prechecks pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
 .PHONY: help tools test-tools deploy destroy test lint unit molecule clean \

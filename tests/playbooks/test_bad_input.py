@@ -42,7 +42,7 @@ def operator(tmp_path: Path) -> Path:
 def precheck(operator: Path, inventory: str = "inventory/all-in-one", **more: Any) -> tuple[int, str]:
     """Run the prechecks; return the exit code and what was printed, with the line breaks of its layout taken out."""
     variables = {"kolla_config_dir": str(operator), **more}
-    command = ["ansible-playbook", "-i", inventory, "-e", json.dumps(variables), "playbooks/precheck.yml"]
+    command = ["ansible-playbook", "-i", inventory, "-e", json.dumps(variables), "playbooks/prechecks.yml"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
@@ -101,6 +101,8 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], list[str]]] = {
     ),
     "an image that does not exist": (lambda _: {"openstack_tag": "none-of-this-name"}, ["none-of-this-name"]),
     "an unknown action": (lambda _: {"kolla_action": "deplyo"}, ["kolla_action", "deplyo"]),
+    "an action with a playbook of its own": (lambda _: {"kolla_action": "build"}, ["Run the playbook build"]),
+    "destroy without being asked": (lambda _: {"kolla_action": "destroy"}, ["-e qinling_destroy_confirmed=yes"]),
 }
 
 

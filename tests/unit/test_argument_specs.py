@@ -138,6 +138,20 @@ def test_the_actions_are_those_of_the_machinery() -> None:
     for role in ROLES:
         for name in {"site_action", "service_action"} & set(options_of(role)):
             assert sorted(options_of(role)[name]["choices"]) == sorted(steps), role
+    services = load(PROJECT / "group_vars/all/services.yml")
+    words: dict[str, str] = services["__action_words"]
+    assert set(words.values()) <= set(steps)
+    assert set(global_options()["kolla_action"]["choices"]) == {*steps, *words, *services["__action_playbooks"]}
+
+
+def test_each_action_is_a_playbook_and_a_command_of_make() -> None:
+    """By the names of Kolla's commands (kolla_ansible/cli/commands.py)."""
+    services = load(PROJECT / "group_vars/all/services.yml")
+    second_words = set(services["__action_words"].values())
+    names = set(global_options()["kolla_action"]["choices"]) - second_words
+    assert {name for name in names if not (PROJECT / f"playbooks/{name}.yml").exists()} == set()
+    targets = set(re.findall(r"[\w-]+", (PROJECT / "Makefile").read_text(encoding="utf-8")))
+    assert names <= targets
 
 
 def expanded(value: Any, variables: dict[str, Any], seen: frozenset[str] = frozenset()) -> str:
