@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible_collections.qinling.kolla.plugins.module_utils import whole_file
 from ansible_collections.qinling.kolla.plugins.plugin_utils import passwords
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
 
 _VAULT = "$ANSIBLE_VAULT"
@@ -28,9 +28,12 @@ class ActionModule(Action):
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         del task_vars
-        if set(args) != {"path", "names"} or not args["path"] or not isinstance(args["names"], list):
-            raise AnsibleActionFail("qinling.kolla.passwords takes path, and names as a list")
-        wanted = kinds_of(args["names"])
+        problems = option_problems(args, ("path", "names", "given"), ("path",))
+        if problems or not isinstance(args.get("names"), list) or not isinstance(args.get("given") or [], list):
+            reason = f" ({'; '.join(problems)})" if problems else ""
+            raise AnsibleActionFail(f"qinling.kolla.passwords takes path, names and given, two lists{reason}")
+        given = {name for file in args.get("given") or [] for name in self._given(str(file))}
+        wanted = {name: kind for name, kind in kinds_of(args["names"]).items() if name not in given}
         # A link stays one: what it leads to is replaced.
         path = Path(str(args["path"])).expanduser().resolve()
         check = self._task.check_mode
@@ -51,6 +54,21 @@ class ActionModule(Action):
         if filled:
             result["diff"] = {"prepared": "".join(f"+{name}: ***\n" for name in filled)}
         return result
+
+    def _given(self, file: str) -> set[str]:
+        """Takes a file, returns the names that have a value there; ansible-vault's encryption is no hindrance."""
+        path = Path(file).expanduser()
+        if not path.exists():
+            return set()
+        try:
+            content, _was_plain = self._loader._get_file_contents(str(path))
+            return passwords.given(bytes(content).decode("utf-8"), str(path))
+        except UnicodeDecodeError as error:
+            raise AnsibleActionFail(f"{path} is not UTF-8") from error
+        except FindingsError as error:
+            raise AnsibleActionFail(f"Nothing was changed:\n{error}") from error
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"{path} can not be read: {str(error).splitlines()[0]}") from error
 
 
 def kinds_of(names: list[Any]) -> dict[str, str]:

@@ -28,6 +28,13 @@ options:
     type: list
     elements: raw
     required: true
+  given:
+    description:
+      - Files whose passwords are there already, and are neither made nor written to. They may be encrypted with
+        ansible-vault, and need not exist.
+    type: list
+    elements: path
+    default: []
 attributes:
   check_mode:
     support: full
@@ -45,6 +52,13 @@ EXAMPLES = r"""
       - qinling_database_password
       - qinling_keystone_password
       - {name: memcache_secret_key, kind: hmac}
+  run_once: true
+
+- name: Passwords | Make what the operator's own file does not give, in a file beside it
+  qinling.kolla.passwords:
+    path: "{{ kolla_config_dir }}/passwords-qinling.yml"
+    given: ["{{ kolla_config_dir }}/passwords.yml"]
+    names: [qinling_database_password, qinling_keystone_password]
   run_once: true
 """
 

@@ -59,6 +59,14 @@ def fill(text: str, source: str, kinds: Mapping[str, str]) -> tuple[str, list[st
     return text, empty
 
 
+def given(text: str, source: str) -> set[str]:
+    """Takes the text of a file of passwords and its name, returns the names that have a value in it."""
+    nodes, findings = _nodes(text, source)
+    if findings:
+        raise FindingsError(findings)
+    return {name for name, node in nodes.items() if not _is_empty(node)}
+
+
 def _nodes(text: str, source: str) -> tuple[dict[str, yaml.Node], list[Finding]]:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)

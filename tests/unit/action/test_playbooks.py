@@ -297,3 +297,12 @@ def test_passwords_fills_and_never_shows(runner: Runner, tmp_path: Path) -> None
     result, _output = runner.run("qinling.kolla.passwords", {"path": str(path), "names": ["new"]})
     assert "encrypted as a whole" in result["msg"]
     assert path.read_bytes() == before
+
+    # What is missing goes beside the operator's file, encrypted or not.
+    own = path.with_name("passwords-qinling.yml")
+    beside = {"path": str(own), "names": ["one", "two", "new"], "given": [str(path), str(own)]}
+    result, _output = runner.run("qinling.kolla.passwords", beside)
+    assert (result["filled"], path.read_bytes()) == (["new"], before)
+    assert own.stat().st_mode & 0o777 == 0o600
+    result, _output = runner.run("qinling.kolla.passwords", beside)
+    assert not result["changed"]
