@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers that are hosts, each with a dockerd of its own: on a network of their own, with a registry beside them.
+
+For tests that want several machines and have one. `hosts` brings them up for Ansible, `../swarm/nodes` as a Swarm.
+Needs a local Docker that the caller may use, and the images of this collection (`playbooks/build.yml`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+# What a dockerd in a container needs; --privileged wants CAP_SYS_RESOURCE as well, which not every machine gives.
+CONFINEMENT = (
+    "--cap-add=ALL",
+    "--cap-drop=SYS_RESOURCE",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined",
+    "--security-opt=systempaths=unconfined",
+    "--device-cgroup-rule=a *:* rwm",
+    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+)
+# Python with what Ansible's modules want there, from Debian, so that nothing has to be fetched by each host.
+DOCKERFILE = """\
+ARG BASE
+FROM $BASE
+USER root
+RUN apt-get -q update \\
+ && DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confold install --no-install-recommends \\
+    docker.io docker-cli docker-registry iptables iproute2 python3-docker python3-openstacksdk python3-pymysql \\
+ && rm -rf /var/lib/apt/lists/*
+"""
+REGISTRY_CONFIG = """\
+version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
+http: {addr: ":5000"}
+"""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class HostsError(Exception):
+    """Something that the caller must see: what failed, and what to do about it."""
+
+
+def run(*command: str | Path, stdin: str | None = None, check: bool = True) -> str:
+    """Run a command and return its output; its own words are in the error when it fails."""
+    words = [str(part) for part in command]
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise HostsError(f"`{' '.join(words)}` ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout.strip()
+
+
+def docker(*command: str | Path, stdin: str | None = None, check: bool = True) -> str:
+    """Run a command of this machine's Docker client and return its output."""
+    return run("docker", *command, stdin=stdin, check=check)
+
+
+def wait_for(what: str, ready: Callable[[], object], seconds: float) -> None:
+    """Call ``ready`` until it is true, at most ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise HostsError(f"{what} did not happen within {seconds:.0f} s; `docker logs` may say why")
+        time.sleep(0.2)
+
+
+class ContainerHosts:
+    """Hosts, their network and their registry; whatever is made has a name that starts with `prefix`.
+
+    `subnet` is theirs: .1 is this machine, .10 the registry, .11 the first host. `port` is the registry's on 127.0.0.1,
+    to push to. `state` is a folder of this machine that all hosts see as /state, with a socket of each host's Docker.
+    `images` and `tag` are prefix and tag of the collection's images. `bridge` names the network's interface here.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        names: Iterable[str],
+        subnet: str,
+        state: Path,
+        port: int,
+        *,
+        images: str = "kolla/",
+        tag: str = "2026.1-debian-trixie",
+        bridge: str = "",
+    ) -> None:
+        self.prefix = prefix
+        self.names = [f"{prefix}-{name}" for name in names]
+        self.subnet: Network = ipaddress.ip_network(subnet)
+        self.state = state
+        self.port = port
+        self.images = images
+        self.tag = tag
+        self.bridge = bridge
+        self.image = f"{prefix}-host"
+        self.registry_name = f"{prefix}-registry"
+        self.registry = f"{self.subnet[10]}:5000"
+
+    def say(self, message: str) -> None:
+        """Tell on stderr what is going on."""
+        print(f"{self.prefix}: {message}", file=sys.stderr, flush=True)
+
+    def address(self, host: str) -> str:
+        """Return a host's address."""
+        return str(self.subnet[11 + self.names.index(host)])
+
+    def on(self, host: str, *command: str | Path, check: bool = True) -> str:
+        """Run a command of the Docker client of a host."""
+        return docker("exec", host, "docker", "-H", f"unix:///state/{host}.sock", *command, check=check)
+
+    def is_up(self) -> bool:
+        """Tell whether registry and hosts run."""
+        return all(
+            docker("inspect", "-f", "{{.State.Status}}", name, check=False) == "running"
+            for name in (self.registry_name, *self.names)
+        )
+
+    def up(self, pushed: Iterable[tuple[str, Iterable[str]]], volumes: Iterable[str] = ()) -> None:
+        """Make all anew: image, network, registry with the images `pushed` (name, tags that it gets there), hosts.
+
+        `volumes` are further mounts of each host.
+        """
+        self.down(keep_image=True)
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o755)
+        self.say(f"building {self.image}")
+        # Docker's cache knows it the second time.
+        docker(
+            "build", "--quiet", "--force-rm", "--network=host", "--tag", self.image,
+            f"--build-arg=BASE={self.images}base:{self.tag}", "-",
+            stdin=DOCKERFILE,
+        )  # fmt: skip
+        named = [f"--opt=com.docker.network.bridge.name={self.bridge}"] if self.bridge else []
+        docker("network", "create", "--subnet", str(self.subnet), *named, self.prefix)
+        self._start_registry()
+        for host in self.names:
+            self._start(host, volumes)
+        for image, tags in pushed:
+            for tag in tags:
+                self._push(image, tag)
+        for host in self.names:
+            wait_for(f"the start of {host}'s dockerd", partial(self.on, host, "info", "-f", "{{.ID}}", check=False), 60)
+
+    def _start_registry(self) -> None:
+        (self.state / "registry.yml").write_text(REGISTRY_CONFIG)
+        docker(
+            "run", "--detach", "--name", self.registry_name, "--network", self.prefix, "--ip", str(self.subnet[10]),
+            "--publish", f"127.0.0.1:{self.port}:5000", "--volume", "/var/lib/docker-registry",
+            "--volume", f"{self.state}/registry.yml:/registry.yml:ro", "--entrypoint", "docker-registry",
+            self.image, "serve", "/registry.yml",
+        )  # fmt: skip
+        wait_for("the registry's start", lambda: "listening on" in self._logs(self.registry_name), 20)
+
+    @staticmethod
+    def _logs(name: str) -> str:
+        done = subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    def _push(self, image: str, tag: str) -> None:
+        # Docker takes a registry on 127.0.0.1 without TLS.
+        name = f"127.0.0.1:{self.port}/kolla/{image}:{tag}"
+        self.say(f"pushing {image}:{tag}")
+        docker("tag", f"{self.images}{image}:{self.tag}", name)
+        try:
+            docker("push", "--quiet", name)
+        finally:
+            docker("rmi", name)
+
+    def _start(self, host: str, volumes: Iterable[str]) -> None:
+        self.say(f"starting {host}")
+        docker(
+            "run", "--detach", "--name", host, "--hostname", host, "--network", self.prefix, "--ip", self.address(host),
+            *CONFINEMENT, "--volume", f"{host}:/var/lib/docker", "--volume", f"{self.state}:/state",
+            *(f"--volume={volume}" for volume in volumes), "--tmpfs", "/run:exec",
+            "--entrypoint", "dumb-init", self.image, "--",
+            "dockerd", f"--host=unix:///state/{host}.sock", "--host=unix:///var/run/docker.sock",
+            f"--insecure-registry={self.registry}",
+            # A group of their own, so that down can take away what a killed host leaves on cgroup v1.
+            f"--cgroup-parent=/{self.prefix}",
+        )  # fmt: skip
+
+    def down(self, keep_image: bool = False) -> None:
+        """Take everything away; harmless when nothing is there."""
+        names = docker("ps", "-aq", "--filter", f"name=^/{self.prefix}-").split()
+        if names:
+            docker("rm", "--force", "--volumes", *names)
+        volumes = docker("volume", "ls", "-q", "--filter", f"name=^{self.prefix}-").split()
+        if volumes:
+            docker("volume", "rm", *volumes)
+        docker("network", "rm", self.prefix, check=False)
+        for group in Path("/sys/fs/cgroup").glob(f"**/{self.prefix}"):
+            for inner in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+                inner.rmdir()
+            group.rmdir()
+        shutil.rmtree(self.state, ignore_errors=True)
+        if not keep_image:
+            docker("rmi", self.image, check=False)
