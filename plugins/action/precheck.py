@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
-from ansible_collections.qinling.kolla.plugins.plugin_utils import prechecks, templating
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.utils.display import Display
+from ansible_collections.qinling.kolla.plugins.filter.services import groups_of, passwords_of
+from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, policy, prechecks, templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import relocate, truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import plain, relocate, truth
 
-_OPTIONS = frozenset({"variables", "groups", "files", "passwords", "host", "findings", "fail"})
+_OPTIONS = frozenset({"variables", "groups", "files", "passwords", "host", "findings", "fail", "input"})
 _HINT = "fill them in, or generate them"
 
 
@@ -39,10 +41,15 @@ class ActionModule(Action):
             for key in ("docker_version", "warnings", "deprecations", "invocation"):
                 if key in answer:
                     result[key] = answer[key]
+        stop = truth(args.get("fail", True))
+        if args.get("input"):
+            about_input, unsound = self._input(args["input"], task_vars)
+            findings += [str(finding) for finding in about_input]
+            stop = stop or unsound
         findings = list(dict.fromkeys(findings))
         result["changed"] = False
         result["findings"] = findings
-        if findings and truth(args.get("fail", True)):
+        if findings and stop:
             result["failed"] = True
             result["msg"] = message(str(task_vars.get("inventory_hostname", "localhost")), findings)
         return result
@@ -62,21 +69,95 @@ class ActionModule(Action):
             )
         return findings
 
+    def _input(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[list[Finding], bool]:
+        """Takes what is to be checked and all variables; returns findings, and whether templates would fail."""
+        known = inputs.Knowledge.load(Path(str(args["roles"])), Path(str(args["defaults"])))
+        values = {name: self._value(name, variables) for name in known.variables if name in variables}
+        findings = prechecks.variable_findings(known.variables, values)
+        findings += inputs.ascending_findings(known.ascending, {**known.defaults, **values})
+        unsound = bool(prechecks.variable_findings(known.types(), values))
+        if not truth(args.get("all", True)):
+            return findings, unsound
+
+        enabled = self._value("__service_roles_enabled", variables)
+        roles = [] if isinstance(enabled, prechecks.Missing) else enabled
+        warnings: list[str] = []
+        for path in [str(path) for path in args["globals"]]:
+            lines = inputs.key_lines(self._text(path)[0] or "")[0]
+            findings = inputs.placed(findings, path, lines)
+            found, odd = inputs.name_findings(lines, known.names, "qinling")
+            findings += inputs.placed(found, path, lines)
+            warnings += [f"{path}: {warning}" for warning in odd]
+        groups = variables.get("groups") or {}
+        findings += prechecks.group_findings(groups_of(roles), groups)
+        findings += inputs.host_findings(self._hosts(groups_of(roles), groups, variables))
+        if truth(args.get("passwords_needed", True)):
+            missing = self._passwords(args, roles, variables)
+            warnings += self._open(Path(str(args["passwords"])))
+            findings += missing
+            unsound = unsound or bool(missing)
+        found, odd, files = inputs.override_findings(
+            Path(str(args["overrides"])), known.overrides, groups.get("all") or []
+        )
+        findings += found
+        for file, kind in files if unsound else []:
+            # Otherwise all of them are rendered, and told about, with what they are merged into.
+            findings += self._file({"path": str(file), "format": kind}, variables)
+            if kind == "policy":
+                given, broken = policy.load(self._text(str(file))[0] or "", str(file))
+                findings += broken or policy.merge(known.policy, given, str(file)).findings
+        for warning in [*warnings, *odd]:
+            Display().warning(warning)
+        return findings, unsound
+
+    def _hosts(
+        self, wanted: list[dict[str, Any]], groups: Mapping[str, list[str]], variables: Mapping[str, Any]
+    ) -> dict[str, tuple[str, str, str]]:
+        """Takes groups and all variables, returns how each host in those is reached."""
+        hosts = {host: variables["hostvars"][host] for item in wanted for host in groups.get(item["group"], [])}
+        return {
+            name: (
+                str(host.get("ansible_connection", "ssh")),
+                str(host.get("ansible_host", name)),
+                str(host.get("ansible_port", 22)),
+            )
+            for name, host in hosts.items()
+        }
+
+    def _passwords(
+        self, args: Mapping[str, Any], roles: list[Mapping[str, Any]], variables: Mapping[str, Any]
+    ) -> list[Finding]:
+        """Takes arguments, enabled roles and all variables; returns what is wrong with the passwords they need."""
+        path = str(args["passwords"])
+        names = passwords_of(plain(variables.get("__passwords_wanted") or []), roles)
+        values = {name: self._value(name, variables) for name in names if name in variables}
+        there = values or Path(path).exists()
+        return prechecks.password_value_findings(values if there else None, path, names, str(args.get("hint") or _HINT))
+
+    def _open(self, path: Path) -> list[str]:
+        if not path.is_file() or not path.stat().st_mode & 0o004 or path.read_bytes().startswith(b"$ANSIBLE_VAULT"):
+            return []
+        return [f"{path}: everybody on this machine can read the passwords; chmod 640 it"]
+
     def _value(self, name: str, variables: Mapping[str, Any]) -> Any:
         if name not in variables:
             return prechecks.Missing()
         try:
-            return templating.value(self._templar, name)
-        except (AnsibleUndefinedVariable, AnsibleError) as error:
+            # Whole: what a value holds may be a template as well.
+            return plain(templating.value(self._templar, name))
+        except Exception as error:
             return prechecks.Missing(templating.explain(error, "", name).message.removeprefix("can not be rendered: "))
 
     def _text(self, path: str) -> tuple[str | None, list[Finding]]:
+        problem = inputs.file_problem(Path(path))
+        if problem:
+            return None, [Finding(path, 0, problem)]
         if not Path(path).exists():
             return None, []
         try:
             # Decrypts in memory what ansible-vault has encrypted.
             content, _was_plain = self._loader._get_file_contents(path)
-            return bytes(content).decode("utf-8"), []
+            return bytes(content).decode("utf-8-sig"), []
         except UnicodeDecodeError as error:
             return None, [Finding(path, bytes(content).count(b"\n", 0, error.start) + 1, "not UTF-8")]
         except AnsibleError as error:

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 import yaml
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import is_secret_name
-from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, policy
+from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, inputs, policy
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding
 
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _BOOLEANS = {"yes", "no", "true", "false", "on", "off", "y", "n", "t", "f", "1", "0"}
 FORMATS = ("ini", "yaml", "json", "policy", "text")
 
@@ -45,11 +47,29 @@ def _is_ip(value: Any) -> bool:
     return True
 
 
+def _is_host(value: Any) -> bool:
+    """Tell whether a value is a host's name or an address by itself: no scheme, no port, no brackets."""
+    return isinstance(value, str) and (_is_ip(value) or bool(_HOST.fullmatch(value)))
+
+
+def _is_cidr(value: Any) -> bool:
+    try:
+        ipaddress.ip_network(str(value))
+    except ValueError:
+        return False
+    return isinstance(value, str)
+
+
+def _is_server(value: Any) -> bool:
+    """Tell whether a value is host:port, an IPv6 address in brackets."""
+    return isinstance(value, str) and "/" not in value and "@" not in value and _is_url(f"x://{value}")
+
+
 def _is_url(value: Any) -> bool:
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
         # Asking for the port raises when it is not a number.
-        return bool(parts and parts.scheme and parts.hostname and parts.port != 0)
+        return bool(parts and parts.scheme and parts.hostname and parts.port != 0 and not re.search(r"\s", value))
     except ValueError:
         return False
 
@@ -62,9 +82,13 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "float": ("a number", lambda value: _is_number(value, float)),
     "port": ("a port (1 to 65535)", lambda value: _is_number(value, int) and 1 <= int(value) <= 65535),
     "string": ("a string", lambda value: isinstance(value, str)),
+    "text": ("a string", lambda value: isinstance(value, str | int | float)),
+    "host": ("a host's name or address, without scheme, port or brackets", _is_host),
+    "cidr": ("a network (address/bits, without host bits)", _is_cidr),
+    "server": ("host:port, an IPv6 address in brackets", _is_server),
     "path": ("an absolute path", lambda value: isinstance(value, str) and value.startswith("/")),
     "ip": ("an IP address", _is_ip),
-    "url": ("a URL (scheme://host)", _is_url),
+    "url": ("a URL (scheme://host, an IPv6 address in brackets)", _is_url),
     "list": ("a list", lambda value: isinstance(value, list | tuple)),
     "dict": ("a mapping", lambda value: isinstance(value, Mapping)),
 }
@@ -74,50 +98,90 @@ def variable_findings(specs: Mapping[str, Any], values: Mapping[str, Any]) -> li
     """Takes what is expected of variables and their values (or Missing), returns what is wrong.
 
     An expectation is the name of a type, or a mapping of type, required (true), empty (false: may be an empty string,
-    list or mapping), choices, min, max, pattern and elements (the type of a list's elements).
+    list or mapping), choices, min, max, pattern, schemes (of a URL), elements (the expectation of a list's elements),
+    unique (the key by which a list's mappings differ) and options (the expectations of a mapping's values).
     """
     findings = []
     for name, given in specs.items():
-        spec = {"type": given} if isinstance(given, str) else dict(given or {})
-        kind = spec.get("type", "any")
-        if kind not in _TYPES or spec.get("elements", "any") not in _TYPES:
-            findings.append(Finding(name, 0, f"the check itself names an unknown type; known are {', '.join(_TYPES)}"))
-            continue
-        problem = _variable_problem(name, spec, kind, values.get(name, Missing()))
-        if problem:
-            findings.append(Finding(name, 0, problem))
+        spec = _full(given)
+        findings += [
+            Finding(name, 0, problem) for problem in _problems(name, spec, values.get(name, Missing()), "is not set")
+        ]
     return findings
 
 
-def _variable_problem(name: str, spec: Mapping[str, Any], kind: str, value: Any) -> str:
+def _full(spec: Any) -> dict[str, Any]:
+    return {"type": spec} if isinstance(spec, str) else dict(spec or {})
+
+
+def _problems(name: str, spec: Mapping[str, Any], value: Any, absent: str) -> list[str]:
+    """Takes a value with its name and expectation, returns what is wrong with it and with what it holds."""
+    kind = spec.get("type", "any")
+    if kind not in _TYPES:
+        return [f"the check itself names an unknown type {kind}; known are {', '.join(_TYPES)}"]
     called, fits = _TYPES[kind]
-    if isinstance(value, Missing):
-        if value.reason:
-            return f"can not be evaluated: {value.reason}"
-        return f"is not set; expected {called}" if spec.get("required", True) else ""
-    if value is None:
-        return f"has no value; expected {called}" if spec.get("required", True) else ""
-    if value in ("", [], {}) and kind not in {"bool", "any"}:
-        return "" if spec.get("empty", False) else f"is empty; expected {called}"
+    if isinstance(value, Missing) or value is None:
+        if isinstance(value, Missing) and value.reason:
+            return [f"can not be evaluated: {value.reason}"]
+        if value is None and not spec.get("required", True):
+            return [f"has no value; expected {called}, or remove the line"] if kind != "any" else []
+        state = "has no value" if value is None else absent
+        return [f"{state}; expected {called}"] if spec.get("required", True) else []
+    if value in ("", [], {}) and kind not in {"bool", "any", "int", "float", "port"}:
+        return [] if spec.get("empty", False) else [f"is empty; expected {called}"]
     shown = "" if is_secret_name(name) else f", got {_shown(value)}"
     if not fits(value):
-        return f"expected {called}{shown}"
+        return [f"expected {called}{shown}"]
+    problem = _limit_problem(spec, kind, called, value, shown)
+    if problem:
+        return [problem]
+    if kind == "list":
+        return _list_problems(name, spec, value)
+    return _option_problems(spec.get("options") or {}, value)
+
+
+def _limit_problem(spec: Mapping[str, Any], kind: str, called: str, value: Any, shown: str) -> str:
     choices = spec.get("choices")
     if choices and str(value) not in {str(choice) for choice in choices}:
         return f"expected one of {', '.join(map(str, choices))}{shown}"
-    if kind in {"int", "float", "port"}:
-        number = float(value)
-        if number < spec.get("min", number) or number > spec.get("max", number):
-            limits = f"{spec.get('min', '')} to {spec.get('max', '')}".strip()
-            return f"expected {called} in the range {limits}{shown}"
+    if kind in {"int", "float", "port"} and not spec.get("min", float(value)) <= float(value) <= spec.get(
+        "max", float(value)
+    ):
+        limits = [f"{word} {spec[key]}" for key, word in (("min", "at least"), ("max", "at most")) if key in spec]
+        return f"expected {called}, {' and '.join(limits)}{shown}"
+    if "schemes" in spec and urlsplit(value).scheme not in spec["schemes"]:
+        return f"expected a URL that begins with {' or '.join(f'{scheme}://' for scheme in spec['schemes'])}{shown}"
     if "pattern" in spec and not re.fullmatch(str(spec["pattern"]), str(value)):
-        return f"expected {called} that matches {spec['pattern']}{shown}"
-    if "elements" in spec:
-        element_called, element_fits = _TYPES[spec["elements"]]
-        wrong = [str(number) for number, item in enumerate(value) if not element_fits(item)]
-        if wrong:
-            return f"expected a list of which each element is {element_called}; wrong are those at {', '.join(wrong)}"
+        return f"expected {spec.get('called', f'{called} that matches ' + str(spec['pattern']))}{shown}"
     return ""
+
+
+def _list_problems(name: str, spec: Mapping[str, Any], value: list[Any]) -> list[str]:
+    elements = _full(spec.get("elements", "any"))
+    found = []
+    for number, item in enumerate(value, start=1):
+        found += [f"element {number}: {problem}" for problem in _problems(name, elements, item, "is not there")]
+    key = spec.get("unique")
+    seen: list[Any] = [item.get(key) for item in value if isinstance(item, Mapping)] if key else []
+    found += [
+        f"{key} {item!r} is there more than once"
+        for item in dict.fromkeys(filter(None, map(str, seen)))
+        if [str(one) for one in seen].count(item) > 1
+    ]
+    return found
+
+
+def _option_problems(options: Mapping[str, Any], value: Any) -> list[str]:
+    if not options or not isinstance(value, Mapping):
+        return []
+    found = []
+    for name, given in options.items():
+        spec = _full(given)
+        found += [f"{name} {problem}" for problem in _problems(name, spec, value.get(name, Missing()), "is not there")]
+    unknown = sorted(str(key) for key in value if key not in options)
+    if unknown:
+        found.append(f"unknown keys: {', '.join(unknown)}; known are {', '.join(options)}")
+    return found
 
 
 def _shown(value: Any) -> str:
@@ -149,7 +213,11 @@ class _Loader(yaml.SafeLoader):
     """Reads YAML with Ansible's own tags."""
 
 
-_Loader.add_constructor("!vault", lambda loader, node: str(node.value))
+class Vaulted(str):
+    """A value that ansible-vault has encrypted, as it stands in the file."""
+
+
+_Loader.add_constructor("!vault", lambda loader, node: Vaulted(node.value))
 _Loader.add_constructor("!unsafe", lambda loader, node: str(node.value))
 
 
@@ -163,6 +231,7 @@ def load_yaml(text: str, source: str) -> tuple[Any, list[Finding]]:
 
 def file_findings(text: str, source: str, kind: str, orphans: bool = True) -> list[Finding]:
     """Takes a file's text (rendered), its name and format, returns what is wrong with its syntax."""
+    text = text.removeprefix("\ufeff")
     if kind == "ini":
         return ini.parse(text, source, orphans)[1]
     if kind == "policy":
@@ -177,29 +246,49 @@ def file_findings(text: str, source: str, kind: str, orphans: bool = True) -> li
         data, findings = load_yaml(text, source)
         if not findings and data is not None and not isinstance(data, Mapping):
             findings = [Finding(source, 1, "expected a mapping of names to values")]
-        return findings
+        return findings or inputs.twice_findings(text, source)
     return []
 
 
 def password_findings(text: str | None, source: str, names: Iterable[str], hint: str) -> list[Finding]:
     """Takes the text of passwords.yml (none: there is no such file), the names that need a value, and what to do."""
-    wanted = list(dict.fromkeys(names))
-    if text is None:
-        return [Finding(source, 0, f"the file with passwords is missing; {hint}")] if wanted else []
-    data, findings = load_yaml(text, source)
+    data, findings = load_yaml(text or "", source)
     if findings:
         return findings
     if data is not None and not isinstance(data, Mapping):
         return [Finding(source, 1, "expected a mapping of names to passwords")]
-    values = data or {}
-    absent = [name for name in wanted if name not in values]
-    empty = [name for name in wanted if name in values and values[name] in (None, "")]
-    odd = [name for name in wanted if values.get(name) and not isinstance(values[name], str | int | Mapping)]
-    found = []
-    if absent:
-        found.append(Finding(source, 0, f"these passwords are missing: {', '.join(absent)}; {hint}"))
-    if empty:
-        found.append(Finding(source, 0, f"these passwords are empty: {', '.join(empty)}; {hint}"))
-    if odd:
-        found.append(Finding(source, 0, f"these passwords are not strings: {', '.join(odd)}; quote them"))
-    return found
+    return password_value_findings(None if text is None else data or {}, source, names, hint)
+
+
+def password_value_findings(
+    values: Mapping[str, Any] | None, source: str, names: Iterable[str], hint: str
+) -> list[Finding]:
+    """Takes passwords by name (none: there is no file), where they belong, those that are needed, and what to do."""
+    wanted = list(dict.fromkeys(names))
+    if values is None:
+        return [Finding(source, 0, f"the file with passwords is missing; {hint}")] if wanted else []
+    given = {name: values[name] for name in wanted if name in values and values[name] not in (None, "")}
+    closed = {name: value.reason for name, value in given.items() if isinstance(value, Missing)}
+    told = (
+        ("missing", [name for name in wanted if name not in values], hint),
+        ("empty", [name for name in wanted if name in values and name not in given], hint),
+        ("not strings", [name for name, value in given.items() if not _is_password(value)], "quote them"),
+        (
+            "not fit for a configuration file (a line break, a control character, or a blank at an end)",
+            [
+                name
+                for name, value in given.items()
+                if isinstance(value, str) and not isinstance(value, Vaulted) and _UNFIT.search(value)
+            ],
+            "take others",
+        ),
+    )
+    found = [
+        Finding(source, 0, f"these passwords are {what}: {', '.join(who)}; {to_do}") for what, who, to_do in told if who
+    ]
+    return found + [Finding(source, 0, f"{name} can not be evaluated: {reason}") for name, reason in closed.items()]
+
+
+def _is_password(value: Any) -> bool:
+    # A mapping is a key pair of Kolla's.
+    return isinstance(value, str | int | Mapping | Missing) and not isinstance(value, bool)
