@@ -7,6 +7,7 @@ Requests, statuses and fields are those of Qinling 5.0.0's ``api/controllers/v1`
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import re
@@ -197,6 +198,19 @@ class Qinling:
         self._sleep = sleep
         self._clock = clock
         self._token = ""
+        # What Keystone says of the token: its roles, and the catalog of what there is, and where.
+        self.token: Mapping[str, Any] = {}
+
+    def log_in(self, seconds: float = REQUEST_SECONDS) -> None:
+        """Takes how long Keystone may take, gets a token and the catalog unless there is one."""
+        if not self._token:
+            self._token = self._log_in(seconds)
+
+    def at(self, endpoint: str) -> Qinling:
+        """Takes another address of the same Qinling, returns what asks there with the same token."""
+        other = copy.copy(self)
+        other.endpoint = endpoint.rstrip("/")
+        return other
 
     def until(self, look: Callable[[], Any], late: Callable[[], str]) -> Any:
         """Takes a function that returns something true once it is so; returns that, or raises what ``late`` says."""
@@ -271,18 +285,17 @@ class Qinling:
     def _authenticated(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], seconds: float = REQUEST_SECONDS
     ) -> Answer:
-        if not self._token:
-            self._token = self._log_in()
+        self.log_in()
         url = f"{self.endpoint}/v1{path}"
         return self._request("Qinling", method, url, body, {**headers, "X-Auth-Token": self._token}, seconds)
 
-    def _log_in(self) -> str:
+    def _log_in(self, seconds: float) -> str:
         base = self._auth["auth_url"].rstrip("/").removesuffix("/v3")
         url = f"{base}/v3/auth/tokens"
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         body = json.dumps(login_body(self._auth)).encode()
         try:
-            answer = self._request("Keystone", "POST", url, body, headers, REQUEST_SECONDS)
+            answer = self._request("Keystone", "POST", url, body, headers, seconds)
         except HttpError as error:
             if error.status == 401:
                 raise HttpError(
@@ -294,6 +307,10 @@ class Qinling:
         token = answer.headers.get("x-subject-token", "")
         if not token:
             raise QinlingError(f"POST {url}: the answer has no token, so this is hardly Keystone; check auth.auth_url")
+        try:
+            self.token = json.loads(answer.body)["token"]
+        except (ValueError, KeyError, TypeError):
+            self.token = {}
         return token
 
     def _request(

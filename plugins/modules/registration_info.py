@@ -1,0 +1,220 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registration_info
+short_description: Tell what of a service is not in Keystone yet
+version_added: 0.1.0
+description:
+  - Logs in as the service's own users. Keystone's answer says all at once whether user, password, project and role are
+    right, and its catalog which services and endpoints there are; so one request shows that nothing has to be done.
+author:
+  - the qinling.kolla authors
+options:
+  auth_url:
+    description: Address of Keystone, with or without C(/v3).
+    type: str
+    required: true
+  users:
+    description: Users that the service logs in with.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      user:
+        description: Name of the user.
+        type: str
+        required: true
+      password:
+        description: The user's password.
+        type: str
+        required: true
+      project:
+        description: Project that the user works in.
+        type: str
+        required: true
+      role:
+        description: Role that the user has there.
+        type: str
+        required: true
+  user_domain_name:
+    description: Domain of the users.
+    type: str
+    default: Default
+  project_domain_name:
+    description: Domain of the projects.
+    type: str
+    default: Default
+  services:
+    description: Services of the catalog, each with O(services[].name), O(services[].type) and O(services[].endpoints).
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the service.
+        type: str
+        required: true
+      type:
+        description: Type of the service.
+        type: str
+        required: true
+      description:
+        description: Description of the service; the catalog does not show it, so it is not compared.
+        type: str
+      endpoints:
+        description: Its endpoints, each with C(interface) and C(url).
+        type: list
+        elements: dict
+        required: true
+  region:
+    description: Region of the endpoints.
+    type: str
+    default: RegionOne
+  ca_cert:
+    description: File with the certificates of the authorities that Keystone's certificate is checked with.
+    type: path
+  wait:
+    description: Seconds to wait for a Keystone that does not listen or answers 503.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is ever changed.
+"""
+
+EXAMPLES = r"""
+- name: Register | Look what Keystone knows
+  qinling.kolla.registration_info:
+    auth_url: "{{ keystone_internal_url }}"
+    users: "{{ qinling_ks_users }}"
+    services: "{{ qinling_ks_services }}"
+  register: known
+"""
+
+RETURN = r"""
+missing:
+  description: What is not there, or not as wanted, in words.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - endpoint public of function-engine
+locked_out:
+  description: Names of the users that cannot log in as they should.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import HttpError, Qinling, QinlingError
+
+
+def missing_of_user(token: Mapping[str, Any], user: Mapping[str, Any]) -> list[str]:
+    """Takes the data of a user's token and what is wanted of the user, returns what is not so."""
+    roles = {role["name"] for role in token.get("roles", [])}
+    if user["role"] in roles:
+        return []
+    return [f"role {user['role']} of user {user['user']} in project {user['project']}"]
+
+
+def missing_of_services(token: Mapping[str, Any], services: list[dict[str, Any]], region: str) -> list[str]:
+    """Takes the data of a token, the wanted services and their region, returns what the token's catalog has not."""
+    known = {(entry["name"], entry["type"]): entry["endpoints"] for entry in token.get("catalog", [])}
+    missing = []
+    for service in services:
+        there = {
+            (endpoint["interface"], endpoint["url"])
+            for endpoint in known.get((service["name"], service["type"]), [])
+            if endpoint["region_id"] == region
+        }
+        missing += [
+            f"endpoint {endpoint['interface']} of {service['type']}"
+            for endpoint in service["endpoints"]
+            if (endpoint["interface"], endpoint["url"]) not in there
+        ]
+    return missing
+
+
+def auth_of(params: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
+    """Takes the module's parameters and one of the users, returns how this one logs in."""
+    return {
+        "auth_url": params["auth_url"],
+        "username": user["user"],
+        "password": user["password"],
+        "project_name": user["project"],
+        "user_domain_name": params["user_domain_name"],
+        "project_domain_name": params["project_domain_name"],
+    }
+
+
+def look(params: Mapping[str, Any], api: type[Qinling] = Qinling) -> dict[str, Any]:
+    """Takes the module's parameters, returns its result; raises QinlingError where Keystone gives no clear answer."""
+    missing: list[str] = []
+    locked_out: list[str] = []
+    token: Mapping[str, Any] = {}
+    for user in params["users"]:
+        client = api({**params, "endpoint": "", "auth": auth_of(params, user)})
+        try:
+            client.log_in()
+        except HttpError as error:
+            if error.status not in (401, 403, 404):
+                raise
+            locked_out.append(user["user"])
+            missing.append(f"login of user {user['user']} in project {user['project']}")
+        else:
+            token = client.token
+            missing += missing_of_user(token, user)
+    # Without any login there is no catalog, and everything counts as missing.
+    return {
+        "changed": False,
+        "missing": missing + missing_of_services(token, params["services"], params["region"]),
+        "locked_out": locked_out,
+    }
+
+
+def main() -> None:
+    texts = {name: {"type": "str", "required": True} for name in ("user", "project", "role")}
+    module = AnsibleModule(
+        argument_spec={
+            "auth_url": {"type": "str", "required": True},
+            "users": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {**texts, "password": {"type": "str", "required": True, "no_log": True}},
+            },
+            "user_domain_name": {"type": "str", "default": "Default"},
+            "project_domain_name": {"type": "str", "default": "Default"},
+            "services": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "type": {"type": "str", "required": True},
+                    "description": {"type": "str"},
+                    "endpoints": {"type": "list", "elements": "dict", "required": True},
+                },
+            },
+            "region": {"type": "str", "default": "RegionOne"},
+            "ca_cert": {"type": "path"},
+            "wait": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**look(module.params))
+    except QinlingError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
