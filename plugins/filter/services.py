@@ -137,6 +137,24 @@ class FilterModule:
             "configuration_of": configuration_of,
             "groups_of": groups_of,
             "ports_of": ports_of,
+def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) -> list[dict[str, Any]]:
+    """Return what `qinling.kolla.service_check` is to look at on a host: containers of services `here`, then `looks`.
+
+    A look is had where its service is, and one with `once` on one host for all: the `first`.
+    """
+    containers = [
+        {"kind": "container", "service": name, "container": service["container_name"], "image": service["image"]}
+        for name, service in here.items()
+    ]
+    own = [
+        {name: value for name, value in look.items() if name != "once"}
+        for look in looks
+        if look["service"] in here and (first or not look.get("once"))
+    ]
+    return containers + own
+
+
             "passwords_of": passwords_of,
             "roles_of_host": roles_of_host,
         }
+            "looks_of": looks_of,

@@ -12,6 +12,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     configuration_of,
     first_host,
     groups_of,
+    looks_of,
     named_volumes,
     passwords_of,
     ports_of,
@@ -215,5 +216,24 @@ def test_each_filter_is_known_by_its_name() -> None:
             "groups_of",
             "ports_of",
             "roles_of_host",
+            "looks_of",
         )
     }
+
+
+def test_looks_are_had_where_their_service_is_and_some_once() -> None:
+    here = {"qinling-api": {"container_name": "p_qinling_api", "image": "kolla/qinling-api:1"}}
+    looks = [
+        {"kind": "health", "service": "qinling-api"},
+        {"kind": "api", "service": "qinling-api", "once": True},
+        {"kind": "health", "service": "qinling-engine"},
+    ]
+    container = {
+        "kind": "container",
+        "service": "qinling-api",
+        "container": "p_qinling_api",
+        "image": "kolla/qinling-api:1",
+    }
+    assert looks_of(looks, here, False) == [container, looks[0]]
+    assert looks_of(looks, here, True) == [container, looks[0], {"kind": "api", "service": "qinling-api"}]
+    assert looks_of(looks, {}, True) == []

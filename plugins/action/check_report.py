@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Shows what `qinling.kolla.service_check` saw on all hosts in one table, and fails if anything is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
+from ansible_collections.qinling.kolla.plugins.plugin_utils import check_report
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
+
+
+class ActionModule(Action):
+    """Thin glue between Ansible and `check_report`."""
+
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        problems = option_problems(args, ("hosts", "variable"), ("hosts", "variable"))
+        if problems:
+            raise AnsibleActionFail(f"qinling.kolla.check_report: {'; '.join(problems)}")
+        rows = check_report.gather(args["hosts"], task_vars["hostvars"], args["variable"])
+        # Shown as it is: each of Ansible's ways to show a result breaks or quotes the lines of a table.
+        Display().display(check_report.table(rows))
+        summary = check_report.summary(rows)
+        return {**result, "changed": False, **({"failed": True, "msg": summary} if summary else {})}
