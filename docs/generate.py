@@ -32,6 +32,17 @@ ROLES = (
 
 # Globals that follow from others, or hold passwords: nothing checks their type, so no argument_specs name them.
 DERIVED = {
+    "network_interface": "Interface whose address services listen on; empty: loopback.",
+    "keystone_internal_fqdn": "Name or address in Keystone's internal endpoint.",
+    "keystone_external_fqdn": "Name or address in Keystone's public endpoint.",
+    "kolla_admin_openrc_cacert": "CA certificate file that the playbooks verify endpoints with, on the hosts.",
+    "kolla_certificates_dir": "Certificates on the controller; CA certificates in its folder ca.",
+    "om_rpc_user": "User of calls at the queue.",
+    "om_rpc_password": "Password of calls at the queue.",
+    "om_rpc_port": "Port of calls at the queue.",
+    "om_notify_user": "User of notifications at the queue.",
+    "om_notify_password": "Password of notifications at the queue.",
+    "om_notify_port": "Port of notifications at the queue.",
     "api_interface": "Interface whose address services listen on.",
     "api_interface_address": "Address that services listen on; loopback without a network_interface.",
     "kolla_internal_vip_address": "Address of the internal endpoints. With several hosts: virtual, or the first one.",

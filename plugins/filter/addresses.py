@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -99,9 +100,22 @@ def put_address_in_context(address: str, context: str) -> str:
     return f"[{address}]" if context == "url" else f"inet6:[{address}]"
 
 
+def transport_url(
+    hosts: Iterable[str], user: str, password: str, port: int | str, vhost: str = "/", transport: str = "rabbit"
+) -> str:
+    """Takes the brokers' addresses, user, password, port, virtual host and transport, returns oslo.messaging's URL."""
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    members = ",".join(f"{login}@{put_address_in_context(host, 'url')}:{port}" for host in hosts)
+    return f"{transport}://{members}/{vhost}"
+
+
 class FilterModule:
     """Ansible's entry to the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"kolla_address": kolla_address, "put_address_in_context": put_address_in_context}
+        return {
+            "kolla_address": kolla_address,
+            "put_address_in_context": put_address_in_context,
+            "transport_url": transport_url,
+        }
