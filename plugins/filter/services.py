@@ -75,20 +75,33 @@ def configuration_of(
     """Return the `services` argument of `qinling.kolla.configuration`.
 
     `files` maps a service to its files; an entry's `container` key becomes a line of the container's config.json, which
-    is added here as one more file. A service that does not belong on the host is there too, disabled, so that what an
-    earlier run left is removed. `directory` is where the container sees the files (`container_config_directory`).
+    is added here as one more file; `oslo` is for `validation_of`. A service that does not belong on the host is there
+    too, disabled, so that what an earlier run left is removed. `directory` is where the container sees the files
+    (`container_config_directory`).
     """
     here = services_of_host(services, group_names)
     wanted: dict[str, dict[str, Any]] = {}
     for name, service in services.items():
         listed = files.get(name, [])
-        plain = [{key: value for key, value in file.items() if key != "container"} for file in listed]
+        plain = [{key: value for key, value in file.items() if key not in {"container", "oslo"}} for file in listed]
         config_file = {"dest": "config.json", "json": config_json(service, listed, directory)}
         wanted[name] = {
             "enabled": name in here,
             "files": [config_file, *plain] if name in here else [],
         }
     return wanted
+
+
+def validation_of(here: Services, files: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return the `validate` argument of `qinling.kolla.configuration_info`: which files of services `here` hold options
+    of oslo.config (their entry has a true `oslo`), and the images and containers that they are for.
+    """
+    wanted = {name: [file["dest"] for file in files.get(name, []) if file.get("oslo")] for name in here}
+    return {
+        name: {"image": here[name]["image"], "container": here[name]["container_name"], "files": paths}
+        for name, paths in wanted.items()
+        if paths
+    }
 
 
 def groups_of(roles: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -125,18 +138,6 @@ def roles_of_host(roles: Iterable[Mapping[str, Any]], group_names: Iterable[str]
     return [role for role in roles if here.intersection(role["groups"])]
 
 
-class FilterModule:
-    """Ansible's entry to the filters of this file."""
-
-    def filters(self) -> dict[str, Any]:
-        """Return the filters by name."""
-        return {
-            "services_of_host": services_of_host,
-            "first_host": first_host,
-            "named_volumes": named_volumes,
-            "configuration_of": configuration_of,
-            "groups_of": groups_of,
-            "ports_of": ports_of,
 def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) -> list[dict[str, Any]]:
     """Return what `qinling.kolla.service_check` is to look at on a host: containers of services `here`, then `looks`.
 
@@ -154,7 +155,20 @@ def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) ->
     return containers + own
 
 
+class FilterModule:
+    """Ansible's entry to the filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {
+            "services_of_host": services_of_host,
+            "first_host": first_host,
+            "named_volumes": named_volumes,
+            "configuration_of": configuration_of,
+            "validation_of": validation_of,
+            "groups_of": groups_of,
+            "ports_of": ports_of,
             "passwords_of": passwords_of,
             "roles_of_host": roles_of_host,
-        }
             "looks_of": looks_of,
+        }
