@@ -40,12 +40,6 @@ options:
     type: list
     elements: str
     default: []
-  render_only:
-    description:
-      - Only render, and return what is wrong as RV(findings) instead of failing, for M(qinling.kolla.precheck) to
-        report. The host is not contacted.
-    type: bool
-    default: false
   services:
     description:
       - The services by name, each a mapping of C(enabled) (on this host; default true), C(vars) (extra variables for
@@ -136,7 +130,7 @@ kept:
   elements: str
 findings:
   description: What is wrong with the sources, one text each.
-  returned: when sources are wrong, or O(render_only) is set
+  returned: when sources are wrong
   type: list
   elements: str
 """

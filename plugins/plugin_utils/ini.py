@@ -32,12 +32,14 @@ Value = tuple[str, ...]
 class Option:
     """What one layer says of an option, where it says so, and what earlier layers said, the first of them first.
 
-    `lines` has a line for each value; a layer that is data has none.
+    `lines` are those of the values; a layer that is data has none. `variables` are those of which a template made
+    the values.
     """
 
     values: tuple[Value, ...]
     source: str = ""
     lines: tuple[int, ...] = ()
+    variables: tuple[str, ...] = ()
     replaced: tuple[Option, ...] = ()
 
     @property
@@ -206,11 +208,15 @@ def render(sections: Sections) -> str:
     ):
         lines = [f"[{section}]"] if section != _ORPHANS else []
         for name, option in sorted(options.items()):
-            for value in option.values:
-                lines += _write(name, value)
+            lines += write(name, option).split("\n")
         if lines:
             blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
+
+
+def write(name: str, option: Option) -> str:
+    """Takes an option's name and what is said of it, returns its lines."""
+    return "\n".join(line for value in option.values for line in _write(name, value))
 
 
 def _write(name: str, value: Value) -> list[str]:

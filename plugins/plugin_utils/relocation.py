@@ -7,6 +7,9 @@ from __future__ import annotations
 import difflib
 import re
 
+import jinja2
+import jinja2.meta
+
 # What is rendered into a line is unknown: an option is told by its name, any other line by its text.
 _OPTION = re.compile(r"([^\s\[#;{=:][^{=:]*?)\s*[=:]")
 
@@ -15,7 +18,8 @@ class Relocation:
     """The lines of a template beside those that were made of it."""
 
     def __init__(self, raw: str, rendered: str) -> None:
-        self._raw = [_key(line) for line in raw.split("\n")]
+        self._lines = raw.split("\n")
+        self._raw = [_key(line) for line in self._lines]
         self._rendered = [_key(line) for line in rendered.split("\n")]
         matcher = difflib.SequenceMatcher(None, self._raw, self._rendered, autojunk=False)
         self._aligned = {
@@ -35,6 +39,17 @@ class Relocation:
             if 0 < number <= len(self._rendered) and key == self._rendered[number - 1]
         ]
         return same[0] if len(same) == 1 else 0
+
+    def variables(self, number: int) -> set[str]:
+        """Takes a line of the template, returns the variables that it names."""
+        if number < 1:
+            return set()
+        try:
+            return jinja2.meta.find_undeclared_variables(
+                jinja2.Environment(autoescape=True).parse(self._lines[number - 1])
+            )
+        except jinja2.TemplateSyntaxError:  # Part of something longer.
+            return set()
 
 
 def _key(line: str) -> str:

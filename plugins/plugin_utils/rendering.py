@@ -237,7 +237,9 @@ class _Renderer:
         relocation = Relocation(raw, text)
         for options in sections.values():
             for name, option in options.items():
-                options[name] = replace(option, lines=tuple(map(relocation.line, option.lines)))
+                lines = tuple(dict.fromkeys(map(relocation.line, option.lines)))
+                variables = sorted({name for line in lines for name in relocation.variables(line)})
+                options[name] = replace(option, lines=lines, variables=tuple(variables))
         return sections, [relocate(finding, relocation) for finding in findings]
 
     def _policy(self, value: Any) -> bytes:

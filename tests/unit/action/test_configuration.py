@@ -2,10 +2,11 @@
 """What the action plugin hands to its module."""
 
 from ansible.errors import AnsibleError
-from ansible_collections.qinling.kolla.plugins.action.configuration import pack, secrets_in
+from ansible_collections.qinling.kolla.plugins.action.configuration import pack
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile
 from ansible_collections.qinling.kolla.plugins.modules.configuration import unpack
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import secrets_in
 
 
 class Encrypted:

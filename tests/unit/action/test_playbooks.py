@@ -204,9 +204,29 @@ def test_configuration_reports_everything_before_any_change(runner: Runner, tmp_
         assert len(lines) == 4
         assert "CANARY" not in output
         assert not (tmp_path / "etc").exists()
-    rendered, _output = runner.run("qinling.kolla.configuration", {**options, "render_only": True}, **VARIABLES)
+    told = {name: value for name, value in options.items() if name != "root"}
+    rendered, _output = runner.run("qinling.kolla.configuration_info", {**told, "option": ""}, **VARIABLES)
     assert not rendered["failed"]
-    assert len(rendered["findings"]) == 4
+    assert rendered["findings"] == [line.removeprefix("- ") for line in lines]
+
+
+def test_configuration_info_says_where_options_come_from_without_their_secrets(runner: Runner, tmp_path: Path) -> None:
+    options = {name: value for name, value in configuration(tmp_path).items() if name != "root"}
+    answer, output = runner.run("qinling.kolla.configuration_info", {**options, "option": ""}, "-vvv", **VARIABLES)
+    found = {(item["section"], item["option"]): item["steps"] for item in answer["origins"]}
+    assert found["DEFAULT", "host"] == [
+        {
+            "text": "host = api",
+            "origin": f"{tmp_path}/config/qinling.conf:3",
+            "variables": ["service_name"],
+        }
+    ]
+    assert found["database", "connection"][0]["text"] == "connection = ***"
+    assert found["odd", "option"][0]["text"] == "option = ***"
+    assert answer["names"] == sorted(".".join(key) for key in found)
+    assert "CANARY" not in output
+    one, _output = runner.run("qinling.kolla.configuration_info", {**options, "option": "default.HOST"}, **VARIABLES)
+    assert [item["option"] for item in one["origins"]] == ["host"]
 
 
 def test_configuration_refuses_wrong_options(runner: Runner, tmp_path: Path) -> None:

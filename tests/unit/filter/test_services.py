@@ -18,6 +18,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     ports_of,
     roles_of_host,
     services_of_host,
+    validation_of,
 )
 
 API: dict[str, Any] = {
@@ -204,6 +205,21 @@ def test_passwords_of(enabled: list[str], expected: list[str]) -> None:
     assert passwords_of(passwords, [{"name": name} for name in enabled]) == expected
 
 
+def test_files_with_options_of_oslo_are_validated_in_their_services_image() -> None:
+    here = {
+        "api": {"image": "kolla/api:1", "container_name": "qinling_api"},
+        "relay": {"image": "kolla/relay:1", "container_name": "qinling_relay"},
+    }
+    files = {
+        "api": [{"dest": "qinling.conf", "oslo": True}, {"dest": "policy.yaml"}],
+        "engine": [{"dest": "qinling.conf", "oslo": True}],
+        "relay": [{"dest": "haproxy.cfg"}],
+    }
+    assert validation_of(here, files) == {
+        "api": {"image": "kolla/api:1", "container": "qinling_api", "files": ["qinling.conf"]}
+    }
+
+
 def test_each_filter_is_known_by_its_name() -> None:
     assert {name: function.__name__ for name, function in FilterModule().filters().items()} == {
         name: name
@@ -217,6 +233,7 @@ def test_each_filter_is_known_by_its_name() -> None:
             "ports_of",
             "roles_of_host",
             "looks_of",
+            "validation_of",
         )
     }
 

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""What actions that render the files of services have in common: reading and templating on the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.utils.display import Display
+from ansible_collections.qinling.kolla.plugins.module_utils.masking import is_secret_name
+from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, plain, render_services
+
+
+def secrets_in(variables: Mapping[str, Any]) -> list[str]:
+    """Takes a host's variables, returns the literal values of those whose names say that they are secret.
+
+    Short values and templates are left out: they would hide ordinary words.
+    """
+    values = (_text_of(value) for name, value in variables.items() if is_secret_name(str(name)))
+    return sorted({value for value in values if len(value) >= 8 and "{{" not in value})
+
+
+def _text_of(value: Any) -> str:
+    """Takes a variable's value, returns it if it is a string or one that ansible-vault has encrypted, else nothing."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if not hasattr(value, "_ciphertext"):
+        return ""
+    try:
+        return str(value)
+    except AnsibleError:  # Its vault's password is not there: then no file can hold it either.
+        return ""
+
+
+class RenderingAction(Action):
+    """An action with the options `services`, `custom_config` and `secrets`."""
+
+    _name: str
+    _options: frozenset[str]
+    _required: tuple[str, ...] = ("services",)
+
+    def rendered(self, args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[Rendered, list[str]]:
+        """Takes the task's options and all variables, returns the services rendered, and all secret values.
+
+        Shows warnings. Raises AnsibleActionFail where the options are wrong.
+        """
+        problems = option_problems(args, self._options, self._required)
+        if args.get("services") and not isinstance(args["services"], Mapping):
+            problems.append("services has to be a mapping of names to services")
+        if not isinstance(args.get("secrets") or [], list):
+            problems.append("secrets has to be a list")
+        if problems:
+            raise AnsibleActionFail(f"qinling.kolla.{self._name}: {'; '.join(problems)}")
+
+        variables = {"ansible_managed": "Ansible managed", **task_vars}
+        custom = Path(str(args["custom_config"])).expanduser() if args.get("custom_config") else None
+        search_path = [str(path) for path in variables.get("ansible_search_path") or []]
+        search_path.append(self._loader.get_basedir())
+
+        def read(path: str, kind: str) -> Source | None:
+            found = self._find(path, kind, custom)
+            return self._source(found) if found else None
+
+        def render(text: str, path: str, extra: Mapping[str, Any]) -> str:
+            return templating.render(self._templar, {**variables, **extra}, search_path, text, path)
+
+        rendered = render_services(args["services"], read, render)
+        for warning in dict.fromkeys(rendered.warnings):
+            Display().warning(warning)
+        return rendered, [plain(secret) for secret in args.get("secrets") or []] + secrets_in(variables)
+
+    def _find(self, path: str, kind: str, custom: Path | None) -> Path | None:
+        plain_path = Path(path).expanduser()
+        if plain_path.is_absolute():
+            return plain_path if plain_path.is_file() else None
+        if kind in {"overrides", "files"} and custom and (custom / plain_path).is_file():
+            return custom / plain_path
+        if kind == "overrides":
+            return None
+        try:
+            return Path(self._find_needle(kind, path))
+        except AnsibleError:
+            return None
+
+    def _source(self, path: Path) -> Source:
+        try:
+            # Decrypted in memory: get_real_file would leave the plain text in a temporary file for a while.
+            content, was_plain = self._loader._get_file_contents(str(path))
+        except AnsibleError as error:
+            message = str(error).splitlines()[0]
+            raise FindingsError([Finding(str(path), 0, f"can not be read: {message}")]) from error
+        return Source(str(path), bytes(content), not was_plain)
