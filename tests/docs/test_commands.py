@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every command of README.md and docs/, in their order, on one deployment that the README's first command makes.
+
+A block of commands is fenced as ```sh; all blocks of a page run in one shell. Before one that can not be run here stands a comment
+`<!-- not run: why -->`. Paths, ports and names of containers become those of the tests' own deployment; nothing else is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+# In the order in which somebody new reads them. The last command of all is the one that removes everything.
+PAGES = ("README.md", "docs/guide.md", "docs/troubleshooting.md", "docs/moving.md")
+LAST = "make destroy"
+# What a page takes for granted: its commands are of no use without.
+BEFORE = {
+    "docs/moving.md": "openstack --os-cloud qinling role add --user qinling --project service admin",
+}
+NOT_RUN = {
+    "needs a cluster that Magnum made",
+    "needs an administrator of the cluster",
+    "the scenario kubernetes does, on a cluster of its own",
+    "reaches Ansible Galaxy",
+    "this is it",
+}
+PREFIX = "docs_"
+SETTINGS = f"""---
+qinling_container_prefix: {PREFIX}
+node_config: "{{{{ kolla_config_dir }}}}/node"
+database_port: 43306
+rabbitmq_port: 43673
+rabbitmq_cluster_port: 43672
+rabbitmq_epmd_port: 43369
+memcached_port: 43211
+etcd_client_port: 43379
+etcd_peer_port: 43380
+keystone_public_port: 43000
+qinling_api_port: 43070
+qinling_relay_port: 43071
+qinling_swarm_replicas: 1
+"""
+_FENCE = re.compile(r"^( *)```(\w*)$")
+_NOT_RUN = re.compile(r"^ *<!-- not run: (.*) -->$")
+# What a command looks like: not to be found in a block that is not run.
+_COMMAND = re.compile(r"^ *(make|ansible-playbook|ansible-galaxy|openstack|docker|kubectl|curl|\. /|molecule) ")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, its text without indentation, and why it is not run, if so."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+    not_run: str
+
+
+def blocks_of(page: str, text: str) -> list[Block]:
+    """Takes a page's name and its Markdown, returns its fenced blocks."""
+    blocks: list[Block] = []
+    reason, start, indent, language = "", 0, "", ""
+    lines: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        fence = _FENCE.match(line)
+        if start and line == f"{indent}```":
+            blocks.append(Block(page, start, language, "\n".join(lines), reason))
+            reason, start = "", 0
+        elif start:
+            lines.append(line.removeprefix(indent))
+        elif fence:
+            start, indent, language, lines = number, fence[1], fence[2], []
+        elif found := _NOT_RUN.match(line):
+            reason = found[1]
+    assert not start, f"{page}:{start}: the block has no end"
+    return blocks
+
+
+def blocks() -> list[Block]:
+    """Returns all blocks of all pages."""
+    return [block for page in PAGES for block in blocks_of(page, (PROJECT / page).read_text())]
+
+
+def adapted(text: str, directory: Path) -> str:
+    """Takes commands, returns them for the tests' deployment, whose operator's directory is given."""
+    text = re.sub(r"/etc/(qinling\.kolla|kolla)\b", str(directory), text)
+    text = text.replace("ansible-playbook ", f"ansible-playbook -e kolla_config_dir={directory} ")
+    text = text.replace("/root/", f"{directory}/root/")
+    text = re.sub(
+        r"(?<=docker exec )(?=qinling_)|(?<=docker restart )(?=qinling_)|(?<= )(?=qinling_\w+:/)", PREFIX, text
+    )
+    text = re.sub(r"(?<=docker logs --tail 20 )(?=qinling_)", PREFIX, text)
+    return text.replace("127.0.0.1:7070", "127.0.0.1:43070")
+
+
+def test_every_page_is_read() -> None:
+    generated = {"docs/variables.md", "docs/kolla.md"}
+    assert {str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md")} <= {*PAGES, *generated}
+
+
+def test_commands_stand_in_blocks_that_are_run() -> None:
+    text = [block for block in blocks() if block.language != "sh" and _COMMAND.search(block.text)]
+    assert not text
+    reasons = {block.not_run for block in blocks() if block.not_run}
+    assert reasons == NOT_RUN
+    # Markdown's other way to write a block.
+    for page in PAGES:
+        inside = False
+        for number, line in enumerate((PROJECT / page).read_text().splitlines(), 1):
+            inside ^= bool(_FENCE.match(line))
+            assert inside or not line.startswith("    ") or not _COMMAND.match(line), f"{page}:{number}"
+
+
+@pytest.fixture(scope="session")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The operator's directory; what was deployed from it is destroyed at the end."""
+    directory = tmp_path_factory.mktemp("operator")
+    (directory / "root").mkdir()
+    (directory / "globals.yml").write_text(SETTINGS)
+    (directory / "multinode").write_text((PROJECT / "inventory" / "all-in-one").read_text())
+    group_vars = directory / "group_vars"
+    group_vars.symlink_to(PROJECT / "inventory" / "group_vars")
+    yield directory
+    run(f"{LAST} ARGS='-e qinling_destroy_confirmed=yes'", directory)
+
+
+def run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script of a page; return what it printed."""
+    environment = {
+        **os.environ,
+        "KOLLA_CONFIG_DIR": str(directory),
+        "ANSIBLE_COLLECTIONS_PATH": f"{directory}/collections:{PROJECT}/collections",
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "OS_CLIENT_CONFIG_FILE": str(directory / "clouds.yaml"),
+    }
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_a_page_work(page: str, operator: Path) -> None:
+    script = [BEFORE[page]] if page in BEFORE else []
+    for block in blocks():
+        if block.page == page and block.language == "sh" and not block.not_run:
+            script += [f"echo ':: {page}:{block.line}'", adapted(block.text, operator)]
+    done = run("\n".join(script), operator)
+    assert done.returncode == 0, done.stdout[-6000:]
