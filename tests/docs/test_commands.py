@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every command of README.md and docs/, in their order, on one deployment that the README's first command makes.
 
-A block of commands is fenced as ```sh; all blocks of a page run in one shell. Before one that can not be run here stands a comment
-`<!-- not run: why -->`. Paths, ports and names of containers become those of the tests' own deployment; nothing else is changed.
+A block of commands is fenced as ```sh; all blocks of a page run in one shell. Before one that can not be run here stands
+a comment `<!-- not run: why -->`. Paths, ports and names of containers become those of the tests' own deployment; nothing
+else is changed.
 """
 
 from __future__ import annotations
@@ -94,10 +95,7 @@ def adapted(text: str, directory: Path) -> str:
     text = re.sub(r"/etc/(qinling\.kolla|kolla)\b", str(directory), text)
     text = text.replace("ansible-playbook ", f"ansible-playbook -e kolla_config_dir={directory} ")
     text = text.replace("/root/", f"{directory}/root/")
-    text = re.sub(
-        r"(?<=docker exec )(?=qinling_)|(?<=docker restart )(?=qinling_)|(?<= )(?=qinling_\w+:/)", PREFIX, text
-    )
-    text = re.sub(r"(?<=docker logs --tail 20 )(?=qinling_)", PREFIX, text)
+    text = re.sub(r"\b(?=qinling_(api|engine|relay)\b)", PREFIX, text)
     return text.replace("127.0.0.1:7070", "127.0.0.1:43070")
 
 
