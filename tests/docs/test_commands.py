@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every command of README.md and docs/, in their order, on one deployment that the README's first command makes.
 
-A block of commands is fenced as ```sh; all blocks of a page run in one shell. Before one that can not be run here stands
-a comment `<!-- not run: why -->`. Paths, ports and names of containers become those of the tests' own deployment; nothing
-else is changed.
+A block of commands is fenced as ```sh; all blocks of a page run in one shell. Before one that can not be run here is
+a comment `<!-- not run: why -->`. Paths, ports and names of containers become those of the deployment of the tests;
+nothing else is changed.
 """
 
 from __future__ import annotations
