@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -67,13 +67,35 @@ def _virtual_addresses(host: Mapping[str, Any]) -> set[str]:
     return {str(_of(host, name)) for name in ("kolla_internal_vip_address", "kolla_external_vip_address")}
 
 
+class _Around(Mapping[str, Any]):
+    """The variables around an expression, as a mapping; an unknown one is None."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __getitem__(self, name: str) -> Any:
+        return self._context.get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._context)
+
+    def __len__(self) -> int:
+        return len(list(self._context))
+
+
 @pass_context
 def kolla_address(context: Context, network: str, hostname: str | None = None) -> str:
     """Takes a network's name and a host's (default: the one that is being worked on), returns its address there."""
-    name = hostname or context.get("inventory_hostname")
+    here = context.get("inventory_hostname")
+    name = hostname or here
     hostvars = context.get("hostvars")
-    if name is None or isinstance(name, Undefined) or hostvars is None or isinstance(hostvars, Undefined):
+    if name is None or isinstance(name, Undefined):
         raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars have to be there")
+    if hostvars is None or isinstance(hostvars, Undefined):
+        # As in hostvars[host].api_interface_address: evaluated among that host's variables, where there are no hostvars.
+        if name != here:
+            raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars have to be there")
+        return address_of(_Around(context), name, network)
     host = hostvars.get(name)
     if host is None or isinstance(host, Undefined):
         raise AnsibleFilterError(f"kolla_address: host {name} is not in the inventory")

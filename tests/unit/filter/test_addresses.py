@@ -6,7 +6,12 @@ from typing import Any
 import jinja2
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.qinling.kolla.plugins.filter.addresses import FilterModule, address_of, put_address_in_context
+from ansible_collections.qinling.kolla.plugins.filter.addresses import (
+    FilterModule,
+    address_of,
+    put_address_in_context,
+    transport_url,
+)
 
 FACTS = {
     "interfaces": ["lo", "eth0", "br-ex"],
@@ -74,6 +79,10 @@ def test_the_filter_takes_this_host_or_another() -> None:
         "one": {"api_interface": "eth0", "ansible_facts": FACTS},
         "two": {"api_interface": "lo", "ansible_facts": FACTS},
     }
+    alone = environment.from_string("{{ 'api' | kolla_address }}")
+    assert alone.render(inventory_hostname="one", **hostvars["one"]) == "10.0.0.1"
+    with pytest.raises(AnsibleFilterError, match="hostvars have to be there"):
+        environment.from_string("{{ 'api' | kolla_address('two') }}").render(inventory_hostname="one")
     template = environment.from_string("{{ 'api' | kolla_address }} {{ 'api' | kolla_address('two') }}")
     assert template.render(hostvars=hostvars, inventory_hostname="one") == "10.0.0.1 127.0.0.1"
     with pytest.raises(AnsibleFilterError, match="three is not in the inventory"):
@@ -102,3 +111,14 @@ def test_put_address_in_context(address: str, context: str, expected: str) -> No
 def test_a_context_that_can_not_be(address: str, context: str) -> None:
     with pytest.raises(AnsibleFilterError):
         put_address_in_context(address, context)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "options", "expected"),
+    [
+        (["10.0.0.1"], {}, "rabbit://u:p%2F%40@10.0.0.1:5672//"),
+        (["10.0.0.1", "fd00::1"], {"vhost": "q"}, "rabbit://u:p%2F%40@10.0.0.1:5672,u:p%2F%40@[fd00::1]:5672/q"),
+    ],
+)
+def test_transport_url(hosts: list[str], options: dict[str, str], expected: str) -> None:
+    assert transport_url(hosts, "u", "p/@", "5672", **options) == expected

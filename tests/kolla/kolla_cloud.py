@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for a Kolla cloud, with the files of kolla-ansible's own wheel; see README.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+WHEEL = "kolla_ansible-22.2.0-py3-none-any.whl"
+SHA256 = "010e077c95d172e152f253bba4c0af43b537c987439d1c4601e9edc6adaeac34"
+PREFIX = "cloud_"
+VIP = "127.0.0.2"
+
+# What the operator of that cloud has set, on a machine where other deployments have the usual ports.
+SETTINGS: dict[str, Any] = {
+    "network_interface": "lo",
+    "kolla_internal_vip_address": VIP,
+    "enable_proxysql": "no",
+    "database_port": 33306,
+    "rabbitmq_port": 33672,
+    "rabbitmq_cluster_port": 33673,
+    "rabbitmq_epmd_port": 33369,
+    "memcached_port": 33211,
+    "etcd_client_port": 33379,
+    "etcd_peer_port": 33380,
+    "keystone_public_port": 33500,
+    "keystone_internal_port": 33500,
+    "haproxy_stats_port": 33984,
+    "haproxy_monitor_port": 33313,
+    "openstack_service_workers": 1,
+    "default_container_healthcheck_interval": 2,
+}
+# The keys that Qinling needs, and the names and ports that keep this test apart from others.
+QINLING: dict[str, Any] = {"enable_qinling": "yes", "enable_etcd": "yes"}
+APART: dict[str, Any] = {
+    "qinling_container_prefix": "cloudq_",
+    "qinling_haproxy_container": f"{PREFIX}haproxy",
+    "qinling_api_port": 33070,
+    "qinling_relay_port": 33071,
+}
+
+
+def run(*command: str, **environment: str) -> str:
+    """Run a command in the project's folder; return what it printed, and raise with that if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command[:12])}: {done.returncode}\n{(done.stdout + done.stderr)[-6000:]}")
+    return done.stdout
+
+
+def containers(prefix: str = PREFIX) -> dict[str, tuple[str, str]]:
+    """Return id and start time of the containers whose names begin so."""
+    listed = run("docker", "ps", "--all", "--filter", f"name=^{prefix}", "--format", "{{.Names}}").split()
+    shown = json.loads(run("docker", "inspect", *listed)) if listed else []
+    return {item["Name"].lstrip("/"): (item["Id"], item["State"]["StartedAt"]) for item in shown}
+
+
+class Cloud:
+    """The cloud's operator: where their files are, and how they run playbooks."""
+
+    def __init__(self, folder: Path, kolla: Path) -> None:
+        self.folder, self.kolla = folder, kolla
+        self.inventory = kolla / "ansible/inventory/all-in-one"
+        self.passwords = folder / "passwords.yml"
+        self.settings = {**SETTINGS, **QINLING, **APART, "node_config": str(folder / "node")}
+
+    def write(self) -> None:
+        """Put the operator's directory there: kolla-ansible's files, with what its user fills in."""
+        examples = self.kolla / "etc_examples/kolla"
+        text = (examples / "globals.yml").read_text()
+        (self.folder / "globals.yml").write_text(text + yaml.safe_dump(self.settings))
+        # As kolla-genpwd does, save for keys.
+        text = (examples / "passwords.yml").read_text()
+        text = re.sub(
+            r"^(\w+):$(?!\n )", lambda found: f"{found[1]}: {secrets.token_hex(20)}", text, flags=re.MULTILINE
+        )
+        self.passwords.write_text(text)
+        self.passwords.chmod(0o640)
+
+    def play(self, playbook: str, *arguments: str, inventory: Path | None = None) -> str:
+        """Run a playbook of the collection with the cloud's inventory; return what it printed."""
+        return run(
+            "ansible-playbook",
+            "-i",
+            str(inventory or self.inventory),
+            "-i",
+            "inventory/kolla-groups",
+            "-e",
+            f"kolla_config_dir={self.folder}",
+            *arguments,
+            f"playbooks/{playbook}.yml",
+        )
+
+    def own(self, playbook: str) -> None:
+        """Run a playbook over the cloud's own services, which the collection's roles deploy in Kolla's stead."""
+        names = {
+            "qinling_container_prefix": PREFIX,
+            "qinling_backing_services": ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"],
+            "enable_qinling": False,
+            "database_address": "127.0.0.1",
+            "qinling_destroy_confirmed": "yes",
+        }
+        self.play(playbook, "-e", json.dumps(names), inventory=PROJECT / "inventory/all-in-one")
+
+    def balance(self) -> None:
+        """Start HAProxy with kolla-ansible's own configuration."""
+        own = {
+            **self.settings,
+            "kolla": str(self.kolla),
+            "kolla_config_dir": str(self.folder),
+            "node_config_directory": str(self.folder / "node"),
+            "mariadb_port": SETTINGS["database_port"],
+            "haproxy_stand_in": "kolla/qinling-relay:2026.1-debian-trixie",
+        }
+        run(
+            "ansible-playbook",
+            "-i",
+            str(self.inventory),
+            "-e",
+            f"ansible_python_interpreter={sys.executable}",
+            "-e",
+            json.dumps(own),
+            "tests/kolla/cloud.yml",
+            ANSIBLE_FILTER_PLUGINS=str(self.kolla / "ansible/filter_plugins"),
+            PYTHONPATH=str(self.kolla.parents[3]),
+        )

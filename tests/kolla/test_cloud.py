@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Qinling beside a Kolla cloud: what it uses there, what it puts there, and that nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from kolla_cloud import VIP, Cloud, containers, run
+
+ENDPOINT = f"http://{VIP}:33070"
+
+
+def answer(url: str, body: Any = None, **headers: str) -> tuple[int, Any, str]:
+    """Ask a URL; return status, JSON and the token of the answer."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.loads(response.read() or "null"), response.headers.get("X-Subject-Token", "")
+    except urllib.error.HTTPError as error:
+        return error.code, None, ""
+
+
+def changed(shown: str) -> int:
+    return sum(int(count) for count in re.findall(r"changed=(\d+)", shown))
+
+
+@pytest.fixture(scope="module")
+def before(cloud: Cloud) -> dict[str, tuple[str, str]]:
+    return containers()
+
+
+@pytest.fixture(scope="module")
+def passwords(cloud: Cloud) -> bytes:
+    return cloud.passwords.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def deployed(cloud: Cloud, before: dict[str, tuple[str, str]], passwords: bytes) -> Iterator[Cloud]:
+    """The cloud with Qinling, deployed by its own inventory and files and the few keys."""
+    cloud.play("passwords")
+    cloud.play("deploy")
+    yield cloud
+    cloud.play("destroy", "-e", "qinling_destroy_confirmed=yes")
+
+
+def test_the_api_answers_through_the_load_balancer(deployed: Cloud) -> None:
+    given = yaml.safe_load(deployed.passwords.read_text())
+    user = {"name": "admin", "password": given["keystone_admin_password"], "domain": {"id": "default"}}
+    status, _body, token = answer(
+        f"http://{VIP}:33500/v3/auth/tokens",
+        {
+            "auth": {
+                "identity": {"methods": ["password"], "password": {"user": user}},
+                "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
+            }
+        },
+    )
+    assert status == 201
+    assert answer(f"{ENDPOINT}/v1/runtimes")[0] == 401
+    assert answer(f"{ENDPOINT}/v1/runtimes", **{"X-Auth-Token": token})[:2] == (200, {"runtimes": []})
+
+
+def test_nothing_of_the_cloud_was_touched(
+    deployed: Cloud, before: dict[str, tuple[str, str]], passwords: bytes
+) -> None:
+    services = ("mariadb", "rabbitmq", "memcached", "keystone", "etcd", "haproxy")
+    assert before.keys() >= {f"cloud_{name}" for name in services}
+    assert containers() == before
+    assert deployed.passwords.read_bytes() == passwords
+    own = deployed.folder / "passwords-qinling.yml"
+    assert set(yaml.safe_load(own.read_text())) == {"qinling_database_password", "qinling_keystone_password"}
+    assert own.stat().st_mode & 0o777 == 0o600
+
+
+def test_haproxy_finds_its_file_as_kolla_would_leave_it(deployed: Cloud) -> None:
+    """Kolla compares what the container has with what config.json says, and restarts it if they differ."""
+    run("docker", "exec", "cloud_haproxy", "kolla_set_configs", "--check")
+
+
+def test_queues_are_those_of_a_kolla_cloud(deployed: Cloud) -> None:
+    listed = run("docker", "exec", "cloud_rabbitmq", "rabbitmqctl", "--quiet", "list_queues", "name", "type")
+    kinds = {line.split("\t")[0]: line.split("\t")[1] for line in listed.splitlines() if "qinling" in line}
+    assert kinds
+    assert set(kinds.values()) <= {"quorum", "stream"}
+
+
+def test_a_second_run_changes_nothing(deployed: Cloud) -> None:
+    mine = containers("cloudq_")
+    assert changed(deployed.play("passwords")) == 0
+    assert changed(deployed.play("reconfigure")) == 0
+    assert containers("cloudq_") == mine
+
+
+def test_destroy_leaves_the_cloud_alone(deployed: Cloud, before: dict[str, tuple[str, str]]) -> None:
+    deployed.play("destroy", "-e", "qinling_destroy_confirmed=yes")
+    assert containers("cloudq_") == {}
+    assert containers() == before
+    assert answer(f"http://{VIP}:33500/v3")[0] == 200
+    with pytest.raises(urllib.error.URLError):
+        answer(f"{ENDPOINT}/v1/runtimes")
+    run("docker", "exec", "cloud_haproxy", "kolla_set_configs", "--check")
