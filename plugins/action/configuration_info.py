@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.module_utils import oslo_options
-from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, literals
+from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, is_secret_name, literals
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile, digest
 from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, origins
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding
@@ -54,9 +54,13 @@ def judged(
             near = item.get("near") or []
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             message = f"{name}: the libraries of {item['service']} know no such option{hint}"
+        elif item["kind"] == "reference":
+            message = f"{name}: its value has a $ that refers to no option; write $$ for the character"
         else:
             made = f" (it comes from {', '.join(option.variables)})" if option.variables else ""
-            message = f"{name}: the value is not valid: {item['message']}{made}"
+            # What is said about a value may quote it.
+            why = "" if is_secret_name(item["option"]) else f": {item['message']}"
+            message = f"{name}: the value is not valid{why}{made}"
         finding = Finding(option.source or f"{item['service']}/{item['file']}", next(iter(option.lines), 0), message)
         (warnings if item["kind"] == "unknown" and option.source in shared else findings).append(finding)
     return findings, warnings
@@ -86,6 +90,8 @@ class ActionModule(RenderingAction):
                 result.update(answer)
                 return result
             result["validated"], result["not_validated"] = answer["validated"], answer["not_validated"]
+            for service, reason in answer["not_validated"].items():
+                Display().warning(f"the options of {service} were not validated: {reason}")
             files = {(name, file.path): file for name, files in rendered.services.items() for file in files}
             shared = [str(path) for path in args.get("shared_files") or []]
             findings, warnings = judged(answer["found"], files, shared)

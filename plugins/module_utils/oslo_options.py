@@ -113,8 +113,9 @@ def findings(text: str, listed: Listed) -> list[dict[str, Any]]:
                 try:
                     known.value(*meant)
                 except known.cfg.NoSuchOptError:
-                    # How oslo.config tells of a reference that leads nowhere.
-                    message = "it has a $ that refers to no option; write $$ for the character itself"
+                    # How oslo.config tells of a $ that leads nowhere.
+                    wrong.append({"section": section, "option": name, "kind": "reference"})
+                    continue
                 except (ValueError, known.cfg.Error) as error:
                     message = str(error).rpartition(" is not valid: ")[2].rstrip(".")
                 else:

@@ -162,8 +162,8 @@ def ask(image: str, files: dict[str, str], script: str) -> tuple[dict[str, list[
         return json.loads(output.splitlines()[-1]), ""
     except (ValueError, IndexError):
         docker("rm", "--force", name)
-        last = (errors.splitlines() or [f"it ended with {code}"])[-1]
-        return {}, f"the image {image} can not tell its options: {last}"
+        told = [line for line in errors.splitlines() if not line.startswith("See 'docker")]
+        return {}, f"the image {image} can not tell its options: {(told or [f'it ended with {code}'])[-1]}"
 
 
 def fetch(image: str) -> str:

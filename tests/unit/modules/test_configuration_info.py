@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which images are asked, and what becomes of those that give no answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.modules import configuration_info as module
+
+
+class Docker:
+    """Images by name, and containers by name with the image and digest that they have."""
+
+    def __init__(self, images: dict[str, str], containers: dict[str, tuple[str, str]]) -> None:
+        self.images = images
+        self.containers = containers
+
+    def has_image(self, image: str) -> bool:
+        return image in self.images
+
+    def get(self, url: str) -> tuple[int, Any]:
+        _empty, kind, name, _json = url.split("/", 3)
+        if kind == "images":
+            return (200, {"Id": self.images[name]}) if name in self.images else (404, {})
+        if name not in self.containers:
+            return 404, {}
+        image, digest = self.containers[name]
+        return 200, {"Image": image, "Config": {"Labels": {module.LABEL: digest} if digest else {}}}
+
+
+def check(service: str, image: str = "image", digest: str = "d1") -> dict[str, Any]:
+    return {"service": service, "image": image, "container": f"c_{service}", "digest": digest, "files": {"f": service}}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Which images were asked for which files. The image "dumb" can not tell; that of the name "far" can be fetched."""
+    calls: list[tuple[str, list[str]]] = []
+
+    def ask(image: str, files: dict[str, str], _script: str) -> tuple[dict[str, Any], str]:
+        calls.append((image, list(files)))
+        return (
+            ({}, "it can not tell")
+            if image == "dumb"
+            else ({name: [{"option": text}] for name, text in files.items()}, "")
+        )
+
+    monkeypatch.setattr(module, "ask", ask)
+    monkeypatch.setattr(module, "fetch", lambda image: "" if image == "far" else f"no {image}")
+    return calls
+
+
+def validate(docker: Docker, *checks: dict[str, Any], force: bool = False, pull: bool = False) -> dict[str, Any]:
+    return module.validate(docker, {"checks": checks, "script": "", "force": force, "pull": pull})
+
+
+def test_services_of_one_image_are_asked_together(asked: list[tuple[str, list[str]]]) -> None:
+    answer = validate(Docker({"image": "1", "other": "2"}, {}), check("a"), check("b"), check("c", "other"))
+    assert sorted(asked) == [("image", ["a/f", "b/f"]), ("other", ["c/f"])]
+    assert answer["validated"] == ["a", "b", "c"]
+    assert answer["found"] == [{"service": name, "file": "f", "option": name} for name in "abc"]
+
+
+RUNNING = {
+    "the same image and files": ({"c_a": ("1", "d1")}, False),
+    "other files": ({"c_a": ("1", "d2")}, True),
+    "another image": ({"c_a": ("0", "d1")}, True),
+    "no label": ({"c_a": ("1", "")}, True),
+    "no container": ({}, True),
+}
+
+
+@pytest.mark.parametrize(("containers", "due"), RUNNING.values(), ids=RUNNING)
+def test_what_runs_already_is_not_asked_again(
+    containers: dict[str, tuple[str, str]], due: bool, asked: list[tuple[str, list[str]]]
+) -> None:
+    docker = Docker({"image": "1"}, containers)
+    assert validate(docker, check("a"))["validated"] == ["a"]
+    assert bool(asked) == due
+    validate(docker, check("a"), force=True)
+    assert asked[-1:] == [("image", ["a/f"])]
+
+
+def test_images_that_give_no_answer_are_named(asked: list[tuple[str, list[str]]]) -> None:
+    docker = Docker({"dumb": "1"}, {})
+    answer = validate(docker, check("a", "far"), check("b", "gone"), check("c", "dumb"))
+    assert (answer["validated"], answer["found"]) == ([], [])
+    assert answer["not_validated"] == {
+        "a": "the image far is not on this host yet",
+        "b": "the image gone is not on this host yet",
+        "c": "it can not tell",
+    }
+    answer = validate(docker, check("a", "far"), check("b", "gone"), pull=True)
+    assert (answer["validated"], answer["not_validated"]) == (["a"], {"b": "no gone"})
+
+
+def test_a_container_that_can_not_tell_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = (125, "", "docker: no such image.\nSee 'docker run --help'.")
+    calls = []
+
+    def docker(*arguments: str, text: str = "") -> tuple[int, str, str]:
+        calls.append((arguments, text))
+        return ended
+
+    monkeypatch.setattr(module, "docker", docker)
+    assert module.ask("image", {"a/f": "hunter2"}, "script") == (
+        {},
+        "the image image can not tell its options: docker: no such image.",
+    )
+    # What it was to read stands on no command line, and nothing stays behind.
+    assert "hunter2" not in str([arguments for arguments, _text in calls])
+    assert "hunter2" in calls[0][1]
+    assert calls[1][0][:2] == ("rm", "--force")
