@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ansible.errors import AnsibleFilterError
+from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
-from jinja2 import Undefined, pass_context
+from jinja2 import Undefined, UndefinedError, pass_context
 from jinja2.runtime import Context
 
 _CONTEXTS = ("url", "memcache", "rabbitmq")
@@ -31,12 +31,17 @@ def address_of(host: Mapping[str, Any], hostname: str, network: str) -> str:
     if family not in ("ipv4", "ipv6"):
         raise AnsibleFilterError(f"host {hostname}: {network}_address_family has to be ipv4 or ipv6, not {family!r}")
     facts = _of(host, "ansible_facts") or {}
+    if not facts.get("interfaces"):
+        raise AnsibleFilterError(
+            f"host {hostname}: its address on {interface} is not known, for lack of its facts; bring it up, "
+            f"or set {network}_interface_address for it in the inventory"
+        )
     # Facts write an interface's name as a variable's.
     found = facts.get(str(interface).replace("-", "_").replace(".", "_").replace(":", "_"))
     if found is None:
-        known = ", ".join(facts.get("interfaces") or []) or "none: facts were not gathered from it"
         raise AnsibleFilterError(
-            f"host {hostname}: {network}_interface is {interface}, which is not among its interfaces ({known})"
+            f"host {hostname}: {network}_interface is {interface}, which is not among its interfaces "
+            f"({', '.join(facts['interfaces'])})"
         )
     address = _ipv4(found) if family == "ipv4" else _ipv6(found, _virtual_addresses(host))
     if not address:
@@ -102,6 +107,20 @@ def kolla_address(context: Context, network: str, hostname: str | None = None) -
     return address_of(host, name, network)
 
 
+@pass_context
+def hosts_without_address(context: Context, hosts: Iterable[str]) -> list[str]:
+    """Takes names of hosts, returns those whose api_interface_address can not be told: no facts of them are known."""
+    hostvars = context.get("hostvars")
+    return [host for host in hosts if not _has_address(hostvars[host])]
+
+
+def _has_address(host: Mapping[str, Any]) -> bool:
+    try:
+        return isinstance(host["api_interface_address"], str)
+    except (AnsibleError, KeyError, UndefinedError):
+        return False
+
+
 def put_address_in_context(address: str, context: str) -> str:
     """Takes an address or name and where it is going to stand, returns it as it has to be written there.
 
@@ -137,6 +156,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
         return {
+            "hosts_without_address": hosts_without_address,
             "kolla_address": kolla_address,
             "put_address_in_context": put_address_in_context,
             "transport_url": transport_url,

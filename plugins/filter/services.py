@@ -23,14 +23,16 @@ def services_of_host(services: Services, group_names: Iterable[str]) -> dict[str
 
 
 def first_host(services: Services, groups: Mapping[str, list[str]], play_hosts: Iterable[str]) -> str:
-    """Return the first host of the play that holds a service, in the order of its group, or an empty string.
+    """Return the first host of the play that holds a service, or an empty string.
 
-    The services are taken in their own order, so that the first one decides.
+    The services are taken in their own order, so that the first one decides; the hosts in the play's, so that it is in
+    the first of several batches.
     """
-    playing = set(play_hosts)
+    playing = list(play_hosts)
     for service in services.values():
-        for host in groups.get(service["group"], []):
-            if host in playing:
+        holding = groups.get(service["group"], [])
+        for host in playing:
+            if host in holding:
                 return host
     return ""
 
@@ -126,6 +128,11 @@ def ports_of(ports: Iterable[Mapping[str, Any]], here: Services) -> list[dict[st
     ]
 
 
+def hosts_of(roles: Iterable[Mapping[str, Any]], groups: Mapping[str, list[str]]) -> list[str]:
+    """Return the hosts that are in any of the groups of roles (`{name, groups, …}`), each once."""
+    return list(dict.fromkeys(host for role in roles for group in role["groups"] for host in groups.get(group, [])))
+
+
 def passwords_of(passwords: Iterable[Mapping[str, Any]], roles: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of the passwords (`{name, roles}`) that any of the `roles` (`{name, …}`) needs."""
     enabled = {role["name"] for role in roles}
@@ -167,6 +174,7 @@ class FilterModule:
             "configuration_of": configuration_of,
             "validation_of": validation_of,
             "groups_of": groups_of,
+            "hosts_of": hosts_of,
             "ports_of": ports_of,
             "passwords_of": passwords_of,
             "roles_of_host": roles_of_host,

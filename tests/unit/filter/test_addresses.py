@@ -59,7 +59,7 @@ def test_address_of(host: dict[str, Any], expected: str) -> None:
     [
         ({}, "set api_interface"),
         ({"api_interface": "eth9"}, "eth9, which is not among its interfaces (lo, eth0, br-ex)"),
-        ({"api_interface": "eth0", "ansible_facts": {}}, "facts were not gathered"),
+        ({"api_interface": "eth0", "ansible_facts": {}}, "set api_interface_address for it"),
         ({"api_interface": "eth0", "api_address_family": "ipx"}, "ipv4 or ipv6"),
         ({"api_interface": "bare"}, "no ipv4 address"),
         ({"api_interface": "lo", "api_address_family": "ipv6"}, "no ipv6 address"),

@@ -12,6 +12,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     configuration_of,
     first_host,
     groups_of,
+    hosts_of,
     looks_of,
     named_volumes,
     passwords_of,
@@ -70,9 +71,10 @@ def test_a_switch_that_is_neither_on_nor_off() -> None:
 @pytest.mark.parametrize(
     ("groups", "playing", "expected"),
     [
-        ({"qinling-api": ["one", "two"]}, ["two", "one"], "one"),
+        ({"qinling-api": ["one", "two"]}, ["two", "one"], "two"),
         ({"qinling-api": ["one", "two"]}, ["two"], "two"),
         ({"qinling-api": [], "qinling-engine": ["three"]}, ["three"], "three"),
+        ({"qinling-api": ["two"], "qinling-engine": ["one"]}, ["one", "two"], "two"),
         ({"qinling-engine": ["three"]}, ["one", "three"], "three"),
         ({"qinling-api": ["one"]}, ["two"], ""),
         ({}, ["one"], ""),
@@ -80,6 +82,12 @@ def test_a_switch_that_is_neither_on_nor_off() -> None:
 )
 def test_first_host(groups: dict[str, list[str]], playing: list[str], expected: str) -> None:
     assert first_host(SERVICES, groups, playing) == expected
+
+
+def test_hosts_of_roles() -> None:
+    roles = [{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["qinling-api", "qinling-engine"]}]
+    groups = {"qinling-api": ["two", "one"], "qinling-engine": ["one"], "compute": ["four"]}
+    assert hosts_of(roles, groups) == ["two", "one"]
 
 
 @pytest.mark.parametrize(
@@ -230,6 +238,7 @@ def test_each_filter_is_known_by_its_name() -> None:
             "named_volumes",
             "configuration_of",
             "groups_of",
+            "hosts_of",
             "ports_of",
             "roles_of_host",
             "looks_of",
