@@ -16,10 +16,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_DIR) $(ARGS)
 
 # Each has a target of its name.
-PLAYBOOKS = prechecks pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
+PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
-.PHONY: help tools test-tools deploy destroy test lint unit molecule clean \
+.PHONY: help tools test-tools deploy destroy where test lint unit molecule clean \
 	collection $(PLAYBOOKS)
 
 help: ## List the commands
@@ -57,6 +57,9 @@ destroy: tools ## Remove what `make deploy` made, with its data, after asking
 	$(PLAYBOOK) playbooks/destroy.yml
 	@echo "Kept: the Docker engine, the images and what they were built from (/var/cache/qinling-image),"
 	@echo "$(KOLLA_CONFIG_DIR) (globals.yml, passwords.yml, config/), $(VENV)."
+
+where: tools ## Tell which file sets an option: OPTION=kubernetes.kube_host, a section, or all
+	@$(PLAYBOOK) -e '{"option": "$(OPTION)"}' playbooks/where.yml
 
 $(PLAYBOOKS): tools
 	$(PLAYBOOK) playbooks/$@.yml
