@@ -97,7 +97,7 @@ def kolla_address(context: Context, network: str, hostname: str | None = None) -
     if name is None or isinstance(name, Undefined):
         raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars have to be there")
     if hostvars is None or isinstance(hostvars, Undefined):
-        # As in hostvars[host].api_interface_address: evaluated among that host's variables, where there are no hostvars.
+        # As in hostvars[host].api_interface_address: it is evaluated among that host's variables, without hostvars.
         if name != here:
             raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars have to be there")
         return address_of(_Around(context), name, network)

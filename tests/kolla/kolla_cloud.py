@@ -123,6 +123,9 @@ class Cloud:
         """Start HAProxy with kolla-ansible's own configuration."""
         own = {
             **self.settings,
+            # Where Kolla's own filters look for it: with what a host has.
+            "api_interface": SETTINGS["network_interface"],
+            "api_address_family": "ipv4",
             "kolla": str(self.kolla),
             "kolla_config_dir": str(self.folder),
             "node_config_directory": str(self.folder / "node"),
