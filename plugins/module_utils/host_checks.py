@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import itertools
 import os
 import re
 import socket
@@ -158,7 +159,8 @@ def port_findings(
     wanted: Iterable[Mapping[str, Any]], containers: list[dict[str, Any]], label: str, listeners: list[Listener]
 ) -> list[str]:
     """Takes ``{port, address, service, containers}``, returns which ports can not be listened on, and why."""
-    findings = []
+    wanted = list(wanted)
+    findings = shared_port_findings(wanted)
     for item in wanted:
         port, address = int(item["port"]), item["address"]
         what = f"port {port} on {address}" + (f" for {item['service']}" if item.get("service") else "")
@@ -173,6 +175,17 @@ def port_findings(
                 holders = ", ".join(str(owner) for owner in foreign)
                 findings.append(f"{what} is held by {holders}; stop it or set another port or address")
     return findings
+
+
+def shared_port_findings(wanted: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Takes ``{port, address, service}``, returns which ports more than one service wants to listen on."""
+    return [
+        f"port {one['port']} on {one['address']} is wanted by {one.get('service')} and by {other.get('service')}; "
+        "set one of them to another port"
+        for one, other in itertools.combinations(wanted, 2)
+        if int(one["port"]) == int(other["port"])
+        and (overlaps(one["address"], other["address"]) or overlaps(other["address"], one["address"]))
+    ]
 
 
 def container_findings(names: Iterable[str], containers: Iterable[Mapping[str, Any]], label: str) -> list[str]:

@@ -16,9 +16,10 @@ options:
   variables:
     description:
       - Expected variables by name, each the name of a type or a mapping of C(type), C(required) (default true),
-        C(empty) (may be an empty string, list or mapping; default false), C(choices), C(min), C(max), C(pattern) and
-        C(elements) (the type of a list's elements).
-      - Types are any, bool, int, float, port, string, path, ip, url, list and dict.
+        C(empty) (may be an empty string, list or mapping; default false), C(choices), C(min), C(max), C(pattern) with
+        C(called) (for the message), C(schemes) (of a url), C(elements) (what a list's elements are to be), C(unique)
+        (the key by which they differ) and C(options) (what a mapping's values are to be).
+      - Types are any, bool, int, float, port, string, text, path, ip, host, server, cidr, url, list and dict.
     type: dict
     default: {}
   groups:
@@ -46,6 +47,45 @@ options:
     type: list
     elements: str
     default: []
+  input:
+    description:
+      - Everything that an operator writes, held against what the roles say of themselves in C(meta/argument_specs.yml),
+        C(defaults/main.yml), C(vars/input.yml) and C(vars/policy.yml), with findings by file and line. Fails even
+        without O(fail) where templates could not live with what is wrong.
+    type: dict
+    suboptions:
+      roles:
+        description: Folder of the roles.
+        type: path
+        required: true
+      defaults:
+        description: Folder of the globals' defaults.
+        type: path
+        required: true
+      globals:
+        description: The operator's files of variables, read already.
+        type: list
+        elements: path
+        required: true
+      passwords:
+        description: The operator's file of passwords, read already.
+        type: path
+        required: true
+      hint:
+        description: What to do about missing passwords.
+        type: str
+      passwords_needed:
+        description: Whether passwords are looked at.
+        type: bool
+        default: true
+      overrides:
+        description: The operator's folder of override files.
+        type: path
+        required: true
+      all:
+        description: Whether to look at more than the host's variables. One host is enough for that.
+        type: bool
+        default: true
   fail:
     description: Fail when there are findings. Without, they are only returned.
     type: bool

@@ -213,8 +213,8 @@ def override_findings(
         for host in (names if "<host>" in str(item["path"]) else [""])
     }
     findings, warnings, there = [], [], []
-    if problem := file_problem(folder) if not folder.is_dir() else "":
-        return [Finding(str(folder), 0, problem.replace("expected a file", "expected a folder"))], [], []
+    if folder.exists() and not folder.is_dir():
+        return [Finding(str(folder), 0, "is a file; expected a folder")], [], []
     for relative, kind in formats.items():
         path = folder / relative
         if problem := file_problem(path):

@@ -1,22 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator gets wrong, and the message that the playbooks give for it before anything is changed."""
+"""What an operator gets wrong, and the message that the playbooks give for it before anything is changed.
+
+A case says how a sound operator's directory is spoiled, and words that the message has to hold: the place (file and
+line, or variable) and what to do. Most of a run is Ansible's start, so runs go two at a time, and cases of one batch
+share a run: all of them have to be told at once.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.constants import DEFAULT_VAULT_ID_MATCH
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 PROJECT = Path(__file__).resolve().parents[2]
-PASSWORDS = "".join(
-    f"{name}: aPasswordOfTests\n"
-    for name in (
+SECRET = "aPasswordOfTests"
+PASSWORDS = dict.fromkeys(
+    (
         "database_password",
         "rabbitmq_password",
         "rabbitmq_cluster_cookie",
@@ -25,116 +35,520 @@ PASSWORDS = "".join(
         "keystone_database_password",
         "qinling_database_password",
         "qinling_keystone_password",
-    )
+    ),
+    SECRET,
 )
-GLOBALS = {"qinling_container_prefix": "badinput_"}
+# Names and ports that nothing else on this machine has.
+GLOBALS = {
+    "qinling_container_prefix": "badinput_",
+    "database_port": 26306,
+    "rabbitmq_port": 26672,
+    "rabbitmq_cluster_port": 26673,
+    "rabbitmq_epmd_port": 26369,
+    "memcached_port": 26211,
+    "etcd_client_port": 26379,
+    "etcd_peer_port": 26380,
+    "keystone_public_port": 26500,
+    "qinling_api_port": 26070,
+    "qinling_relay_port": 26071,
+}
+HOST = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+VAULT = VaultLib([(DEFAULT_VAULT_ID_MATCH, VaultSecret(b"nobody knows"))])
+
+# Takes the operator's directory, returns more variables for the command line; "inventory" names another inventory.
+Spoil = Callable[[Path], dict[str, Any]]
 
 
-@pytest.fixture()
-def operator(tmp_path: Path) -> Path:
-    """An operator's directory with which nothing is wrong."""
-    (tmp_path / "config" / "qinling").mkdir(parents=True)
-    (tmp_path / "globals.yml").write_text(json.dumps({**GLOBALS, "node_config": str(tmp_path / "node")}))
-    (tmp_path / "passwords.yml").write_text(PASSWORDS)
-    return tmp_path
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what it printed without the line breaks of its layout."""
+
+    directory: Path
+    code: int
+    shown: str
+
+    @property
+    def findings(self) -> list[str]:
+        """The findings of the message, one text each."""
+        message = self.shown.partition("msg: ")[2].partition(" PLAY RECAP")[0]
+        return [" ".join(item.split()) for item in re.split(r"(?:^|\s)- (?=\S)", message)[1:]] or [message]
 
 
-def precheck(operator: Path, inventory: str = "inventory/all-in-one", **more: Any) -> tuple[int, str]:
-    """Run the prechecks; return the exit code and what was printed, with the line breaks of its layout taken out."""
-    variables = {"kolla_config_dir": str(operator), **more}
-    command = ["ansible-playbook", "-i", inventory, "-e", json.dumps(variables), "playbooks/prechecks.yml"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+def make(directory: Path) -> Path:
+    """Make an operator's directory with which nothing is wrong, and return it."""
+    (directory / "config/qinling").mkdir(parents=True)
+    settings = {**GLOBALS, "node_config": str(directory / "node")}
+    (directory / "globals.yml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
+    (directory / "passwords.yml").write_text("".join(f"{name}: {value}\n" for name, value in PASSWORDS.items()))
+    (directory / "passwords.yml").chmod(0o640)
+    return directory
 
 
-def broken(file: str, content: str) -> Callable[[Path], dict[str, Any]]:
+def prechecks(directory: Path, spoil: Spoil) -> Outcome:
+    """Spoil a sound operator's directory, run the prechecks with it, and return how they ended."""
+    more = spoil(make(directory))
+    inventory = more.pop("inventory", "inventory/all-in-one")
+    variables = json.dumps({"kolla_config_dir": str(directory), **more})
+    command = ["ansible-playbook", "-i", inventory, "-e", variables, "playbooks/prechecks.yml"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=180, check=False)
+    return Outcome(directory, done.returncode, " ".join((done.stdout + done.stderr).split()))
+
+
+def variables(**more: Any) -> Spoil:
+    """Return what sets variables on the command line."""
+    return lambda _: dict(more)
+
+
+def settings(text: str) -> Spoil:
+    """Return what adds lines to globals.yml."""
+
+    return lambda operator: more("globals.yml", text + "\n")(operator)
+
+
+def file(name: str, content: str | bytes) -> Spoil:
     """Return what writes a file of the operator's."""
 
     def write(operator: Path) -> dict[str, Any]:
-        (operator / file).write_text(content)
+        path = operator / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return {}
 
     return write
 
 
-def removed(file: str) -> Callable[[Path], dict[str, Any]]:
+def more(name: str, content: str) -> Spoil:
+    """Return what adds lines to a file of the operator's."""
+
+    def write(operator: Path) -> dict[str, Any]:
+        with (operator / name).open("a") as stream:
+            stream.write(content)
+        return {}
+
+    return write
+
+
+def removed(name: str) -> Spoil:
     """Return what takes a file of the operator's away."""
 
     def remove(operator: Path) -> dict[str, Any]:
-        (operator / file).unlink()
+        (operator / name).unlink()
         return {}
 
     return remove
 
 
-CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], list[str]]] = {
-    "globals.yml is not YAML": (broken("globals.yml", "enable_qinling: [\n"), ["globals.yml:2"]),
-    "passwords.yml is missing": (removed("passwords.yml"), ["passwords.yml", 'run the playbook "passwords"']),
-    "a password is empty": (
-        broken(
-            "passwords.yml",
-            PASSWORDS.replace("qinling_database_password: aPasswordOfTests", "qinling_database_password:"),
-        ),
-        ["passwords.yml", "qinling_database_password"],
+def folder(name: str) -> Spoil:
+    """Return what puts a folder where a file belongs."""
+
+    def put(operator: Path) -> dict[str, Any]:
+        (operator / name).unlink(missing_ok=True)
+        (operator / name).mkdir()
+        return {}
+
+    return put
+
+
+def dangling(name: str) -> Spoil:
+    """Return what puts a link that leads nowhere where a file belongs."""
+
+    def put(operator: Path) -> dict[str, Any]:
+        (operator / name).unlink(missing_ok=True)
+        (operator / name).symlink_to(operator / "gone")
+        return {}
+
+    return put
+
+
+def password(name: str, value: str) -> Spoil:
+    """Return what gives one password another value, as YAML has it."""
+
+    def write(operator: Path) -> dict[str, Any]:
+        path = operator / "passwords.yml"
+        path.write_text(re.sub(rf"(?m)^{name}: .*$", lambda _: f"{name}: {value}", path.read_text()))
+        return {}
+
+    return write
+
+
+def inventory(text: str) -> Spoil:
+    """Return what takes another inventory."""
+
+    def write(operator: Path) -> dict[str, Any]:
+        (operator / "hosts").write_text(text)
+        return {"inventory": str(operator / "hosts"), "enable_qinling": True, "enable_etcd": True}
+
+    return write
+
+
+def vaulted(name: str) -> Spoil:
+    """Return what encrypts a file of the operator's."""
+
+    def encrypt(operator: Path) -> dict[str, Any]:
+        (operator / name).write_bytes(VAULT.encrypt((operator / name).read_bytes()))
+        return {}
+
+    return encrypt
+
+
+def all_of(*spoils: Spoil) -> Spoil:
+    """Return what spoils in several ways."""
+
+    def spoil(operator: Path) -> dict[str, Any]:
+        return {name: value for one in spoils for name, value in one(operator).items()}
+
+    return spoil
+
+
+VAULTED_VALUE = "!vault |\n" + "".join(f"  {line}\n" for line in VAULT.encrypt(SECRET).decode().splitlines())
+BINARY = b"\x7fELF\x02\x01\n\xff\xfe\x00"
+TWO_NAMES = f"one {HOST}\ntwo {HOST}\n[etcd]\none\n[qinling-api]\none\ntwo\n[qinling-engine]\none\n"
+POLICY = "config/qinling/policy"
+
+Cases = dict[str, tuple[Spoil, list[str]]]
+# Each in a run of its own.
+SINGLE: Cases = {
+    "a tab in globals.yml": (settings("a:\n\tb: c"), ["globals.yml:14: not valid YAML", "spaces, not tabs"]),
+    "globals.yml is a list": (file("globals.yml", "- enable_qinling\n"), ["globals.yml:1: expected a mapping"]),
+    "globals.yml is a folder": (folder("globals.yml"), ["globals.yml: is a directory; expected a file"]),
+    "globals.yml is a dangling link": (dangling("globals.yml"), ["globals.yml: is a link to", "which is not there"]),
+    "globals.yml is encrypted, no vault password": (vaulted("globals.yml"), ["globals.yml: can not be read", "vault"]),
+    "a variable twice": (settings("database_port: 1"), ["globals.yml:13: database_port is given twice, in line 2"]),
+    "a list is no list": (variables(qinling_backing_services=5), ["qinling_backing_services: expected a list"]),
+    "an unknown action": (variables(kolla_action="deplyo"), ["kolla_action: expected one of", "deplyo"]),
+    "a relative operator's directory": (
+        variables(kolla_config_dir="etc/kolla"),
+        ["kolla_config_dir: expected an absolute path, got the string 'etc/kolla'"],
     ),
-    "a port is no number": (lambda _: {"qinling_api_port": "http"}, ["qinling_api_port", "int"]),
-    "a list is no list": (lambda _: {"qinling_backing_services": 5}, ["qinling_backing_services"]),
-    "an unknown orchestrator": (
-        lambda _: {"qinling_orchestrator": "mesos"},
-        ["qinling_orchestrator", "kubernetes", "swarm"],
+    "an interface that is not there": (
+        variables(network_interface="eth99"),
+        ["api_interface_address: can not be evaluated", "eth99, which is not among its interfaces"],
     ),
-    "etcd is off": (lambda _: {"enable_etcd": "no"}, ["enable_etcd", 'set enable_etcd: "yes"']),
-    "an override with a line that is none": (
-        broken("config/qinling/qinling-engine.conf", "[kubernetes]\nkube_host\n"),
-        ["qinling-engine.conf:2"],
+    "two services on one port": (
+        variables(memcached_port=26070),
+        ["port 26070 on 127.0.0.1 is wanted by", "qinling-api (qinling_api_port)", "memcached (memcached_port)"],
     ),
-    "two broken overrides at once": (
-        lambda operator: {
-            **broken("config/qinling.conf", "[DEFAULT\n")(operator),
-            **broken("config/qinling/policy.yaml", "a: [\n")(operator),
-        },
-        ["qinling.conf:1", "policy.yaml"],
+    "Kubernetes without certificates": (
+        variables(qinling_kube_host="https://127.0.0.1:1", qinling_kubernetes_certificates=True),
+        ["kubernetes_ca.crt: is not there", "kubernetes.key: is not there", "run playbook kubernetes-credentials"],
     ),
+    "no passwords.yml": (removed("passwords.yml"), ["passwords.yml", 'run the playbook "passwords"']),
+    "a group that is not there": (
+        inventory(f"one {HOST}\n[etcd]\none\n[qinling-api]\none\n"),
+        ["group qinling-engine: is not in the inventory", "add [qinling-engine]"],
+    ),
+    "a group without hosts": (
+        inventory(f"one {HOST}\n[etcd]\none\n[qinling-api]\n[qinling-engine]\none\n"),
+        ["group qinling-api: has no host, but qinling is enabled; add one to [qinling-api]"],
+    ),
+    "one machine under two names": (inventory(TWO_NAMES), ["hosts one, two: are one machine", "keep one of them"]),
+    "an inventory that is not there": (lambda _: {"inventory": "/nowhere/hosts"}, ["/nowhere/hosts"]),
+    "a policy that is not JSON": (file(f"{POLICY}.json", '{"runtime:create": '), ["policy.json:1: not valid JSON"]),
     "a registry that does not answer": (
-        lambda _: {"docker_registry": "127.0.0.1:9"},
+        variables(docker_registry="127.0.0.1:9"),
         ["registry 127.0.0.1:9 can not be reached", "docker_registry"],
     ),
-    "an image that does not exist": (lambda _: {"openstack_tag": "none-of-this-name"}, ["none-of-this-name"]),
-    "an unknown action": (lambda _: {"kolla_action": "deplyo"}, ["kolla_action", "deplyo"]),
-    "an action with a playbook of its own": (lambda _: {"kolla_action": "build"}, ["Run the playbook build"]),
-    "destroy without being asked": (lambda _: {"kolla_action": "destroy"}, ["-e qinling_destroy_confirmed=yes"]),
+    "things of all kinds at once": (
+        all_of(
+            settings(
+                "qinling_min_timeout: soon\nqinling_min_cpu: 500\nqinling_swarm_replica: 1\nqinling_orchestrator: [x]"
+            ),
+            password("qinling_database_password", ""),
+            file("config/qinling/qinling-api.conf", "[api]\nno sense\n"),
+            file(f"{POLICY}.yaml", "runtime:create: rule:nobody\n"),
+            file("config/qinling/control09/qinling.conf", "[DEFAULT]\ndebug = true\n"),
+        ),
+        [
+            "found 8 problems",
+            "globals.yml:13: qinling_min_timeout: expected an integer, got the string 'soon'",
+            "globals.yml:14: qinling_min_cpu: qinling_min_cpu is 500 and qinling_default_cpu is 100",
+            "globals.yml:15: qinling_swarm_replica: there is no variable of this name",
+            "globals.yml:16: qinling_orchestrator: expected a string, got the list",
+            "passwords.yml: these passwords are empty: qinling_database_password",
+            "qinling-api.conf:2",
+            "policy.yaml:1: rule runtime:create: it refers to rule:nobody",
+            "config/qinling/control09: the inventory has no host control09",
+        ],
+    ),
 }
+# Each batch in one run.
+BATCHES: list[Cases] = [
+    {
+        "globals.yml is not YAML": (file("globals.yml", "enable_qinling: [\n"), ["globals.yml:2: not valid YAML"]),
+        "passwords.yml is not YAML": (file("passwords.yml", "a: 'b\n"), ["passwords.yml:2: not valid YAML"]),
+    },
+    {
+        "globals.yml is binary": (file("globals.yml", BINARY), ["globals.yml:2: not UTF-8"]),
+        "passwords.yml is binary": (file("passwords.yml", BINARY), ["passwords.yml:2: not UTF-8"]),
+    },
+    {
+        "a variable that is almost one": (
+            settings("qinling_api_prot: 7070"),
+            ["qinling_api_prot: there is no variable of this name; did you mean qinling_api_port?"],
+        ),
+        "a variable without a value": (
+            settings("qinling_max_cpu:"),
+            ["qinling_max_cpu: has no value; expected an int"],
+        ),
+        "an undefined variable": (
+            settings('qinling_min_cpu: "{{ nothing_of_this_name }}"'),
+            ["qinling_min_cpu: can not be evaluated: 'nothing_of_this_name' is undefined"],
+        ),
+        "a template that is none": (settings('qinling_tag: "{{ 1 + }}"'), ["qinling_tag: can not be evaluated"]),
+        "a boolean that is none": (
+            settings("enable_container_healthchecks: ture"),
+            ["enable_container_healthchecks: expected a boolean (yes or no), got the string 'ture'"],
+        ),
+        "a gate that is no boolean": (variables(enable_ceilometer="maybe"), ["enable_ceilometer: expected a boolean"]),
+        "a port is out of range": (
+            variables(qinling_api_port=70000),
+            ["qinling_api_port: expected a port (1 to 65535), got the integer 70000"],
+        ),
+        "a list in globals.yml is no list": (
+            settings("qinling_relay_subnets: 10.0.0.0/8"),
+            ["qinling_relay_subnets: expected a list, got the string '10.0.0.0/8'"],
+        ),
+        "an unknown backing service": (
+            variables(qinling_backing_services=["etcd", "postgresql"]),
+            ["qinling_backing_services: element 2: expected one of etcd, mariadb", "'postgresql'"],
+        ),
+        "an unknown orchestrator": (
+            variables(qinling_orchestrator="mesos"),
+            ["qinling_orchestrator: expected one of kubernetes, swarm, got the string 'mesos'"],
+        ),
+        "another container engine": (
+            variables(kolla_container_engine="podman"),
+            ["kolla_container_engine: expected one of docker, got the string 'podman'"],
+        ),
+        "no replicas": (
+            variables(qinling_swarm_replicas=0),
+            ["qinling_swarm_replicas: expected an integer, at least 1, got the integer 0"],
+        ),
+        "a negative timeout": (
+            variables(qinling_rpc_response_timeout=-5),
+            ["qinling_rpc_response_timeout: expected an integer, at least 1, got the integer -5"],
+        ),
+        "least memory above the most": (
+            variables(qinling_min_memory=268435456, qinling_default_memory=268435456),
+            [
+                "qinling_default_memory is 2.68435e+08",
+                "qinling_min_memory ≤ qinling_default_memory ≤ qinling_max_memory",
+            ],
+        ),
+        "default timeout above the longest": (
+            variables(qinling_default_timeout=600),
+            ["qinling_default_timeout is 600 and qinling_max_timeout is 300"],
+        ),
+        "a network that is none": (
+            variables(qinling_kubernetes_egress_allowed_cidrs=["10.0.0.0/8", "10.0.0.1/33"]),
+            ["qinling_kubernetes_egress_allowed_cidrs: element 2: expected a network", "'10.0.0.1/33'"],
+        ),
+        "a prefix with a blank": (
+            variables(qinling_container_prefix="my cloud_"),
+            ["qinling_container_prefix: expected a prefix of letters", "'my cloud_'"],
+        ),
+        "a registry with a scheme": (
+            variables(docker_registry="https://registry.example.org"),
+            ["docker_registry: expected a registry as host:port, without scheme"],
+        ),
+        "a relative folder of overrides": (
+            settings("node_custom_config: config"),
+            ["node_custom_config: expected an absolute path, got the string 'config'"],
+        ),
+        "a runtime without image": (
+            settings("qinling_runtimes:\n  - name: python3"),
+            ["qinling_runtimes: element 1: image is not there"],
+        ),
+    },
+    {
+        "a port is no number": (variables(qinling_api_port="http"), ["qinling_api_port: expected a port", "'http'"]),
+        "the gate is no boolean": (variables(enable_qinling="ture"), ["enable_qinling: expected a boolean", "'ture'"]),
+        "a runtime twice": (
+            variables(qinling_runtimes=[{"name": "python3", "image": "a"}, {"name": "python3", "image": "b"}]),
+            ["qinling_runtimes: name 'python3' is there more than once"],
+        ),
+        "an endpoint without scheme": (
+            variables(qinling_public_endpoint="functions.example.org:7070"),
+            ["qinling_public_endpoint: expected a URL"],
+        ),
+        "an endpoint of IPv6 without brackets": (
+            variables(qinling_internal_endpoint="http://fd00::5:7070"),
+            ["qinling_internal_endpoint: expected a URL (scheme://host, an IPv6 address in brackets)"],
+        ),
+        "a database of IPv6 without brackets": (
+            variables(qinling_database_address="fd00::5:3306"),
+            ["qinling_database_address: expected host:port, an IPv6 address in brackets"],
+        ),
+        "a name with a scheme": (
+            variables(kolla_internal_fqdn="http://cloud.example.org"),
+            ["kolla_internal_fqdn: expected a host's name or address, without scheme"],
+        ),
+        "an empty virtual address": (
+            settings('kolla_internal_vip_address: ""'),
+            ["kolla_internal_vip_address: is empty; expected an IP address"],
+        ),
+        "an address that is none": (
+            variables(kolla_external_vip_address="10.0.0.300"),
+            ["kolla_external_vip_address: expected an IP address, got the string '10.0.0.300'"],
+        ),
+        "Keystone without version": (
+            variables(qinling_www_authenticate_uri="http://127.0.0.1:5000"),
+            ["qinling_www_authenticate_uri: expected Keystone's URL, which ends in /v3"],
+        ),
+        "Kubernetes over http": (
+            variables(qinling_kube_host="http://127.0.0.1:8001"),
+            ["qinling_kube_host: expected a URL that begins with https://"],
+        ),
+    },
+    {
+        "runtimes by name": (
+            settings("qinling_runtimes:\n  python3: image"),
+            ["globals.yml:13: qinling_runtimes: expected a list, got the mapping"],
+        ),
+        "an empty password": (
+            password("memcache_secret_key", ""),
+            ["passwords.yml: these passwords are empty: memcache_secret_key"],
+        ),
+        "a password that is no string": (
+            password("rabbitmq_password", "[a, b]"),
+            ["passwords.yml: these passwords are not strings: rabbitmq_password; quote them"],
+        ),
+        "a password of two lines": (
+            password("database_password", f'"{SECRET}\\n{SECRET}"'),
+            ["not fit for a configuration file", "database_password; take others"],
+        ),
+        "a password that is encrypted, no vault password": (
+            password("qinling_database_password", VAULTED_VALUE),
+            ["passwords.yml: qinling_database_password can not be evaluated", "vault"],
+        ),
+    },
+    {
+        "etcd is off": (variables(enable_etcd=False), ["enable_etcd", 'set enable_etcd: "yes"']),
+        "an image that does not exist": (variables(openstack_tag="none-of-this-name"), ["none-of-this-name"]),
+        "a line that is none": (
+            file("config/qinling/qinling-engine.conf", "[kubernetes]\nkube_host\n"),
+            ["qinling-engine.conf:2"],
+        ),
+        "an override that is binary": (file("config/qinling.conf", b"[a]\n" + BINARY), ["qinling.conf:3: not UTF-8"]),
+        "an override that is no template": (
+            file("config/global.conf", "[DEFAULT]\n{% if %}\n"),
+            ["config/global.conf:2: not a valid template"],
+        ),
+        "an override with an undefined variable": (
+            file("config/qinling/qinling-api.conf", "[api]\nhost = {{ nothing_of_this_name }}\n"),
+            ["qinling-api.conf:2: can not be rendered: 'nothing_of_this_name' is undefined"],
+        ),
+        "an override that is a folder": (
+            folder("config/keystone.conf"),
+            ["config/keystone.conf: is a directory; expected a file"],
+        ),
+        "an override that is a dangling link": (
+            dangling("config/qinling/policy.json"),
+            ["config/qinling/policy.json: is a link to", "which is not there"],
+        ),
+        "an override of an unknown host": (
+            file("config/qinling/localhots/qinling.conf", "[DEFAULT]\n"),
+            ["config/qinling/localhots: the inventory has no host localhots; did you mean localhost?"],
+        ),
+        "an override with a wrong name": (
+            file("config/qinling/qinling-engin.conf", "[DEFAULT]\n"),
+            ["qinling-engin.conf: nothing reads a file of this name; did you mean qinling/qinling-engine.conf?"],
+        ),
+        "a policy that is not YAML": (file(f"{POLICY}.yaml", "a: [\n"), ["policy.yaml:2: not valid YAML"]),
+    },
+    {
+        "a rule that there is not": (
+            file(f"{POLICY}.yaml", "# mine\nruntime:creat: role:member\n"),
+            ["policy.yaml:2: rule runtime:creat: nothing asks for a rule of this name", "did you mean runtime:create?"],
+        ),
+        "a rule that refers to nothing": (
+            more(f"{POLICY}.yaml", "runtime:create: rule:nobody\n"),
+            ["policy.yaml:3: rule runtime:create: it refers to rule:nobody, which there is not"],
+        ),
+        "a check with a syntax error": (
+            more(f"{POLICY}.yaml", "runtime:update: role:a role:b\n"),
+            ["policy.yaml:4: rule runtime:update: expected 'and' or 'or' before 'role:b'"],
+        ),
+        "a rule that is no string": (
+            more(f"{POLICY}.yaml", "runtime:delete: [role:a]\n"),
+            ["policy.yaml:5: rule runtime:delete: expected a check as one string in quotes"],
+        ),
+        "a rule twice": (
+            more(f"{POLICY}.yaml", 'owner: "@"\nowner: "!"\n'),
+            ["policy.yaml:7: rule owner: it is given twice, in line 6 as well"],
+        ),
+    },
+]
+CASES: Cases = {**SINGLE, **{name: case for batch in BATCHES for name, case in batch.items()}}
+RUNS: list[Cases] = [*BATCHES, *({name: case} for name, case in SINGLE.items())]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_message_names_what_is_wrong(case: str, operator: Path) -> None:
-    spoil, words = CASES[case]
-    code, shown = precheck(operator, **spoil(operator))
-    assert code != 0
-    assert not [word for word in words if word not in shown], shown[-3000:]
-    assert not (operator / "node").exists()
-    assert "aPasswordOfTests" not in shown
+@pytest.fixture(scope="session")
+def outcomes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Outcome]]]:
+    """How the runs of the cases that were asked for end, by case."""
+    wanted = {item.callspec.params["case"] for item in request.session.items if hasattr(item, "callspec")}
+    with ThreadPoolExecutor(2) as pool:
+        started = {}
+        for run in RUNS:
+            if wanted.intersection(run):
+                spoil = all_of(*(spoil for spoil, _words in run.values()))
+                started.update(dict.fromkeys(run, pool.submit(prechecks, tmp_path_factory.mktemp("operator"), spoil)))
+        yield started
+        pool.shutdown(cancel_futures=True)
 
 
-@pytest.fixture()
-def taken() -> Iterator[int]:
-    """A port that somebody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
+@pytest.mark.parametrize("case", [name for run in RUNS for name in run])
+def test_message_names_what_is_wrong(
+    case: str, outcomes: dict[str, Future[Outcome]], request: pytest.FixtureRequest
+) -> None:
+    outcome, words = outcomes[case].result(), CASES[case][1]
+    shown = outcome.shown
+    # For --junitxml, which makes a table of cases and messages.
+    messages = [text.replace(f"{outcome.directory}/", "") for text in outcome.findings]
+    request.node.user_properties += [("message", text) for text in messages if any(word in text for word in words)]
+    assert outcome.code != 0
+    assert not [word for word in words if word not in shown], shown[-5000:]
+    # Before the first change, by its own message, and without the passwords.
+    assert not (outcome.directory / "node").exists()
+    assert not re.search(r"changed=[1-9]", shown)
+    assert "Traceback" not in shown
+    assert SECRET not in shown
 
 
-def test_taken_ports_are_all_named(operator: Path, taken: int) -> None:
-    code, shown = precheck(operator, qinling_api_port=taken, memcached_port=taken)
-    assert code != 0
-    assert f"port {taken} on 127.0.0.1 for qinling-api (qinling_api_port)" in shown
-    assert f"port {taken} on 127.0.0.1 for memcached (memcached_port)" in shown
+def test_no_case_is_lost() -> None:
+    """Cases of one name would hide each other."""
+    assert len(CASES) == len(SINGLE) + sum(map(len, BATCHES)) >= 60
 
 
-def test_missing_group_is_named(operator: Path, tmp_path: Path) -> None:
-    inventory = tmp_path / "inventory"
-    host = f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}"
-    inventory.write_text(f"{host}\n[control]\nlocalhost\n[etcd:children]\ncontrol\n")
-    code, shown = precheck(operator, str(inventory), enable_qinling=True, enable_etcd=True)
-    assert code != 0
-    for group in ("qinling-api", "qinling-engine"):
-        assert group in shown
+def test_what_may_be_meant_is_only_warned_of(tmp_path: Path) -> None:
+    """Nothing else is wrong with these directories: the cases above fail for what they spoil."""
+    odd = all_of(
+        file("config/qinling/policy.json", "{}"),
+        file("config/qinling/policy.yaml", '"runtime:create": role:cloud\n'),
+        file("config/qinling/notes.txt", "x"),
+        file("config/nova.conf", "x"),
+        settings("qinling_of_ours: 1"),
+        lambda operator: (operator / "passwords.yml").chmod(0o644) or {},
+    )
+    outcome = prechecks(tmp_path / "operator", odd)
+    assert outcome.code == 0, outcome.shown[-3000:]
+    for words in (
+        "policy.yaml is the policy that is used",
+        "the role admin is not enough any more for runtime:create",
+        "notes.txt: nothing reads a file of this name",
+        "nothing reads the variables qinling_of_ours",
+        "everybody on this machine can read the passwords",
+    ):
+        assert words in outcome.shown
+    assert "nova.conf" not in outcome.shown
+
+
+def test_taken_ports_are_all_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        taken = {"qinling_api_port": one.getsockname()[1], "memcached_port": other.getsockname()[1]}
+        outcome = prechecks(tmp_path / "operator", variables(**taken))
+    assert outcome.code != 0
+    assert f"port {taken['qinling_api_port']} on 127.0.0.1 for qinling-api (qinling_api_port)" in outcome.shown
+    assert f"port {taken['memcached_port']} on 127.0.0.1 for memcached (memcached_port)" in outcome.shown

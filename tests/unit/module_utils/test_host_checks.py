@@ -297,3 +297,21 @@ def test_no_engine_is_one_finding_and_ports_are_looked_at_all_the_same(tmp_path:
     assert f"port {held}" in result["findings"][1]
     assert result["docker_version"] == ""
     assert len(host_check.check({**params, "docker": False, "images": [], "containers": []})["findings"]) == 1
+
+
+def test_ports_that_two_services_want() -> None:
+    def want(port: int, address: str, service: str) -> dict[str, Any]:
+        return {"port": port, "address": address, "service": service}
+
+    any_address = "0.0.0.0"
+    wanted = [
+        want(1, "127.0.0.1", "a"),
+        want(1, "127.0.0.2", "b"),
+        want(2, "127.0.0.1", "c"),
+        want(1, any_address, "d"),
+    ]
+    found = host_checks.shared_port_findings(wanted)
+    assert [text.split("; ")[0] for text in found] == [
+        "port 1 on 127.0.0.1 is wanted by a and by d",
+        "port 1 on 127.0.0.2 is wanted by b and by d",
+    ]
