@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's override files in Kolla's order, as the playbook "where" tells of them: on the controller alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRET = "aPasswordOfTests"
+PASSWORDS = (
+    "database_password",
+    "rabbitmq_password",
+    "memcache_secret_key",
+    "keystone_admin_password",
+    "qinling_database_password",
+    "qinling_keystone_password",
+)
+GROUPS = ("etcd", "rabbitmq", "memcached", "qinling-api", "qinling-engine")
+OVERRIDES = {
+    "global.conf": "[DEFAULT]\nrpc_response_timeout = 11\n[oslo_messaging_notifications]\ndriver = one\ndriver = two\n",
+    "qinling.conf": "# of all\n[DEFAULT]\nrpc_response_timeout = 12\n[engine]\nsidecar_image = {{ greeting }}\n",
+    "qinling/qinling-api.conf": "{% if true %}\n[DEFAULT]\n{% endif %}\nrpc_response_timeout = 13\n",
+    "qinling/qinling-engine.conf": "[oslo_messaging_notifications]\ndriver = three\n",
+    "qinling/two/qinling.conf": "[DEFAULT]\nrpc_response_timeout = 14\n",
+    # Nothing reads these in Kolla's order.
+    "qinling-api.conf": "[DEFAULT]\nrpc_response_timeout = 15\n",
+    "qinling/two/qinling-api.conf": "[DEFAULT]\nrpc_response_timeout = 16\n",
+}
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An operator's directory for two hosts that nobody can reach."""
+    folder = tmp_path_factory.mktemp("operator")
+    settings = {
+        "enable_qinling": True,
+        "enable_etcd": True,
+        "network_interface": "",
+        "node_config": str(folder / "node"),
+    }
+    (folder / "globals.yml").write_text(json.dumps(settings))
+    (folder / "passwords.yml").write_text("".join(f"{name}: {SECRET}\n" for name in PASSWORDS))
+    hosts = "one greeting=eins ansible_host=192.0.2.1\ntwo greeting=zwei ansible_host=192.0.2.2\n"
+    (folder / "hosts").write_text(hosts + "".join(f"[{group}]\none\ntwo\n" for group in GROUPS))
+    for path, text in OVERRIDES.items():
+        (folder / "config" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "config" / path).write_text(text)
+    return folder
+
+
+def where(operator: Path, **more: str) -> tuple[int, str]:
+    """Run the playbook; return the exit code and what was printed, a block of blanks being one."""
+    variables = {"kolla_config_dir": str(operator), **more}
+    command = ["ansible-playbook", "-i", str(operator / "hosts"), "-e", json.dumps(variables), "playbooks/where.yml"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def test_files_count_in_kollas_order_on_each_host(operator: Path) -> None:
+    code, shown = where(operator)
+    assert code == 0, shown[-3000:]
+    config = operator / "config"
+    timeout = shown.partition("[DEFAULT] rpc_response_timeout ")[2].partition("[DEFAULT]")[0]
+    steps = [
+        f"rpc_response_timeout = 14 set in {config}/qinling/two/qinling.conf:2",
+        f"rpc_response_timeout = 13 set in {config}/qinling/qinling-api.conf:4",
+        f"rpc_response_timeout = 12 set in {config}/qinling.conf:3",
+        f"rpc_response_timeout = 11 set in {config}/global.conf:2",
+    ]
+    for title, first, *others in (
+        ("qinling-api/qinling.conf on one", *steps[1:]),
+        ("qinling-engine/qinling.conf on one", *steps[2:]),
+        ("qinling-api/qinling.conf on two", *steps),
+        ("qinling-engine/qinling.conf on two", steps[0], *steps[2:]),
+    ):
+        assert f"{title} {first} instead of {' '.join(others)} rpc_response_timeout = 60 set in" in timeout
+    assert "from qinling_rpc_response_timeout" in timeout
+    # Templates know the host's variables.
+    for host, greeting in (("one", "eins"), ("two", "zwei")):
+        assert f"qinling-api/qinling.conf on {host} sidecar_image = {greeting} set in {config}/qinling.conf:5" in shown
+    # An option that stands twice in a file has two values; another file's replace all of them.
+    driver = shown.partition("[oslo_messaging_notifications] driver ")[2]
+    assert f"qinling-api/qinling.conf on one, two driver = one driver = two set in {config}/global.conf:4,5" in driver
+    assert (
+        f"qinling-engine/qinling.conf on one, two driver = three set in {config}/qinling/qinling-engine.conf:2"
+        in driver
+    )
+    assert SECRET not in shown
+    assert "[database] connection qinling-api/qinling.conf on one, two connection = *** set in" in shown
+    assert not (operator / "node").exists()
+
+
+def test_an_option_that_no_file_sets_is_told_with_near_misses(operator: Path) -> None:
+    code, shown = where(operator, option="api.api_treads")
+    assert code != 0
+    assert "No file sets api.api_treads; did you mean api.api_threads" in shown
