@@ -147,43 +147,45 @@ def test_no_warning_while_the_administrator_gets_in(text: str) -> None:
     assert policy.merge_texts(DEFAULTS, [("p.yaml", text)])[1] == []
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        "",
-        "@",
-        "!",
-        "role:admin",
-        "not role:admin",
-        "(role:a or role:b) and not rule:c",
-        "((role:a))",
-        "project_id:%(project_id)s or (is_admin:1 AND user_id:%(target.user_id)s)",
-        "'Member':%(role.name)s",
-        "http://server/check:%(x)s",
-    ],
-)
+SOUND = [
+    "",
+    "@",
+    "!",
+    "role:admin",
+    "not role:admin",
+    "(role:a or role:b) and not rule:c",
+    "((role:a))",
+    "project_id:%(project_id)s or (is_admin:1 AND user_id:%(target.user_id)s)",
+    "'Member':%(role.name)s",
+    "http://server/check:%(x)s",
+]
+
+
+@pytest.mark.parametrize("check", SOUND)
 def test_good_checks(check: str) -> None:
     assert policy.check_problems(check) == []
 
 
-@pytest.mark.parametrize(
-    ("check", "words"),
-    [
-        ("role:a or", "ends where a check"),
-        ("or role:a", "nothing on its left"),
-        ("role:a role:b", "expected 'and' or 'or'"),
-        ("(role:a", "not closed"),
-        ("role:a)", "')' is where none"),
-        ("()", "')' is where none"),
-        ("not", "ends where a check"),
-        ("admin", "not a check"),
-        ("   ", "ends where a check"),
-        ("role:a and (role:b role:c)", "before 'role:c'"),
-        ("'role:a'", "not a check"),
-        ("role:", "not a check"),
-        ("project_id:%project_id", "is written %(name)s"),
-        ("1x:a", "neither a name nor a literal"),
-    ],
-)
+UNSOUND = [
+    ("role:a or", "ends where a check"),
+    ("or role:a", "nothing on its left"),
+    ("role:a role:b", "expected 'and' or 'or'"),
+    ("(role:a", "not closed"),
+    ("role:a)", "')' is where none"),
+    ("()", "')' is where none"),
+    ("not", "ends where a check"),
+    ("admin", "not a check"),
+    ("   ", "ends where a check"),
+    ("role:a and (role:b role:c)", "before 'role:c'"),
+    ("'role:a'", "not a check"),
+    ("role:", "not a check"),
+    ("project_id:%project_id", "is written %(name)s"),
+    ("1x:a", "neither a name nor a literal"),
+]
+# Those that oslo.policy takes, and which fail whenever they are asked.
+UNSOUND_LATER = ["role:", "project_id:%project_id", "1x:a"]
+
+
+@pytest.mark.parametrize(("check", "words"), UNSOUND)
 def test_bad_checks(check: str, words: str) -> None:
     assert any(words in problem for problem in policy.check_problems(check))
