@@ -99,7 +99,8 @@ def variable_findings(specs: Mapping[str, Any], values: Mapping[str, Any]) -> li
 
     An expectation is the name of a type, or a mapping of type, required (true), empty (false: may be an empty string,
     list or mapping), choices, min, max, pattern, schemes (of a URL), elements (the expectation of a list's elements),
-    unique (the key by which a list's mappings differ) and options (the expectations of a mapping's values).
+    unique (the key by which a list's mappings differ), options (the expectations of a mapping's values) and secret (a
+    value that is not shown).
     """
     findings = []
     for name, given in specs.items():
@@ -129,7 +130,7 @@ def _problems(name: str, spec: Mapping[str, Any], value: Any, absent: str) -> li
         return [f"{state}; expected {called}"] if spec.get("required", True) else []
     if value in ("", [], {}) and kind not in {"bool", "any", "int", "float", "port"}:
         return [] if spec.get("empty", False) else [f"is empty; expected {called}"]
-    shown = "" if is_secret_name(name) else f", got {_shown(value)}"
+    shown = "" if spec.get("secret") or is_secret_name(name) else f", got {_shown(value)}"
     if not fits(value):
         return [f"expected {called}{shown}"]
     problem = _limit_problem(spec, kind, called, value, shown)

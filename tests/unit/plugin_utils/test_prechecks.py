@@ -167,3 +167,8 @@ PASSWORDS: dict[str, tuple[str | None, list[str]]] = {
 def test_passwords(text: str | None, expected: list[str]) -> None:
     findings = prechecks.password_findings(text, "f", ["a", "b", "c"], "HINT")
     assert [str(finding) for finding in findings] == expected
+
+
+def test_what_is_said_to_be_secret_is_never_shown() -> None:
+    (finding,) = prechecks.variable_findings({"auth": {"type": "dict", "secret": True}}, {"auth": ["hunter2"]})
+    assert str(finding) == "auth: expected a mapping"
