@@ -17,7 +17,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Find
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import plain, relocate, truth
 
-_OPTIONS = frozenset({"variables", "groups", "files", "passwords", "host", "findings", "fail", "input"})
+_OPTIONS = frozenset({"variables", "groups", "files", "passwords", "host", "findings", "warnings", "fail", "input"})
 _HINT = "fill them in, or generate them"
 
 
@@ -29,6 +29,8 @@ class ActionModule(Action):
         if unknown:
             raise AnsibleActionFail(f"qinling.kolla.precheck: unknown options: {', '.join(unknown)}")
 
+        for warning in args.get("warnings") or []:
+            Display().warning(str(warning))
         findings = [str(text) for text in args.get("findings") or []]
         findings += [str(finding) for finding in self._controller(args, task_vars)]
         if args.get("host"):

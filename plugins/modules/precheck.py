@@ -86,6 +86,11 @@ options:
         description: Whether to look at more than the host's variables. One host is enough for that.
         type: bool
         default: true
+  warnings:
+    description: What is worth a warning, and nothing more.
+    type: list
+    elements: str
+    default: []
   fail:
     description: Fail when there are findings. Without, they are only returned.
     type: bool

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps the Dockers of several hosts from being one Swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def swarm_findings(
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], host: str, makes: bool = True
+) -> list[str]:
+    """Takes a Swarm's hosts, all hosts' variables, one host, and whether Swarms are made; returns what is wrong there.
+
+    `__qinling_docker` of a host is what `community.docker.docker_host_info` said of its Docker; a host without it is
+    not judged. What concerns several hosts is told on the first of them.
+    """
+    states = {name: state for name in hosts if (state := _swarm(hostvars, name))}
+    own = states.get(host)
+    if not own:
+        return []
+    if own.get("LocalNodeState") != "active":
+        if makes:
+            return []
+        return [
+            f"Docker on {host} belongs to no Swarm, and qinling_swarm_init is off: let it join one as a manager, or "
+            "set qinling_swarm_init: true"
+        ]
+    if not own.get("ControlAvailable"):
+        return [
+            f"Docker on {host} is a worker of its Swarm, and the engine needs a manager: run `docker node promote "
+            f"{host}` on one that is"
+        ]
+    clusters = {name: (state.get("Cluster") or {}).get("ID") for name, state in states.items()}
+    clusters = {name: cluster for name, cluster in clusters.items() if cluster}
+    if len(set(clusters.values())) < 2 or host != next(iter(clusters)):
+        return []
+    told = ", ".join(f"{name} to {cluster}" for name, cluster in clusters.items())
+    return [
+        f"the hosts of qinling_swarm_hosts belong to different Swarms ({told}): an engine would not see the workers of "
+        "another; let all but one leave theirs (docker swarm leave --force) and run this again, or join them by hand"
+    ]
+
+
+def _swarm(hostvars: Mapping[str, Mapping[str, Any]], host: str) -> Mapping[str, Any]:
+    looked = (hostvars[host].get("__qinling_docker") if host in hostvars else None) or {}
+    found = (looked.get("host_info") or {}).get("Swarm") or {}
+    return found if isinstance(found, Mapping) else {}
+
+
+class FilterModule:
+    """Ansible's entry to the filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {"swarm_findings": swarm_findings}
