@@ -83,7 +83,7 @@ class ActionModule(RenderingAction):
         if "option" in args and not findings:
             found, names = origins.answers(rendered.services, str(args["option"] or ""), spellings)
             result["origins"], result["names"] = found, names
-        if args.get("validate") and not findings:
+        if args.get("validate"):
             checks = wanted_checks(rendered, args["validate"])
             answer = self._validate(checks, args, task_vars)
             if answer.get("failed"):
@@ -94,7 +94,8 @@ class ActionModule(RenderingAction):
                 Display().warning(f"the options of {service} were not validated: {reason}")
             files = {(name, file.path): file for name, files in rendered.services.items() for file in files}
             shared = [str(path) for path in args.get("shared_files") or []]
-            findings, warnings = judged(answer["found"], files, shared)
+            wrong, warnings = judged(answer["found"], files, shared)
+            findings += wrong
             for warning in dict.fromkeys(warnings):
                 Display().warning(hide(str(warning), spellings))
         # What is said about a value that is wrong may hold the value.
