@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +92,37 @@ def test_queues_are_those_of_a_kolla_cloud(deployed: Cloud) -> None:
     kinds = {line.split("\t")[0]: line.split("\t")[1] for line in listed.splitlines() if "qinling" in line}
     assert kinds
     assert set(kinds.values()) <= {"quorum", "stream"}
+
+
+def test_kolla_takes_up_the_entries_for_logs(deployed: Cloud, tmp_path: Path) -> None:
+    """By the task of its role cron, whose templates an operator's file may include."""
+    role = tmp_path / "roles/cron"
+    (role / "tasks").mkdir(parents=True)
+    (role / "templates").symlink_to(deployed.kolla / "ansible/roles/cron/templates")
+    source = deployed.folder / "config/cron/cron-logrotate-global.conf"
+    task = {"ansible.builtin.template": {"src": str(source), "dest": str(tmp_path / "logrotate.conf"), "mode": "0600"}}
+    (role / "tasks/main.yml").write_text(yaml.safe_dump([task]))
+    variables = {"cron_logrotate_enabled_services": ["ansible", "nova", "neutron"]}
+    defaults = str(deployed.kolla / "ansible/roles/cron/defaults/main.yml")
+    play = {"hosts": "localhost", "gather_facts": False, "vars_files": [defaults], "vars": variables, "roles": ["cron"]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    run(
+        "ansible-playbook",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-e",
+        f"ansible_python_interpreter={sys.executable}",
+        str(tmp_path / "play.yml"),
+    )
+    made = (tmp_path / "logrotate.conf").read_text()
+    assert (
+        made.index("copytruncate")
+        < made.index("/var/log/kolla/nova/*.log")
+        < made.index("/var/log/kolla/qinling/*.log")
+    )
+    assert "/var/log/kolla/qinling/*.log" in (deployed.folder / "config/fluentd/input/qinling.conf").read_text()
 
 
 def test_a_second_run_changes_nothing(deployed: Cloud) -> None:
