@@ -47,6 +47,13 @@ def container_row(look: Mapping[str, Any], state: Mapping[str, Any] | None) -> R
     return row(service, "container", OK, f"{name} runs{', is healthy' if health else ''}{again}")
 
 
+def exec_problem(error: str) -> str:
+    """Takes what `docker exec` wrote to stderr, returns why the command was not even started, or nothing."""
+    if "is not running" in error or "No such container" in error:
+        return "not looked at: the container does not run"
+    return "not looked at: the container starts again and again" if "is restarting" in error else ""
+
+
 def health_rows(look: Mapping[str, Any], answer: str, error: str) -> list[Row]:
     """Takes a look (`service`, `names`), and what the service's health address answered or why it did not.
 
@@ -70,11 +77,15 @@ def health_rows(look: Mapping[str, Any], answer: str, error: str) -> list[Row]:
     return rows
 
 
-def command_row(look: Mapping[str, Any], code: int, output: str) -> Row:
-    """Takes a look (`service`, `look`, `seconds`), and a command's exit code and output; its first line is the detail.
+def command_row(look: Mapping[str, Any], code: int, output: str, error: str) -> Row:
+    """Takes a look (`service`, `look`, `seconds`), and a command's exit code, output and errors, returns its row.
 
-    The command's own name before that line says nothing to a reader of the table.
+    The detail is the first line, without the command's own name, which says nothing to a reader of the table.
     """
+    problem = exec_problem(error) if code else ""
+    if problem:
+        return row(look["service"], look["look"], WRONG, problem)
+    output = output if output.strip() else error
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     said = lines[0].split(": ", 1)[-1] if lines else f"exit code {code}"
     if code == _TIMED_OUT:

@@ -163,12 +163,12 @@ def look_container(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:
 
 def look_health(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
     done = execute(look["container"], ["python", "-c", _HEALTH, look["program"]], _REQUEST_SECONDS)
-    return looks.health_rows(look, done.stdout, last_line(done.stderr))
+    return looks.health_rows(look, done.stdout, looks.exec_problem(done.stderr) or last_line(done.stderr))
 
 
 def look_command(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
     done = execute(look["container"], look["argv"], _COMMAND_SECONDS)
-    return [looks.command_row({**look, "seconds": _COMMAND_SECONDS}, done.returncode, done.stdout or done.stderr)]
+    return [looks.command_row({**look, "seconds": _COMMAND_SECONDS}, done.returncode, done.stdout, done.stderr)]
 
 
 def look_api(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:

@@ -20,6 +20,9 @@ from ansible_collections.qinling.kolla.plugins.module_utils.looks import (
     row,
 )
 
+NOT_RUNNING = "not looked at: the container does not run"
+RESTARTING = "not looked at: the container starts again and again"
+
 
 def state(status: str = "running", health: str | None = "healthy", said: str = "", **more: Any) -> dict[str, Any]:
     shown: dict[str, Any] = {"Status": status, "ExitCode": 137}
@@ -75,17 +78,21 @@ def test_health_without_a_report(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "output", "verdict", "detail"),
+    ("code", "output", "error", "verdict", "detail"),
     [
-        (0, "qinling-db-manage: The database is current.\n  more\n", OK, "The database is current."),
-        (2, "\nx: half-migrated\n  - details\n", WRONG, "half-migrated"),
-        (124, "x: waiting\n", WRONG, "no answer within 9 s"),
-        (1, "", WRONG, "exit code 1"),
+        (0, "qinling-db-manage: The database is current.\n  more\n", "noise", OK, "The database is current."),
+        (2, "\nx: half-migrated\n  - details\n", "", WRONG, "half-migrated"),
+        (124, "x: waiting\n", "", WRONG, "no answer within 9 s"),
+        (1, "", "", WRONG, "exit code 1"),
+        (1, "\n", "x: Traceback\n", WRONG, "Traceback"),
+        (1, "", "Error response from daemon: Container 4f is not running\n", WRONG, NOT_RUNNING),
+        (1, "", "Error: No such container: q_api\n", WRONG, NOT_RUNNING),
+        (1, "", "Error response from daemon: Container 4f is restarting\n", WRONG, RESTARTING),
     ],
 )
-def test_command(code: int, output: str, verdict: str, detail: str) -> None:
+def test_command(code: int, output: str, error: str, verdict: str, detail: str) -> None:
     look = {"service": "qinling-api", "look": "database revision", "seconds": 9}
-    assert command_row(look, code, output) == row("qinling-api", "database revision", verdict, detail)
+    assert command_row(look, code, output, error) == row("qinling-api", "database revision", verdict, detail)
 
 
 CATALOG = [

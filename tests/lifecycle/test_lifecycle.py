@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every action in the order of an operator's day. Each test builds on the one before; the scenario's preparation ran
+passwords, bootstrap-servers and build.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from deployment import Deployment, changed_tasks, run
+from qinling_http import Qinling
+
+TAG = "2026.1-debian-trixie"
+QINLING = ["qinling_api", "qinling_engine", "qinling_relay"]
+CHANGES = {
+    "lifecycle-good": "LABEL lifecycle=newer",
+    "lifecycle-bad": "RUN printf '#!/bin/sh\\necho this one is broken\\nexit 1\\n' > $(command -v qinling-engine)",
+}
+# As an older Qinling left it: what migration 011 changes is not yet so.
+TO_010 = """
+import sqlalchemy as sa
+from qinling_kolla.cmd import healthcheck as h
+options = h.read_options(open(h.CONFIG_FILE).read())
+with sa.create_engine(options["database", "connection"]).begin() as connection:
+    connection.execute(sa.text("ALTER TABLE webhooks MODIFY function_id VARCHAR(36) NOT NULL"))
+    connection.execute(sa.text("ALTER TABLE webhooks MODIFY function_version INTEGER NOT NULL"))
+    connection.execute(sa.text("UPDATE alembic_version SET version_num = '010'"))
+"""
+REVISION = ("qinling-db-manage", "--config-file", "/etc/qinling/qinling.conf", "check")
+
+
+def containers(deployment: Deployment) -> list[str]:
+    """The names of the deployment's containers, without prefix, stopped ones and those put aside too."""
+    names = run("docker", "ps", "--all", "--filter", f"name=^{deployment.prefix}", "--format", "{{.Names}}").split()
+    return sorted(name.removeprefix(deployment.prefix) for name in names)
+
+
+def written(deployment: Deployment) -> dict[str, bytes]:
+    """The configuration on the host, by path."""
+    files = sorted(path for path in deployment.node_config.rglob("*") if path.is_file())
+    return {str(path.relative_to(deployment.node_config)): path.read_bytes() for path in files}
+
+
+def nothing_changes(deployment: Deployment, playbook: str) -> str:
+    """Run a playbook that has nothing to do; return what it printed."""
+    before, files = containers(deployment), written(deployment)
+    ids = deployment.ids() if before else {}
+    shown = deployment.play(playbook)
+    assert changed_tasks(shown) == []
+    assert re.search(r"changed=0 .*failed=0", shown)
+    assert (containers(deployment), written(deployment)) == (before, files)
+    assert not before or deployment.ids() == ids
+    return shown
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images() -> None:
+    """Images that differ from the present ones: newer ones, and an engine that ends at once."""
+    for tag, change in CHANGES.items():
+        for name in ("qinling-api", "qinling-engine")[tag == "lifecycle-bad" :]:
+            file = f"FROM kolla/{name}:{TAG}\nUSER root\n{change}\nUSER qinling\n"
+            command = ["docker", "build", "--quiet", "--tag", f"kolla/{name}:{tag}", "-"]
+            subprocess.run(command, input=file, check=True, capture_output=True, text=True)
+
+
+def test_prechecks_and_pull(deployment: Deployment) -> None:
+    assert containers(deployment) == []
+    nothing_changes(deployment, "prechecks")
+    nothing_changes(deployment, "pull")
+
+
+def test_genconfig_writes_files_alone(deployment: Deployment) -> None:
+    deployment.play("genconfig")
+    assert {"qinling-api/qinling.conf", "qinling-engine/config.json", "mariadb/my.cnf"} <= set(written(deployment))
+    assert containers(deployment) == []
+
+
+def test_deploy_and_again(deployment: Deployment) -> None:
+    files = written(deployment)
+    deployment.play("deploy")
+    assert containers(deployment) == sorted(deployment.services)
+    assert written(deployment) == files
+    for playbook in ("deploy", "deploy-containers", "reconfigure"):
+        nothing_changes(deployment, playbook)
+    deployment.play("post-deploy")
+
+
+def test_data_is_there(deployment: Deployment) -> None:
+    code = '{"source": "image", "image": "kolla/debian"}'
+    Qinling(deployment.directory / "clouds.yaml").call(
+        "POST", "functions", 201, files={"name": (None, "kept"), "code": (None, code)}
+    )
+    deployment.inside("qinling_api", "touch", "/var/lib/qinling/kept")
+
+
+def test_check_tells_all_and_finds_what_is_wrong(deployment: Deployment) -> None:
+    shown = nothing_changes(deployment, "check")
+    services = set(re.findall(r"^localhost +(\S+) .* (?:ok|warning|WRONG) ", shown, re.MULTILINE))
+    assert services == {name.replace("_", "-") for name in deployment.services}
+    assert "WRONG" not in shown
+    for look in (
+        *(f"qinling-api +endpoint {interface}" for interface in ("admin", "internal", "public")),
+        *(f"qinling-api +{what}" for what in ("keystone", "database revision", "memcached 127.0.0.1:[0-9]+")),
+        *(f"qinling-engine +{what}" for what in ("database", "queue", "etcd", "messages", "swarm")),
+    ):
+        assert re.search(rf"^localhost +{look} +ok ", shown, re.MULTILINE), look
+
+    run("docker", "stop", f"{deployment.prefix}memcached")
+    with pytest.raises(AssertionError) as caught:
+        deployment.play("check")
+    found = str(caught.value)
+    assert re.search(r"^localhost +memcached +container +WRONG +\S+memcached is exited", found, re.MULTILINE)
+    assert re.search(r"^localhost +qinling-api +memcached \S+ +WRONG +Connection refused", found, re.MULTILINE)
+    # Whatever is wrong, all the rest is looked at.
+    assert re.search(r"^localhost +qinling-engine +messages +ok", found, re.MULTILINE)
+    assert "check found 2 of " in found
+    run("docker", "start", f"{deployment.prefix}memcached")
+
+
+def test_upgrade_migrates_and_replaces(deployment: Deployment) -> None:
+    deployment.inside("qinling_api", "python", "-c", TO_010)
+    before = deployment.ids()
+    deployment.play("upgrade", "-e", "qinling_api_tag=lifecycle-good", "-e", "qinling_engine_tag=lifecycle-good")
+    after = deployment.ids()
+    assert {name for name in before if before[name] != after[name]} == {"qinling_api", "qinling_engine"}
+    assert containers(deployment) == sorted(deployment.services)
+    for name in ("qinling_api", "qinling_engine"):
+        assert deployment.inspect(name)["Config"]["Labels"]["lifecycle"] == "newer"
+    assert "revision 011" in deployment.inside("qinling_api", *REVISION)
+
+
+def test_upgrade_goes_back_where_the_new_one_fails(deployment: Deployment) -> None:
+    before, files = deployment.ids(), written(deployment)
+    settings = ["qinling_engine_tag=lifecycle-bad", "qinling_api_threads=9"]
+    with pytest.raises(AssertionError) as caught:
+        deployment.play("upgrade", *(argument for setting in settings for argument in ("-e", setting)))
+    shown = str(caught.value)
+    for words in (
+        "The upgrade of qinling failed and was taken back",
+        "this one is broken",
+        f"{deployment.prefix}qinling_engine, image kolla/qinling-engine:lifecycle-good: healthy",
+        "The database needed no migration, and is as it was",
+    ):
+        assert words in shown, words
+    # The very same containers, with the configuration that they had.
+    assert deployment.ids() == before
+    assert written(deployment) == files
+    assert containers(deployment) == sorted(deployment.services)
+    assert deployment.inspect("qinling_engine")["State"]["Health"]["Status"] == "healthy"
+
+
+def test_stop_twice_and_deploy_brings_it_back(deployment: Deployment) -> None:
+    deployment.play("stop")
+    assert {deployment.inspect(name)["State"]["Status"] for name in deployment.services} == {"exited"}
+    nothing_changes(deployment, "stop")
+    deployment.play("deploy")
+    deployment.play("check")
+
+
+def test_destroy_can_keep_data(deployment: Deployment) -> None:
+    shown = deployment.play("destroy", "-e", "qinling_destroy_confirmed=yes", "-e", "qinling_destroy_keep_data=true")
+    assert "Kept for the next deploy: " in shown
+    assert f"{deployment.prefix}mariadb, {deployment.prefix}qinling" in shown
+    assert (containers(deployment), written(deployment)) == ([], {})
+    deployment.play("deploy")
+    functions = Qinling(deployment.directory / "clouds.yaml").call("GET", "functions", 200)["functions"]
+    assert [function["name"] for function in functions] == ["kept"]
+    deployment.inside("qinling_api", "test", "-e", "/var/lib/qinling/kept")
+
+
+def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
+    before = containers(deployment)
+    with pytest.raises(AssertionError, match="Nothing was removed"):
+        deployment.play("destroy", "-e", "qinling_destroy_confirmed=no")
+    assert containers(deployment) == before
+    deployment.play("destroy", "-e", "qinling_destroy_confirmed=yes")
+    assert (containers(deployment), written(deployment)) == ([], {})
+    volumes = run("docker", "volume", "ls", "--quiet", "--filter", f"name=^{deployment.prefix}").split()
+    assert volumes == []
+    networks = run("docker", "network", "ls", "--format", "{{.Name}}").split()
+    assert not [name for name in networks if name.startswith(deployment.prefix.replace("_", "-"))]
