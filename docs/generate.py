@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/variables.md from the argument_specs and the globals; `--check` only tells whether it is current."""
+"""Writes docs/variables.md and docs/kolla-variables.md; `--check` only tells whether they are current."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-TARGET = PROJECT / "docs" / "variables.md"
+VARIABLES = PROJECT / "docs" / "variables.md"
+KOLLA = PROJECT / "docs" / "kolla-variables.md"
 
 # In the order in which a reader looks for them; roles that are not named follow.
 ROLES = (
@@ -140,15 +141,91 @@ def page() -> str:
     return "\n".join([*head, *globals_lines(), "", "## Roles", *roles_lines()]) + "\n"
 
 
+def users_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Takes names of variables, returns the roles (else playbooks, else globals) whose files have each of them."""
+    texts: dict[str, str] = {}
+    for path in sorted(PROJECT.glob("roles/*/[dtv]*/**/*")) + sorted(PROJECT.glob("playbooks/**/*.*")):
+        if path.is_file() and path.suffix in {".yml", ".j2"}:
+            where = path.relative_to(PROJECT).parts
+            owner = f"role {where[1]}" if where[0] == "roles" else "playbooks"
+            texts[owner] = texts.get(owner, "") + path.read_text(encoding="utf-8")
+    # Which builds the names that it looks at.
+    texts["filter kolla_address"] = "api_interface api_address_family"
+    texts["other globals"] = "".join(
+        line.partition(":")[2] if not line.startswith((" ", "_", "{")) else line
+        for path in sorted((PROJECT / "group_vars/all").glob("*.yml"))
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
+    )
+    words = {owner: set(re.findall(r"\w+", text)) for owner, text in texts.items()}
+    return {name: [owner for owner, found in words.items() if name in found] for name in names}
+
+
+def kolla_rows() -> Iterator[tuple[str, str, str]]:
+    """Returns name, default and meaning of each variable that has Kolla's name."""
+    named = load(PROJECT / "docs/kolla.yml")
+    checked = load(PROJECT / "roles/service/meta/argument_specs.yml")["argument_specs"]["prechecks"]["options"]
+    entries = load(PROJECT / "roles/qinling/meta/argument_specs.yml")["argument_specs"].values()
+    of_role = {name: option for entry in entries for name, option in entry.get("options", {}).items()}
+    defaults = load(PROJECT / "roles/qinling/defaults/main.yml")
+    for path in sorted((PROJECT / "group_vars/all").glob("*.yml")):
+        for name, value in load(path).items():
+            if name.startswith("__") or (name.startswith("qinling_") and name not in named["of_the_role"]):
+                continue
+            yield (
+                name,
+                default_of(value),
+                text_of((checked.get(name) or {"description": DERIVED.get(name)})["description"]),
+            )
+    for password in load(PROJECT / "group_vars/all/services.yml")["__passwords_wanted"]:
+        yield password["name"], "`passwords.yml`", "Password, or key, of that name."
+    for name in named["of_the_role"]:
+        if name in defaults:
+            yield name, default_of(defaults[name]), text_of(of_role[name]["description"])
+
+
+def kolla_page() -> str:
+    """Returns the page of Kolla's variables."""
+    named = load(PROJECT / "docs/kolla.yml")
+    rows = sorted(kolla_rows())
+    users = users_of(name for name, _default, _text in rows)
+    if unused := [name for name, found in users.items() if not found]:
+        sys.exit(f"nothing uses {', '.join(unused)}: honour it, or give the reason why not in docs/kolla.yml")
+    lines = [
+        "# Kolla's variables",
+        "",
+        "Made by `docs/generate.py` from the roles' `meta/argument_specs.yml`, defaults, and `docs/kolla.yml`.",
+        "Read under Kolla's names from `globals.yml`, `globals.d/`, `passwords.yml` and the inventory.",
+        "",
+        "## Honoured",
+        "",
+        "| variable | default | what it is | where it is used |",
+        "|---|---|---|---|",
+        *(f"| `{name}` | {cell(default)} | {cell(text)} | {', '.join(users[name])} |" for name, default, text in rows),
+        "",
+        "## Not honoured",
+        "",
+        "Of those that Kolla's own role for Qinling (11.4) used, and the roles of a like service today (22.2).",
+        "",
+        "| variable | why |",
+        "|---|---|",
+        *(f"| `{name}` | {cell(why)} |" for name, why in sorted(named["not_honoured"].items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {VARIABLES: page, KOLLA: kolla_page}
+
+
 def main(arguments: list[str]) -> int:
     """Takes the command line's arguments, returns the exit status."""
-    if "--check" in arguments:
-        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == page():
-            return 0
-        print(f"{TARGET.relative_to(PROJECT)} is not current: run docs/generate.py", file=sys.stderr)
-        return 1
-    TARGET.write_text(page(), encoding="utf-8")
-    return 0
+    status = 0
+    for target, made in PAGES.items():
+        if "--check" not in arguments:
+            target.write_text(made(), encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != made():
+            print(f"{target.relative_to(PROJECT)} is not current: run docs/generate.py", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

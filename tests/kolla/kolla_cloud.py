@@ -9,10 +9,15 @@ import re
 import secrets
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 PROJECT = Path(__file__).resolve().parents[2]
 WHEEL = "kolla_ansible-22.2.0-py3-none-any.whl"
@@ -25,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "network_interface": "lo",
     "kolla_internal_vip_address": VIP,
     "enable_proxysql": "no",
+    "kolla_copy_ca_into_containers": "yes",
     "database_port": 33306,
     "rabbitmq_port": 33672,
     "rabbitmq_cluster_port": 33673,
@@ -73,6 +79,18 @@ def containers(prefix: str = PREFIX) -> dict[str, tuple[str, str]]:
     return {item["Name"].lstrip("/"): (item["Id"], item["State"]["StartedAt"]) for item in shown}
 
 
+def authority() -> str:
+    """Return the certificate of a CA that nobody knows."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A cloud's CA")])
+    start = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), start, start + timedelta(1)
+    )
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
 class Cloud:
     """The cloud's operator: where their files are, and how they run playbooks."""
 
@@ -94,6 +112,9 @@ class Cloud:
         )
         self.passwords.write_text(text)
         self.passwords.chmod(0o640)
+        authorities = self.folder / "certificates/ca"
+        authorities.mkdir(parents=True)
+        (authorities / "root.crt").write_text(authority())
 
     def play(self, playbook: str, *arguments: str, inventory: Path | None = None) -> str:
         """Run a playbook of the collection with the cloud's inventory; return what it printed."""

@@ -87,6 +87,12 @@ def test_haproxy_finds_its_file_as_kolla_would_leave_it(deployed: Cloud) -> None
     run("docker", "exec", "cloud_haproxy", "kolla_set_configs", "--check")
 
 
+def test_the_cloud_s_ca_is_known_in_the_containers(deployed: Cloud) -> None:
+    body = (deployed.folder / "certificates/ca/root.crt").read_text().split("-----")[2].strip()
+    for service in ("api", "engine"):
+        assert body in run("docker", "exec", f"cloudq_qinling_{service}", "cat", "/etc/ssl/certs/ca-certificates.crt")
+
+
 def test_queues_are_those_of_a_kolla_cloud(deployed: Cloud) -> None:
     listed = run("docker", "exec", "cloud_rabbitmq", "rabbitmqctl", "--quiet", "list_queues", "name", "type")
     kinds = {line.split("\t")[0]: line.split("\t")[1] for line in listed.splitlines() if "qinling" in line}
