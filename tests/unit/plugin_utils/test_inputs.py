@@ -158,3 +158,14 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 def test_findings_get_their_line() -> None:
     findings = [inputs.Finding("a", 0, "is odd"), inputs.Finding("b", 0, "is odd")]
     assert [str(finding) for finding in inputs.placed(findings, "f", {"a": 3})] == ["f:3: a: is odd", "b: is odd"]
+
+
+def test_what_keeps_a_file_from_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("gone")
+    assert inputs.file_problem(tmp_path / "file") == inputs.file_problem(tmp_path / "none") == ""
+    assert "a directory; expected a file" in inputs.file_problem(tmp_path)
+    assert "a link to gone, which is not there" in inputs.file_problem(tmp_path / "link")
+    # Root may read everything.
+    monkeypatch.setattr(inputs.os, "access", lambda *_: False)
+    assert "can not be read by the user" in inputs.file_problem(tmp_path / "file")
