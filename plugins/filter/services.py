@@ -162,6 +162,16 @@ def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) ->
     return containers + own
 
 
+def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
+    """Return ulimits as Docker's modules take them, `name:soft:hard`, from Kolla's mapping of name to soft and hard."""
+    if not isinstance(ulimits, Mapping):
+        return list(ulimits)
+    return [
+        f"{name}:{limit['soft']}:{limit['hard']}" if isinstance(limit, Mapping) else f"{name}:{limit}:{limit}"
+        for name, limit in ulimits.items()
+    ]
+
+
 class FilterModule:
     """Ansible's entry to the filters of this file."""
 
@@ -169,6 +179,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "services_of_host": services_of_host,
+            "ulimits_of": ulimits_of,
             "first_host": first_host,
             "named_volumes": named_volumes,
             "configuration_of": configuration_of,

@@ -19,6 +19,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     ports_of,
     roles_of_host,
     services_of_host,
+    ulimits_of,
     validation_of,
 )
 
@@ -233,6 +234,7 @@ def test_each_filter_is_known_by_its_name() -> None:
         name: name
         for name in (
             "services_of_host",
+            "ulimits_of",
             "passwords_of",
             "first_host",
             "named_volumes",
@@ -263,3 +265,15 @@ def test_looks_are_had_where_their_service_is_and_some_once() -> None:
     assert looks_of(looks, here, False) == [container, looks[0]]
     assert looks_of(looks, here, True) == [container, looks[0], {"kind": "api", "service": "qinling-api"}]
     assert looks_of(looks, {}, True) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"nofile": {"soft": 1024, "hard": 2048}, "nproc": 100}, ["nofile:1024:2048", "nproc:100:100"]),
+        (["nofile:1:2"], ["nofile:1:2"]),
+        ({}, []),
+    ],
+)
+def test_ulimits_of(given: Any, expected: list[str]) -> None:
+    assert ulimits_of(given) == expected
