@@ -28,6 +28,7 @@ with sa.create_engine(options["database", "connection"]).begin() as connection:
     connection.execute(sa.text("ALTER TABLE webhooks MODIFY function_version INTEGER NOT NULL"))
     connection.execute(sa.text("UPDATE alembic_version SET version_num = '010'"))
 """
+UPGRADED = ("-e", "qinling_api_tag=lifecycle-good", "-e", "qinling_engine_tag=lifecycle-good")
 REVISION = ("qinling-db-manage", "--config-file", "/etc/qinling/qinling.conf", "check")
 
 
@@ -122,7 +123,7 @@ def test_check_tells_all_and_finds_what_is_wrong(deployment: Deployment) -> None
 def test_upgrade_migrates_and_replaces(deployment: Deployment) -> None:
     deployment.inside("qinling_api", "python", "-c", TO_010)
     before = deployment.ids()
-    deployment.play("upgrade", "-e", "qinling_api_tag=lifecycle-good", "-e", "qinling_engine_tag=lifecycle-good")
+    deployment.play("upgrade", *UPGRADED)
     after = deployment.ids()
     assert {name for name in before if before[name] != after[name]} == {"qinling_api", "qinling_engine"}
     assert containers(deployment) == sorted(deployment.services)
@@ -155,8 +156,8 @@ def test_stop_twice_and_deploy_brings_it_back(deployment: Deployment) -> None:
     deployment.play("stop")
     assert {deployment.inspect(name)["State"]["Status"] for name in deployment.services} == {"exited"}
     nothing_changes(deployment, "stop")
-    deployment.play("deploy")
-    deployment.play("check")
+    deployment.play("deploy", *UPGRADED)
+    assert {deployment.inspect(name)["State"]["Health"]["Status"] for name in deployment.services} == {"healthy"}
 
 
 def test_destroy_can_keep_data(deployment: Deployment) -> None:
