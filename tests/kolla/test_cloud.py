@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kolla_cloud import VIP, Cloud, containers, run
+from kolla_cloud import PROJECT, VIP, Cloud, containers, run
 
 ENDPOINT = f"http://{VIP}:33070"
 
@@ -51,6 +51,30 @@ def deployed(cloud: Cloud, before: dict[str, tuple[str, str]], passwords: bytes)
     cloud.play("deploy")
     yield cloud
     cloud.play("destroy", "-e", "qinling_destroy_confirmed=yes")
+
+
+@pytest.mark.parametrize("name", ["all-in-one", "multinode"])
+def test_kolla_s_inventories_get_the_groups(kolla: Path, name: str) -> None:
+    inventories = ["-i", str(kolla / "ansible/inventory" / name), "-i", "inventory/kolla/groups"]
+    listed = json.loads(run("ansible-inventory", *inventories, "--list"))
+    assert listed["qinling"]["children"] == ["control"]
+    assert listed["qinling-api"]["children"] == listed["qinling-engine"]["children"] == ["qinling"]
+    assert listed["control"]["hosts"]
+    assert not [host for host in listed["_meta"]["hostvars"].values() if host.get("qinling_backing_services")]
+
+
+def test_each_variable_of_a_like_role_is_honoured_or_has_a_reason(kolla: Path) -> None:
+    """What Kolla's role magnum, and the roles that it uses, take from the globals."""
+    known: set[str] = set()
+    for path in (kolla / "ansible/group_vars/all").glob("*.yml"):
+        known |= set(yaml.safe_load(path.read_text()) or {})
+    used: set[str] = set()
+    for role in ("magnum", "haproxy-config", "proxysql-config", "loadbalancer-config"):
+        for path in (kolla / "ansible/roles" / role).rglob("*.*"):
+            used |= set(re.findall(r"\b[a-z]\w+", path.read_text()))
+    page = set(re.findall(r"^\| `(\w+)`", (PROJECT / "docs/kolla-variables.md").read_text(), re.MULTILINE))
+    of_magnum = re.compile("magnum|enable_(barbican|cinder)")
+    assert {name for name in (used & known) - page if not of_magnum.search(name)} == set()
 
 
 def test_the_api_answers_through_the_load_balancer(deployed: Cloud) -> None:
@@ -136,6 +160,27 @@ def test_a_second_run_changes_nothing(deployed: Cloud) -> None:
     assert changed(deployed.play("passwords")) == 0
     assert changed(deployed.play("reconfigure")) == 0
     assert containers("cloudq_") == mine
+
+
+def test_development_mode_runs_a_checkout(deployed: Cloud) -> None:
+    repository = deployed.folder / "repository"
+    repository.mkdir()
+    installed = "/var/lib/kolla/venv/lib/python3.13/site-packages/qinling"
+    run("docker", "cp", f"cloudq_qinling_api:{installed}", str(repository))
+    root = repository / "qinling/api/controllers/root.py"
+    root.write_text(root.read_text().replace("status='CURRENT'", "status='DEPRECATED'"))
+    git = ("git", "-C", str(repository), "-c", "user.name=test", "-c", "user.email=test@localhost")
+    for arguments in (("init", "--quiet", "--initial-branch=mine"), ("add", "."), ("commit", "--quiet", "-m", "Mine")):
+        run(*git, *arguments)
+    settings = {
+        "qinling_dev_mode": "yes",
+        "qinling_git_repository": str(repository),
+        "qinling_source_version": "mine",
+        "kolla_dev_repos_directory": str(deployed.folder / "stack"),
+    }
+    assert answer(ENDPOINT)[1]["versions"][0]["status"] == "CURRENT"
+    deployed.play("reconfigure", "-e", json.dumps(settings))
+    assert answer(ENDPOINT)[1]["versions"][0]["status"] == "DEPRECATED"
 
 
 def test_destroy_leaves_the_cloud_alone(deployed: Cloud, before: dict[str, tuple[str, str]]) -> None:
