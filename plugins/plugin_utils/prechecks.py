@@ -199,9 +199,11 @@ def group_findings(wanted: Iterable[Mapping[str, Any]], groups: Mapping[str, Ite
         if str(item.get("enabled", True)).lower() in {"false", "no", "off", "0"}:
             continue
         group, service = item["group"], item.get("service") or item["group"]
+        # Kolla's inventories have lost these.
+        more = ", or give -i inventory/kolla/groups of this collection as well" if group.startswith("qinling") else ""
         if group not in groups:
             findings.append(
-                Finding(f"group {group}", 0, f"is not in the inventory, but {service} is enabled; add [{group}]")
+                Finding(f"group {group}", 0, f"is not in the inventory, but {service} is enabled; add [{group}]{more}")
             )
         elif not list(groups[group]):
             findings.append(
