@@ -82,10 +82,10 @@ class _Around(Mapping[str, Any]):
         return self._context.get(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._context)
+        return iter(self._context.get_all())
 
     def __len__(self) -> int:
-        return len(list(self._context))
+        return len(self._context.get_all())
 
 
 @pass_context
