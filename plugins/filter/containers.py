@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (c) 2026, the qinling.kolla authors
+"""Filters that tell from a list of containers which of them are as wanted, so that nobody has to ask for each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# The label of a container that holds the digest of what it was made from.
+LABEL = "qinling.kolla/definition"
+# What of a service's entry (`<project>_services`) a container is made from; the rest concerns others.
+MADE_FROM = (
+    "image",
+    "network_mode",
+    "networks",
+    "published_ports",
+    "pid_mode",
+    "groups",
+    "cap_drop",
+    "environment",
+    "volumes",
+    "healthcheck",
+    "dimensions",
+)
+
+
+def definition_of(service: Mapping[str, Any], configuration: str, settings: Mapping[str, Any]) -> str:
+    """Return the digest of all that a service's container is made from.
+
+    `configuration` is the digest of its files, `settings` is what containers of all services have in common.
+    """
+    made_from = {key: service[key] for key in MADE_FROM if key in service}
+    whole = json.dumps([made_from, configuration, settings], sort_keys=True, default=str)
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def settled_of(
+    here: Mapping[str, Mapping[str, Any]],
+    found: Iterable[Mapping[str, Any]],
+    digests: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> list[str]:
+    """Return which of the services `here` have a container that is as wanted, runs, and is healthy where that is asked.
+
+    `found` is Docker's list of containers (GET /containers/json of its API). It shows an image by the name that the
+    container was made from, unless that name means another image by now. `digests` are those of the services' files.
+    """
+    by_name = {name.lstrip("/"): container for container in found for name in container["Names"]}
+    settled = []
+    for name, service in here.items():
+        container = by_name.get(service["container_name"])
+        if (
+            container
+            and container["State"] == "running"
+            and container["Image"] == service["image"]
+            and container["Labels"].get(LABEL) == definition_of(service, digests[name], settings)
+            and ("(healthy)" in container["Status"] or not (settings["healthchecks"] and service.get("healthcheck")))
+        ):
+            settled.append(name)
+    return settled
+
+
+class FilterModule:
+    """Ansible's entry to the filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {"definition_of": definition_of, "settled_of": settled_of}
