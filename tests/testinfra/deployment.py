@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,19 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
+
+
+_TASK = re.compile(r"^TASK \[(.+?)\] \**$")
+_CHANGED = re.compile(r"^changed: \[([^\]]+)\](?: => \(item=(.*?)\))?(?: =>.*)?$")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run changed, as task, host and item of each; what it printed; and the containers that are others since."""
+
+    changed: list[tuple[str, str, str]]
+    shown: str
+    made_anew: list[str]
 
 
 class Deployment:
@@ -50,6 +65,37 @@ class Deployment:
         """Run one of the collection's playbooks as an operator does and return what it printed; fail where it fails."""
         command = ["ansible-playbook", "-i", "inventory/all-in-one", "-e", f"kolla_config_dir={self.directory}"]
         return run(*command, *arguments, f"playbooks/{playbook}.yml")
+
+    def reconfigure(self, *arguments: str) -> Outcome:
+        """Run reconfigure, with --check first; fail where the two do not say the same, or show a secret."""
+        foretold = self._outcome("--check", "--diff", "-vvv", *arguments)
+        done = self._outcome("--diff", *arguments)
+        assert foretold.made_anew == []
+        assert foretold.changed == done.changed, f"--check: {foretold.changed}; then: {done.changed}"
+        named = {
+            match[1] for task, _host, _item in done.changed if (match := re.search(r"Container \| Run (\S+)", task))
+        }
+        assert named == {self.prefix + name for name in done.made_anew}, f"{named}, {done.made_anew}"
+        for outcome in (foretold, done):
+            assert not [name for name, secret in self.passwords.items() if secret in outcome.shown]
+        return done
+
+    def _outcome(self, *arguments: str) -> Outcome:
+        before = self.ids()
+        shown = self.play("reconfigure", *arguments)
+        after = self.ids()
+        return Outcome(changed_tasks(shown), shown, [name for name in before if before[name] != after[name]])
+
+
+def changed_tasks(shown: str) -> list[tuple[str, str, str]]:
+    """Return what a playbook's output marks as changed: task, host and item of each."""
+    task, found = "", []
+    for line in shown.splitlines():
+        if match := _TASK.match(line):
+            task = match[1]
+        elif match := _CHANGED.match(line):
+            found.append((task, match[1], match[2] or ""))
+    return found
 
 
 def run(*command: str) -> str:

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a deployment leaves on its host: containers, files, modes, secrets, and what a change touches."""
+"""What a deployment leaves on its host: containers, files, modes, secrets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-import yaml
 from deployment import Deployment
 from testinfra.host import Host
 
@@ -83,44 +79,3 @@ def test_health_address_tells_the_truth(host: Host, deployment: Deployment) -> N
         host.check_output("docker unpause %s", f"{deployment.prefix}etcd")
     host.check_output("sleep 3")
     assert host.check_output("curl -s -o /dev/null -w %%{http_code} %s", address) == "200"
-
-
-@pytest.fixture()
-def override(deployment: Deployment) -> Iterator[Path]:
-    """The folder of the operator's own files; what a test leaves there goes again."""
-    folder = deployment.directory / "config" / "qinling"
-    folder.mkdir(parents=True, exist_ok=True)
-    yield folder
-    for file in ("qinling-api.conf", "policy.json"):
-        (folder / file).unlink(missing_ok=True)
-    deployment.play("reconfigure")
-
-
-def test_a_change_restarts_only_what_it_concerns(deployment: Deployment, override: Path) -> None:
-    before = deployment.ids()
-    (override / "qinling-api.conf").write_text("[api]\napi_threads = 6\n")
-    (override / "policy.json").write_text('{"runtime:create": "rule:admin_or_owner"}')
-
-    shown = deployment.play("reconfigure", "--check", "--diff", "-vvv")
-    assert "+api_threads = 6" in shown
-    assert not [variable for variable, secret in deployment.passwords.items() if secret in shown]
-    assert deployment.ids() == before
-
-    deployment.play("reconfigure")
-    after = deployment.ids()
-    assert [name for name in before if before[name] != after[name]] == ["qinling_api"]
-    policy = yaml.safe_load(deployment.inside("qinling_api", "cat", "/etc/qinling/policy.yaml"))
-    assert policy["runtime:create"] == "rule:admin_or_owner"
-    # A partial policy locks nobody out: the rules that it does not name are still there.
-    assert policy["runtime:delete"] == "rule:context_is_admin"
-
-
-def test_broken_overrides_are_named_before_anything_changes(deployment: Deployment, override: Path) -> None:
-    before = deployment.ids()
-    (override / "qinling-api.conf").write_text("[api]\nno sense\n")
-    (override / "policy.json").write_text('{"runtime:create": ')
-    with pytest.raises(AssertionError) as caught:
-        deployment.play("reconfigure")
-    assert "qinling-api.conf:2" in str(caught.value)
-    assert "policy.json" in str(caught.value)
-    assert deployment.ids() == before
