@@ -477,6 +477,14 @@ BATCHES: list[Cases] = [
             more(f"{POLICY}.yaml", 'owner: "@"\nowner: "!"\n'),
             ["policy.yaml:7: rule owner: it is given twice, in line 6 as well"],
         ),
+        "an option that Qinling does not know": (
+            file("config/qinling/qinling-api.conf", "[api]\napi_treads = 6\n"),
+            ["qinling-api.conf:2: [api] api_treads", "know no such option; did you mean [api] api_threads?"],
+        ),
+        "a value that Qinling does not take": (
+            more("config/qinling/qinling-api.conf", "api_threads = many\n"),
+            ["qinling-api.conf:3: [api] api_threads: the value is not valid: invalid literal"],
+        ),
     },
 ]
 CASES: Cases = {**SINGLE, **{name: case for batch in BATCHES for name, case in batch.items()}}
@@ -529,6 +537,7 @@ def test_what_may_be_meant_is_only_warned_of(tmp_path: Path) -> None:
         file("config/qinling/policy.yaml", '"runtime:create": role:cloud\n'),
         file("config/qinling/notes.txt", "x"),
         file("config/nova.conf", "x"),
+        file("config/global.conf", "[DEFAULT]\nmy_ip = 10.0.0.1\n"),
         settings("qinling_of_ours: 1"),
         lambda operator: (operator / "passwords.yml").chmod(0o644) or {},
     )
@@ -538,6 +547,7 @@ def test_what_may_be_meant_is_only_warned_of(tmp_path: Path) -> None:
         "policy.yaml is the policy that is used",
         "the role admin is not enough any more for runtime:create",
         "notes.txt: nothing reads a file of this name",
+        "global.conf:2: [DEFAULT] my_ip: the libraries of qinling-api know no such option",
         "nothing reads the variables qinling_of_ours",
         "everybody on this machine can read the passwords",
     ):
