@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import stat
 import subprocess
@@ -109,7 +110,8 @@ class Watch:
 
     def loose_files(self, folder: Path, only_new: bool) -> Iterator[Path]:
         """Return files of a folder that are open to more than owner and group, or may be run."""
-        for path in folder.rglob("*"):
+        # os.walk passes over folders that go meanwhile.
+        for path in (Path(at, name) for at, _folders, names in os.walk(folder) for name in names):
             try:
                 status = path.lstat()
             except OSError:  # It went meanwhile.
