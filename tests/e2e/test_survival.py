@@ -30,6 +30,11 @@ def works(qinling: Qinling, function: str) -> bool:
     return execution["status"] == "success"
 
 
+def healthy(deployment: Deployment) -> bool:
+    """Tell whether the engine's container is healthy."""
+    return str(deployment.inspect("qinling_engine")["State"]["Health"]["Status"]) == "healthy"
+
+
 def workers(qinling: Qinling, function: str) -> int:
     """Return how many workers a function has, by Qinling's own count."""
     return len(qinling.call("GET", f"functions/{function}/workers", 200)["workers"])
@@ -54,9 +59,7 @@ def test_engine_killed_during_an_execution(
     call.join(90)
     assert ended, "the call did not end"
     assert ended[0]["status"] in ("error", "failed"), ended
-    wait_for(
-        "the engine's return", lambda: deployment.inspect("qinling_engine")["State"]["Health"]["Status"] == "healthy"
-    )
+    wait_for("the engine's return", lambda: healthy(deployment))
     wait_for("work as before", lambda: works(qinling, function))
     assert workers(qinling, function) == 1
 
@@ -88,3 +91,5 @@ def test_kubernetes_away_and_back(qinling: Qinling, deployment: Deployment, make
     finally:
         run(cluster, "start", "kube-apiserver")
     wait_for("work as before", lambda: works(qinling, function), 120)
+    # Its health check saw that the cluster was away, and sees that it is back.
+    wait_for("the engine's health", lambda: healthy(deployment))
