@@ -166,7 +166,7 @@ def ascending_findings(orders: Iterable[list[str]], values: Mapping[str, Any]) -
         for (low, least), (high, most) in itertools.pairwise(numbers):
             if least > most:
                 findings.append(
-                    Finding(low, 0, f"{low} is {least:g} and {high} is {most:g}; expected {' ≤ '.join(order)}")
+                    Finding(low, 0, f"{low} is {least:.15g} and {high} is {most:.15g}; expected {' ≤ '.join(order)}")
                 )
     return findings
 
