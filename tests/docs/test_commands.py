@@ -25,6 +25,11 @@ LAST = "make destroy"
 BEFORE = {
     "docs/moving.md": "openstack --os-cloud qinling role add --user qinling --project service admin",
 }
+# What a page's commands have to print.
+PRINTED = {
+    "README.md": '"output": "Hello, you"',
+    "docs/troubleshooting.md": '"status": "ok"',
+}
 NOT_RUN = {
     "needs a cluster that Magnum made",
     "needs an administrator of the cluster",
@@ -46,7 +51,7 @@ etcd_peer_port: 43380
 keystone_public_port: 43000
 qinling_api_port: 43070
 qinling_relay_port: 43071
-qinling_swarm_replicas: 1
+qinling_swarm_replicas: 2
 """
 _FENCE = re.compile(r"^( *)```(\w*)$")
 _NOT_RUN = re.compile(r"^ *<!-- not run: (.*) -->$")
@@ -159,3 +164,4 @@ def test_commands_of_a_page_work(page: str, operator: Path) -> None:
             script += [f"echo ':: {page}:{block.line}'", adapted(block.text, operator)]
     done = run("\n".join(script), operator)
     assert done.returncode == 0, done.stdout[-6000:]
+    assert PRINTED.get(page, "") in done.stdout, done.stdout[-6000:]
