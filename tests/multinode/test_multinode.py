@@ -172,9 +172,7 @@ def test_one_broken_file_stops_all_hosts(hosts: Hosts, overrides: Path) -> None:
     assert {host: hosts.containers(host) for host in HOSTS} == before
 
 
-def test_hosts_that_are_left_go_on(
-    hosts: Hosts, qinling: Qinling, function: str, overrides: Path, lost: str
-) -> None:
+def test_hosts_that_are_left_go_on(hosts: Hosts, qinling: Qinling, function: str, overrides: Path, lost: str) -> None:
     """One test, because a lost host is waited for by a Swarm, and each run takes its time."""
     left = [host for host in HOSTS if host != lost]
     before = {host: hosts.containers(host) for host in left}

@@ -113,9 +113,7 @@ def test_from_data(data: dict, expected: str) -> None:
 
 
 def _values(sections: ini.Sections) -> dict[str, dict[str, tuple[ini.Value, ...]]]:
-    return {
-        section: {name: option.values for name, option in options.items()} for section, options in sections.items()
-    }
+    return {section: {name: option.values for name, option in options.items()} for section, options in sections.items()}
 
 
 @pytest.mark.parametrize(
