@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import secrets
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,10 +91,11 @@ def member(deployment: Deployment, watch: Watch, tmp_path_factory: pytest.TempPa
         identity = cloud.identity
         project = identity.find_project("policy") or identity.create_project(name="policy", domain_id="default")
         user = identity.find_user("policy") or identity.create_user(name="policy", domain_id="default")
-        identity.update_user(user, password=auth["password"])
+        password = secrets.token_hex(16)
+        identity.update_user(user, password=password)
         role = identity.find_role("member")
         identity.assign_project_role_to_user(project, user, role)
-        auth |= {"username": "policy", "project_name": "policy"}
+        auth |= {"username": "policy", "password": password, "project_name": "policy"}
         path = tmp_path_factory.mktemp("member") / "clouds.yaml"
         path.write_text(yaml.safe_dump(clouds))
         yield Qinling(path)
