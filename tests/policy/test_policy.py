@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import secrets
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
