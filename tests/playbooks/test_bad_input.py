@@ -331,7 +331,7 @@ BATCHES: list[Cases] = [
         "least memory above the most": (
             variables(qinling_min_memory=268435456, qinling_default_memory=268435456),
             [
-                "qinling_default_memory is 2.68435e+08",
+                "qinling_default_memory is 268435456",
                 "qinling_min_memory ≤ qinling_default_memory ≤ qinling_max_memory",
             ],
         ),
