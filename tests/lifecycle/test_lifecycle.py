@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from deployment import Deployment, changed_tasks, run
@@ -57,13 +58,17 @@ def nothing_changes(deployment: Deployment, playbook: str) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def images() -> None:
-    """Images that differ from the present ones: newer ones, and an engine that ends at once."""
+def images() -> Iterator[None]:
+    """Images that differ from the present ones: newer ones, and an engine that ends at once. Gone afterwards."""
+    made = []
     for tag, change in CHANGES.items():
         for name in ("qinling-api", "qinling-engine")[tag == "lifecycle-bad" :]:
             file = f"FROM kolla/{name}:{TAG}\nUSER root\n{change}\nUSER qinling\n"
             command = ["docker", "build", "--quiet", "--tag", f"kolla/{name}:{tag}", "-"]
             subprocess.run(command, input=file, check=True, capture_output=True, text=True)
+            made.append(f"kolla/{name}:{tag}")
+    yield
+    subprocess.run(["docker", "rmi", "--force", *made], check=False, capture_output=True)
 
 
 def test_prechecks_and_pull(deployment: Deployment) -> None:
