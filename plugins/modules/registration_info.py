@@ -114,6 +114,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.qinling.kolla.plugins.module_utils import looks
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import HttpError, Qinling, QinlingError
 
 
@@ -127,18 +128,13 @@ def missing_of_user(token: Mapping[str, Any], user: Mapping[str, Any]) -> list[s
 
 def missing_of_services(token: Mapping[str, Any], services: list[dict[str, Any]], region: str) -> list[str]:
     """Takes the data of a token, the wanted services and their region, returns what the token's catalog has not."""
-    known = {(entry["name"], entry["type"]): entry["endpoints"] for entry in token.get("catalog", [])}
     missing = []
     for service in services:
-        there = {
-            (endpoint["interface"], endpoint["url"])
-            for endpoint in known.get((service["name"], service["type"]), [])
-            if endpoint["region_id"] == region
-        }
+        catalog = [entry for entry in token.get("catalog", []) if entry.get("name") == service["name"]]
         missing += [
             f"endpoint {endpoint['interface']} of {service['type']}"
             for endpoint in service["endpoints"]
-            if (endpoint["interface"], endpoint["url"]) not in there
+            if looks.catalog_problem(catalog, service["type"], region, endpoint["interface"], endpoint["url"])
         ]
     return missing
 
