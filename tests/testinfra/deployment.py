@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
 
 
-_TASK = re.compile(r"^TASK \[(.+?)\] \**$")
+_TASK = re.compile(r"^TASK \[(.+?)\] \**$", re.MULTILINE)
 _CHANGED = re.compile(r"^changed: \[([^\]]+)\](?: => \(item=(.*?)\))?(?: =>.*)?$")
 
 
@@ -88,7 +89,8 @@ class Deployment:
 
 
 def changed_tasks(shown: str) -> list[tuple[str, str, str]]:
-    """Return what a playbook's output marks as changed: task, host and item of each."""
+    """Return what a playbook's output marks as changed: task, host and item of each. Fails where it shows no task."""
+    assert _TASK.search(shown), f"no task is to be seen in: {shown[-2000:]}"
     task, found = "", []
     for line in shown.splitlines():
         if match := _TASK.match(line):
@@ -100,6 +102,10 @@ def changed_tasks(shown: str) -> list[tuple[str, str, str]]:
 
 def run(*command: str) -> str:
     """Run a command in the project's folder and return its standard output; fail where it fails, showing its end."""
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=900, check=False)
+    # Molecule asks for colours where CI is set; what is compared here has none.
+    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
     assert done.returncode == 0, f"{' '.join(command)}: {(done.stdout + done.stderr)[-6000:]}"
     return done.stdout
