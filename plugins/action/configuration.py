@@ -4,36 +4,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.qinling.kolla.plugins.module_utils import payload
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, literals
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import wanted_files
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import RenderingAction
-
-
-def pack(rendered: Rendered, secrets: list[str]) -> str:
-    """Takes rendered services and secret values, returns them as the module takes them: binary-safe and opaque."""
-    data = {
-        "services": {
-            name: [
-                {
-                    "path": file.path,
-                    "mode": file.mode,
-                    "content": base64.b64encode(file.content).decode("ascii"),
-                    "secret": file.secret,
-                }
-                for file in files
-            ]
-            for name, files in rendered.services.items()
-        },
-        "disabled": rendered.disabled,
-        "secrets": secrets,
-    }
-    return base64.b64encode(zlib.compress(json.dumps(data).encode())).decode("ascii")
 
 
 class ActionModule(RenderingAction):
@@ -59,7 +36,13 @@ class ActionModule(RenderingAction):
             "root": args["root"],
             "owner": args.get("owner"),
             "group": args.get("group"),
-            "payload": pack(rendered, secrets),
+            "payload": payload.dump(
+                {
+                    "services": payload.dump_files(wanted_files(rendered)),
+                    "disabled": rendered.disabled,
+                    "secrets": secrets,
+                }
+            ),
         }
         result.update(self._execute_module("qinling.kolla.configuration", module_args=module_args, task_vars=task_vars))
         return result

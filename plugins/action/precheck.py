@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gathers every finding of the controller and the host, and reports them in one message."""
+"""Gathers every finding of the controller, and others that it is given, and reports them in one message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Find
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import plain, relocate, truth
 
-_OPTIONS = frozenset({"variables", "groups", "files", "passwords", "host", "findings", "warnings", "fail", "input"})
+_OPTIONS = frozenset({"variables", "groups", "files", "passwords", "findings", "warnings", "fail", "input"})
 _HINT = "fill them in, or generate them"
 
 
@@ -33,16 +33,6 @@ class ActionModule(Action):
             Display().warning(str(warning))
         findings = [str(text) for text in args.get("findings") or []]
         findings += [str(finding) for finding in self._controller(args, task_vars)]
-        if args.get("host"):
-            answer = self._execute_module(
-                "qinling.kolla.host_check", module_args=dict(args["host"]), task_vars=task_vars
-            )
-            if answer.get("failed"):
-                findings.append(f"the host can not be looked at: {answer.get('msg', 'no reason given')}")
-            findings += answer.get("findings") or []
-            for key in ("docker_version", "warnings", "deprecations", "invocation"):
-                if key in answer:
-                    result[key] = answer[key]
         stop = truth(args.get("fail", True))
         if args.get("input"):
             about_input, unsound = self._input(args["input"], task_vars)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.qinling.kolla.plugins.module_utils.definitions import definition_of
 
 Services = Mapping[str, Mapping[str, Any]]
 
@@ -112,7 +113,7 @@ def groups_of(roles: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def ports_of(ports: Iterable[Mapping[str, Any]], here: Services) -> list[dict[str, Any]]:
-    """Return the ports that services `here` listen on, as `qinling.kolla.host_check` takes them.
+    """Return the ports that services `here` listen on, as `module_utils.host_survey` takes them.
 
     A port is `{name, address, port, service}`, where `name` is the variable that sets it and goes into the message.
     """
@@ -121,6 +122,7 @@ def ports_of(ports: Iterable[Mapping[str, Any]], here: Services) -> list[dict[st
             "port": int(port["port"]),
             "address": port["address"],
             "service": f"{port['service']} ({port['name']})",
+            "of": port["service"],
             "containers": [here[port["service"]]["container_name"]],
         }
         for port in ports
@@ -162,6 +164,11 @@ def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) ->
     return containers + own
 
 
+def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return services' containers and their health checks, as `qinling.kolla.container_health` takes them."""
+    return [{"name": service["container_name"], "test": service["healthcheck"]["test"]} for service in services]
+
+
 def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
     """Return ulimits as Docker's modules take them, `name:soft:hard`, from Kolla's mapping of name to soft and hard."""
     if not isinstance(ulimits, Mapping):
@@ -178,7 +185,9 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
         return {
+            "definition_of": definition_of,
             "services_of_host": services_of_host,
+            "health_of": health_of,
             "ulimits_of": ulimits_of,
             "first_host": first_host,
             "named_volumes": named_volumes,

@@ -10,6 +10,8 @@ import socket
 from typing import Any
 from urllib.parse import quote
 
+SOCKET = "/var/run/docker.sock"
+
 
 class DockerUnreachableError(Exception):
     """The engine does not answer; the message says why."""
@@ -62,11 +64,25 @@ class DockerApi:
             raise DockerUnreachableError(f"it answers {status} when asked for its version")
         return data
 
+    def listing(self) -> list[dict[str, Any]]:
+        """Returns all containers as the engine lists them."""
+        _status, listed = self.get("/containers/json?all=1")
+        return listed if isinstance(listed, list) else []
+
+    def volumes(self) -> list[str]:
+        """Returns the names of all volumes."""
+        _status, found = self.get("/volumes")
+        return [str(volume["Name"]) for volume in (found or {}).get("Volumes") or []]
+
+    def networks(self) -> list[str]:
+        """Returns the names of all networks."""
+        _status, found = self.get("/networks")
+        return [str(network["Name"]) for network in found or []]
+
     def containers(self) -> list[dict[str, Any]]:
         """Returns all containers as ``{id, name, labels, image, state, pid, ports}``."""
-        _status, listed = self.get("/containers/json?all=1")
         found = []
-        for item in listed if isinstance(listed, list) else []:
+        for item in self.listing():
             pid = 0
             if item.get("State") == "running":
                 status, details = self.get(f"/containers/{item['Id']}/json")
@@ -90,7 +106,12 @@ class DockerApi:
 
     def has_image(self, image: str) -> bool:
         """Takes an image's name, returns whether the engine has it."""
-        return self.get(f"/images/{quote(image)}/json")[0] == 200
+        return bool(self.image_id(image))
+
+    def image_id(self, image: str) -> str:
+        """Takes an image's name, returns its id, or nothing if the engine has no such image."""
+        status, found = self.get(f"/images/{quote(image)}/json")
+        return str(found["Id"]) if status == 200 else ""
 
     def registry_answer(self, image: str, auth: str) -> tuple[int, str]:
         """Takes an image's name and encoded credentials, returns what its registry says: status and message."""

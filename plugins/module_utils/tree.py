@@ -7,8 +7,10 @@ Every function takes `check`: with it, everything is looked at and nothing is ch
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import stat
@@ -56,6 +58,15 @@ class Outcome:
 
     changes: list[Change] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+
+
+def identity(name: str | None, kind: str) -> int:
+    """Takes the name or number of a user or group (or none), returns the number, -1 for none."""
+    if not name:
+        return -1
+    if name.isdigit():
+        return int(name)
+    return pwd.getpwnam(name).pw_uid if kind == "user" else grp.getgrnam(name).gr_gid
 
 
 def digest(files: list[WantedFile]) -> str:

@@ -135,15 +135,11 @@ findings:
   elements: str
 """
 
-import base64
-import grp
-import json
-import pwd
-import zlib
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.qinling.kolla.plugins.module_utils import payload
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import MASK, mask_pair
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import (
     Change,
@@ -151,30 +147,9 @@ from ansible_collections.qinling.kolla.plugins.module_utils.tree import (
     TreeError,
     WantedFile,
     digest,
+    identity,
     reconcile,
 )
-
-
-def unpack(payload: str) -> tuple[dict[str, list[WantedFile]], list[str], list[str]]:
-    """Takes what the action plugin sends, returns the enabled services' files, the other services, and secrets."""
-    data = json.loads(zlib.decompress(base64.b64decode(payload)))
-    services = {
-        name: [
-            WantedFile(item["path"], int(item["mode"], 8), base64.b64decode(item["content"]), item["secret"])
-            for item in files
-        ]
-        for name, files in data["services"].items()
-    }
-    return services, data["disabled"], data["secrets"]
-
-
-def identity(name: str | None, kind: str) -> int:
-    """Takes the name or number of a user or group (or none), returns the number, -1 for none."""
-    if not name:
-        return -1
-    if name.isdigit():
-        return int(name)
-    return pwd.getpwnam(name).pw_uid if kind == "user" else grp.getgrnam(name).gr_gid
 
 
 def text_of(content: bytes | None) -> str | None:
@@ -231,12 +206,13 @@ def main() -> None:
             "owner": {"type": "str"},
             "group": {"type": "str"},
             # Sent by the action plugin of the same name instead of the options that are documented.
-            "payload": {"type": "str", "required": True, "no_log": True},
+            "payload": payload.ARGUMENT,
         },
         supports_check_mode=True,
     )
     root = Path(module.params["root"])
-    services, disabled, secrets = unpack(module.params["payload"])
+    sent = payload.load(module.params["payload"])
+    services, secrets = payload.load_files(sent["services"]), sent["secrets"]
     try:
         uid, gid = identity(module.params["owner"], "user"), identity(module.params["group"], "group")
     except KeyError as error:
@@ -244,7 +220,7 @@ def main() -> None:
             msg=f"The host has no such user or group: {error.args[0]}; create it or change owner and group."
         )
     try:
-        outcome = reconcile(root, services, disabled, uid, gid, module.check_mode)
+        outcome = reconcile(root, services, sent["disabled"], uid, gid, module.check_mode)
     except TreeError as error:
         module.fail_json(msg=f"Nothing was changed:\n{error}")
     except OSError as error:

@@ -8,8 +8,8 @@ module: precheck
 short_description: Report everything that is wrong with the input, at once, before anything is changed
 version_added: 0.1.0
 description:
-  - Checks variables, the inventory, the operator's files and passwords on the controller, and the host, and fails with
-    one message that lists every finding.
+  - Checks variables, the inventory, the operator's files and passwords on the controller, and fails with one message
+    that lists every finding, those from elsewhere included. What is wrong on a host tells M(qinling.kolla.survey).
 author:
   - the qinling.kolla authors
 options:
@@ -38,9 +38,6 @@ options:
   passwords:
     description:
       - The file of passwords, as C(file), C(names) (that need a value) and C(hint) (what to do about missing ones).
-    type: dict
-  host:
-    description: Options of M(qinling.kolla.host_check), which is called with them. Nothing is checked there without.
     type: dict
   findings:
     description: Findings from elsewhere, to be reported along with these.
@@ -118,10 +115,6 @@ EXAMPLES = r"""
       file: "{{ kolla_config_dir }}/passwords.yml"
       names: [qinling_database_password, qinling_keystone_password]
       hint: run the playbook generate-passwords
-    host:
-      ports:
-        - {port: "{{ qinling_api_port }}", address: 127.0.0.1, service: qinling-api, containers: [qinling_api]}
-      containers: [qinling_api, qinling_engine]
 """
 
 RETURN = r"""

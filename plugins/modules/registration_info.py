@@ -110,70 +110,9 @@ locked_out:
   elements: str
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils import looks
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import HttpError, Qinling, QinlingError
-
-
-def missing_of_user(token: Mapping[str, Any], user: Mapping[str, Any]) -> list[str]:
-    """Takes the data of a user's token and what is wanted of the user, returns what is not so."""
-    roles = {role["name"] for role in token.get("roles", [])}
-    if user["role"] in roles:
-        return []
-    return [f"role {user['role']} of user {user['user']} in project {user['project']}"]
-
-
-def missing_of_services(token: Mapping[str, Any], services: list[dict[str, Any]], region: str) -> list[str]:
-    """Takes the data of a token, the wanted services and their region, returns what the token's catalog has not."""
-    missing = []
-    for service in services:
-        catalog = [entry for entry in token.get("catalog", []) if entry.get("name") == service["name"]]
-        missing += [
-            f"endpoint {endpoint['interface']} of {service['type']}"
-            for endpoint in service["endpoints"]
-            if looks.catalog_problem(catalog, service["type"], region, endpoint["interface"], endpoint["url"])
-        ]
-    return missing
-
-
-def auth_of(params: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes the module's parameters and one of the users, returns how this one logs in."""
-    return {
-        "auth_url": params["auth_url"],
-        "username": user["user"],
-        "password": user["password"],
-        "project_name": user["project"],
-        "user_domain_name": params["user_domain_name"],
-        "project_domain_name": params["project_domain_name"],
-    }
-
-
-def look(params: Mapping[str, Any], api: type[Qinling] = Qinling) -> dict[str, Any]:
-    """Takes the module's parameters, returns its result; raises QinlingError where Keystone gives no clear answer."""
-    missing: list[str] = []
-    locked_out: list[str] = []
-    token: Mapping[str, Any] = {}
-    for user in params["users"]:
-        client = api({**params, "endpoint": "", "auth": auth_of(params, user)})
-        try:
-            client.log_in()
-        except HttpError as error:
-            if error.status not in (401, 403, 404):
-                raise
-            locked_out.append(user["user"])
-            missing.append(f"login of user {user['user']} in project {user['project']}")
-        else:
-            token = client.token
-            missing += missing_of_user(token, user)
-    # Without any login there is no catalog, and everything counts as missing.
-    return {
-        "changed": False,
-        "missing": missing + missing_of_services(token, params["services"], params["region"]),
-        "locked_out": locked_out,
-    }
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.registration import look
 
 
 def main() -> None:
@@ -207,7 +146,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**look(module.params))
+        found = look(module.params)
+        module.exit_json(changed=False, missing=found["missing"], locked_out=found["locked_out"])
     except QinlingError as error:
         module.fail_json(msg=str(error))
 

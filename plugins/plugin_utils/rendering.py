@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
+from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile
 from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, policy
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
@@ -83,6 +84,14 @@ def render_services(services: Mapping[str, Any], read: Read, render: Render) -> 
                 files.append(rendered)
         result.services[name] = files
     return result
+
+
+def wanted_files(rendered: Rendered) -> dict[str, list[WantedFile]]:
+    """Takes rendered services, returns their files as `module_utils.tree` has them."""
+    return {
+        name: [WantedFile(file.path, int(file.mode, 8), file.content, file.secret) for file in files]
+        for name, files in rendered.services.items()
+    }
 
 
 def truth(value: Any) -> bool:

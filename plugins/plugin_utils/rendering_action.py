@@ -58,8 +58,17 @@ class RenderingAction(Action):
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.{self._name}: {'; '.join(problems)}")
 
+        return self.render(args["services"], args.get("secrets") or [], args.get("custom_config"), task_vars)
+
+    def render(
+        self, services: Mapping[str, Any], secrets: list[Any], custom_config: Any, task_vars: Mapping[str, Any]
+    ) -> tuple[Rendered, list[str]]:
+        """Takes services, secret values, the operator's folder if there is one, and all variables.
+
+        Returns the services rendered, and all secret values. Shows warnings.
+        """
         variables = {"ansible_managed": "Ansible managed", **task_vars}
-        custom = Path(str(args["custom_config"])).expanduser() if args.get("custom_config") else None
+        custom = Path(str(custom_config)).expanduser() if custom_config else None
         search_path = [str(path) for path in variables.get("ansible_search_path") or []]
         search_path.append(self._loader.get_basedir())
 
@@ -70,10 +79,10 @@ class RenderingAction(Action):
         def render(text: str, path: str, extra: Mapping[str, Any]) -> str:
             return templating.render(self._templar, {**variables, **extra}, search_path, text, path)
 
-        rendered = render_services(args["services"], read, render)
+        rendered = render_services(services, read, render)
         for warning in dict.fromkeys(rendered.warnings):
             Display().warning(warning)
-        return rendered, [plain(secret) for secret in args.get("secrets") or []] + secrets_in(variables)
+        return rendered, [plain(secret) for secret in secrets] + secrets_in(variables)
 
     def _find(self, path: str, kind: str, custom: Path | None) -> Path | None:
         plain_path = Path(path).expanduser()

@@ -2,10 +2,9 @@
 """What the action plugin hands to its module."""
 
 from ansible.errors import AnsibleError
-from ansible_collections.qinling.kolla.plugins.action.configuration import pack
+from ansible_collections.qinling.kolla.plugins.module_utils import payload
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile
-from ansible_collections.qinling.kolla.plugins.modules.configuration import unpack
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile, wanted_files
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import secrets_in
 
 
@@ -37,11 +36,11 @@ def test_secrets_are_found_by_their_variables_names() -> None:
 
 def test_files_reach_the_module_unchanged_and_unreadable_on_the_way() -> None:
     files = [RenderedFile("a", "0600", bytes(range(256)), True), RenderedFile("b/c", "0644", "é CANARY".encode())]
-    payload = pack(Rendered({"api": files}, ["gone"]), ["CANARY"])
-    assert "CANARY" not in payload
-    assert payload.isascii()
-    assert unpack(payload) == (
-        {"api": [WantedFile("a", 0o600, bytes(range(256)), True), WantedFile("b/c", 0o644, "é CANARY".encode())]},
-        ["gone"],
-        ["CANARY"],
-    )
+    sent = payload.dump({"services": payload.dump_files(wanted_files(Rendered({"api": files}))), "secrets": ["CANARY"]})
+    assert "CANARY" not in sent
+    assert sent.isascii()
+    there = payload.load(sent)
+    assert there["secrets"] == ["CANARY"]
+    assert payload.load_files(there["services"]) == {
+        "api": [WantedFile("a", 0o600, bytes(range(256)), True), WantedFile("b/c", 0o644, "é CANARY".encode())]
+    }

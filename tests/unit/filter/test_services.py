@@ -12,6 +12,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     configuration_of,
     first_host,
     groups_of,
+    health_of,
     hosts_of,
     looks_of,
     named_volumes,
@@ -184,6 +185,7 @@ def test_a_port_names_its_variable_and_the_container_that_may_hold_it() -> None:
             "port": 7070,
             "address": "127.0.0.1",
             "service": "qinling-api (qinling_api_port)",
+            "of": "qinling-api",
             "containers": ["qinling_api"],
         }
     ]
@@ -234,6 +236,8 @@ def test_each_filter_is_known_by_its_name() -> None:
         name: name
         for name in (
             "services_of_host",
+            "definition_of",
+            "health_of",
             "ulimits_of",
             "passwords_of",
             "first_host",
@@ -277,3 +281,8 @@ def test_looks_are_had_where_their_service_is_and_some_once() -> None:
 )
 def test_ulimits_of(given: Any, expected: list[str]) -> None:
     assert ulimits_of(given) == expected
+
+
+def test_health_is_asked_by_container() -> None:
+    services = [{"container_name": "p_api", "healthcheck": {"test": ["CMD", "probe"]}}]
+    assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"]}]

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import host_checks
+from ansible_collections.qinling.kolla.plugins.module_utils import host_checks, host_look
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerUnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils.host_checks import Listener
-from ansible_collections.qinling.kolla.plugins.modules import host_check
 
 LABEL = "qinling.kolla/managed"
 
@@ -85,7 +84,7 @@ def container(name: str, pid: int = 0, managed: bool = True, ports: tuple = ()) 
 
 def findings(port: int, containers: list[dict[str, Any]], address: str = "127.0.0.1") -> list[str]:
     wanted = [{"port": port, "address": address, "service": "api", "containers": ["api"]}]
-    return host_checks.port_findings(wanted, containers, LABEL, host_check.listeners())
+    return host_checks.port_findings(wanted, containers, LABEL, host_look.listeners())
 
 
 def test_a_held_port_names_its_process(held: int) -> None:
@@ -209,7 +208,7 @@ ANSWERS: dict[str, tuple[int, Any]] = {
         ],
     ),
     "/containers/a1/json": (200, {"State": {"Pid": 77}}),
-    "/images/here%3A1/json": (200, {}),
+    "/images/here%3A1/json": (200, {"Id": "sha256:1"}),
     "/distribution/dead.example/one%3A1/json": (500, {"message": "no such host"}),
     "/distribution/denied.example/x%3A1/json": (403, {"message": "denied"}),
     "/distribution/live.example/there%3A1/json": (200, {}),
@@ -263,7 +262,7 @@ def test_images_are_looked_for_here_then_in_their_registry_and_a_dead_one_is_ask
         "live.example/there:1",
         "gone:1",
     ]
-    found = host_check.image_findings(api, images, None, None)
+    found = host_look.image_findings(api, images, None, None)
     assert [finding.split(" is ")[0].split(" can ")[0] for finding in found] == [
         "registry dead.example",
         "image denied.example/x:1",
@@ -277,26 +276,18 @@ def test_images_are_looked_for_here_then_in_their_registry_and_a_dead_one_is_ask
 def test_no_engine_is_one_finding_and_ports_are_looked_at_all_the_same(tmp_path: Path, held: int) -> None:
     with pytest.raises(DockerUnreachableError, match="no such socket"):
         DockerApi(str(tmp_path / "none")).version()
-    params: dict[str, Any] = {
-        "docker": True,
+    asked: dict[str, Any] = {
         "docker_socket": str(tmp_path / "none"),
-        "docker_minimum_version": "20.10",
         "images": ["x:1"],
-        "registry_username": None,
-        "registry_password": None,
         "containers": ["api"],
-        "label": LABEL,
         "ports": [{"port": held, "address": "127.0.0.1", "service": "api", "containers": []}],
-        "disk": [],
-        "writable": [],
     }
-    result = host_check.check(params)
-    assert len(result["findings"]) == 2
-    assert "does not answer" in result["findings"][0]
-    assert "bootstrap-servers" in result["findings"][0]
-    assert f"port {held}" in result["findings"][1]
-    assert result["docker_version"] == ""
-    assert len(host_check.check({**params, "docker": False, "images": [], "containers": []})["findings"]) == 1
+    found = host_look.host_findings(asked)
+    assert len(found) == 2
+    assert "does not answer" in found[0]
+    assert "bootstrap-servers" in found[0]
+    assert f"port {held}" in found[1]
+    assert len(host_look.host_findings({**asked, "docker": False, "images": [], "containers": []})) == 1
 
 
 def test_ports_that_two_services_want() -> None:

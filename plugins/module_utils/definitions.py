@@ -1,6 +1,6 @@
-# SPDX-License-Identifier: Apache-2.0
 # Copyright (c) 2026, the qinling.kolla authors
-"""Filters that tell from a list of containers which of them are as wanted, so that nobody has to ask for each."""
+# SPDX-License-Identifier: Apache-2.0
+"""Tells from a list of containers which of them are as wanted, so that nobody has to ask for each."""
 
 from __future__ import annotations
 
@@ -61,11 +61,3 @@ def settled_of(
         ):
             settled.append(name)
     return settled
-
-
-class FilterModule:
-    """Ansible's entry to the filters of this file."""
-
-    def filters(self) -> dict[str, Any]:
-        """Return the filters by name."""
-        return {"definition_of": definition_of, "settled_of": settled_of}

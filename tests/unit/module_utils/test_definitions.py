@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.filter.containers import (
+from ansible_collections.qinling.kolla.plugins.module_utils.definitions import (
     LABEL,
     MADE_FROM,
-    FilterModule,
     definition_of,
     settled_of,
 )
@@ -80,7 +79,3 @@ def test_the_role_makes_containers_from_nothing_else() -> None:
     """A key that container.yml learns to use has to get into the digest."""
     used = re.findall(r"service_item\.value\.(\w+)", (PROJECT / "roles/service/tasks/container.yml").read_text())
     assert set(used) - {"container_name"} == set(MADE_FROM)
-
-
-def test_filters() -> None:
-    assert set(FilterModule().filters()) == {"definition_of", "settled_of"}

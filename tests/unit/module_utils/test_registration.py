@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils import registration
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import HttpError, QinlingError
-from ansible_collections.qinling.kolla.plugins.modules import registration_info
 
 USER = {"user": "qinling", "password": "the secret", "project": "service", "role": "service"}
 URL = "http://10.0.0.1:7070"
@@ -74,16 +74,19 @@ BOTH = ["endpoint internal of function-engine", "endpoint public of function-eng
     ],
 )
 def test_missing(answer: dict[str, Any], missing: list[str]) -> None:
-    assert registration_info.look(PARAMS, client(answer)) == {"changed": False, "missing": missing, "locked_out": []}
+    found = registration.look(PARAMS, client(answer))
+    assert (found["missing"], found["locked_out"]) == (missing, [])
+    assert found["client"].token == answer
 
 
 def test_login_refused() -> None:
-    found = registration_info.look(PARAMS, client(HttpError("no", 401)))
+    found = registration.look(PARAMS, client(HttpError("no", 401)))
     assert found["locked_out"] == ["qinling"]
+    assert found["client"] is None
     assert found["missing"] == ["login of user qinling in project service", *BOTH]
 
 
 @pytest.mark.parametrize("error", [HttpError("teapot", 500), QinlingError("no answer")])
 def test_no_clear_answer(error: QinlingError) -> None:
     with pytest.raises(type(error)):
-        registration_info.look(PARAMS, client(error))
+        registration.look(PARAMS, client(error))

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.qinling.kolla.plugins.action.configuration_info import judged, wanted_checks
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile, digest
 from ansible_collections.qinling.kolla.plugins.plugin_utils import ini
+from ansible_collections.qinling.kolla.plugins.plugin_utils.option_findings import judged, told, wanted_checks
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile
 
 SECTIONS = {
@@ -61,3 +61,9 @@ def test_only_what_holds_options_is_checked_and_the_digest_is_that_of_the_label(
             "files": {"q.conf": "text"},
         }
     ]
+
+
+def test_what_was_not_validated_is_a_warning() -> None:
+    answer = {"found": [], "not_validated": {"api": "it is not there"}}
+    warning = "the options of api were not validated: it is not there"
+    assert told(answer, Rendered({"api": [FILE]}), []) == ([], [warning])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.modules import configuration_info as module
+from ansible_collections.qinling.kolla.plugins.module_utils import option_check as module
 
 
 class Docker:
@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
         )
 
     monkeypatch.setattr(module, "ask", ask)
-    monkeypatch.setattr(module, "fetch", lambda image: "" if image == "far" else f"no {image}")
+    monkeypatch.setattr(module, "pull", lambda image: "" if image == "far" else f"no {image}")
     return calls
 
 
@@ -92,7 +92,8 @@ def test_images_that_give_no_answer_are_named(asked: list[tuple[str, list[str]]]
         "c": "it can not tell",
     }
     answer = validate(docker, check("a", "far"), check("b", "gone"), pull=True)
-    assert (answer["validated"], answer["not_validated"]) == (["a"], {"b": "no gone"})
+    assert answer["validated"] == ["a"]
+    assert answer["not_validated"] == {"b": "the image gone can not be fetched: no gone"}
 
 
 def test_a_container_that_can_not_tell_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""What images say of the options in files, as findings that name the operator's file and line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.qinling.kolla.plugins.module_utils import oslo_options
+from ansible_collections.qinling.kolla.plugins.module_utils.masking import is_secret_name
+from ansible_collections.qinling.kolla.plugins.module_utils.tree import digest
+from ansible_collections.qinling.kolla.plugins.plugin_utils import ini
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile, wanted_files
+
+
+def wanted_checks(rendered: Rendered, validate: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Takes rendered services and which of their files hold an image's options; returns what is to be checked."""
+    return [
+        {
+            "service": name,
+            "image": str(validate[name]["image"]),
+            "container": str(validate[name]["container"]),
+            "digest": digest(files),
+            "files": {file.path: file.content.decode() for file in files if file.path in validate[name]["files"]},
+        }
+        for name, files in wanted_files(rendered).items()
+        if name in validate
+    ]
+
+
+def request(checks: list[dict[str, Any]], force: bool, pull: bool) -> dict[str, Any]:
+    """Takes what is to be checked, whether also what runs already, and whether images are fetched for it; returns what
+    `module_utils.option_check.validate` takes, with the program that reads the files in the images.
+    """
+    return {"checks": checks, "script": inspect.getsource(oslo_options), "force": force, "pull": pull}
+
+
+def judged(
+    found: Iterable[Mapping[str, Any]], files: Mapping[tuple[str, str], RenderedFile], shared: Iterable[str]
+) -> tuple[list[Finding], list[Finding]]:
+    """Takes what images say of files, the files, and the operator's files that are not for one project alone.
+
+    Returns findings and warnings, by the files and lines that set the options. An option that is not known is a
+    warning where it stands in a shared file: it may be meant for another project.
+    """
+    findings: list[Finding] = []
+    warnings: list[Finding] = []
+    for item in found:
+        sections = files[item["service"], item["file"]].sections or {}
+        option = sections.get(item["section"], {}).get(item["option"], ini.Option(()))
+        name = f"[{item['section']}] {item['option']}"
+        if item["kind"] == "unknown":
+            near = item.get("near") or []
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            message = f"{name}: the libraries of {item['service']} know no such option{hint}"
+        elif item["kind"] == "reference":
+            message = f"{name}: its value has a $ that refers to no option; write $$ for the character"
+        else:
+            made = f" (it comes from {', '.join(option.variables)})" if option.variables else ""
+            # What is said about a value may quote it.
+            why = "" if is_secret_name(item["option"]) else f": {item['message']}"
+            message = f"{name}: the value is not valid{why}{made}"
+        finding = Finding(option.source or f"{item['service']}/{item['file']}", next(iter(option.lines), 0), message)
+        (warnings if item["kind"] == "unknown" and option.source in shared else findings).append(finding)
+    return findings, warnings
+
+
+def told(answer: Mapping[str, Any], rendered: Rendered, shared: Iterable[str]) -> tuple[list[Finding], list[str]]:
+    """Takes the answer of `option_check.validate`, the rendered services and the files that are not for one project.
+
+    Returns findings, and warnings, those of what could not be looked at among them.
+    """
+    files = {(name, file.path): file for name, of_service in rendered.services.items() for file in of_service}
+    findings, warnings = judged(answer["found"], files, shared)
+    blind = [f"the options of {name} were not validated: {why}" for name, why in answer["not_validated"].items()]
+    return findings, [*blind, *(str(warning) for warning in dict.fromkeys(warnings))]

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a project wants beside files and containers, and whether it is so."""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils import registration, wants
+from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerUnreachableError
+
+GRANTS = {"kind": "grants", "host": "h", "port": "1", "user": "u", "password": "the secret", "schema": "qin_ling"}
+
+
+class Database:
+    """Stands for PyMySQL's connection: answers with grants."""
+
+    def __init__(self, *grants: str) -> None:
+        self.grants = grants
+        self.asked: dict[str, Any] = {}
+
+    def connect(self, **asked: Any) -> Database:
+        self.asked = asked
+        if asked["password"] != "the secret":
+            raise RuntimeError("Access denied for the secret")
+        return self
+
+    def cursor(self) -> Database:
+        return self
+
+    def execute(self, statement: str) -> None:
+        assert statement == "SHOW GRANTS"
+
+    def fetchall(self) -> list[tuple[str]]:
+        return [(grant,) for grant in self.grants]
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("grants", "well"),
+    [
+        (["GRANT USAGE ON *.* TO `u`@`%`", "GRANT ALL PRIVILEGES ON `qin_ling`.* TO `u`@`%`"], True),
+        (["GRANT ALL PRIVILEGES ON `qin\\_ling`.* TO `u`@`%`"], True),
+        (["GRANT ALL PRIVILEGES ON `qin_ling_more`.* TO `u`@`%`"], False),
+        (["GRANT SELECT ON `qin_ling`.* TO `u`@`%`"], False),
+        ([], False),
+    ],
+)
+def test_grants(grants: list[str], well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(*grants)
+    monkeypatch.setitem(sys.modules, "pymysql", types.SimpleNamespace(connect=database.connect))
+    assert wants.missing(GRANTS) == ([] if well else ["privileges of u on schema qin_ling"])
+    assert (database.asked["port"], database.asked["ssl"]) == (1, None)
+
+
+def test_what_cannot_be_told_is_missing_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", types.SimpleNamespace(connect=Database().connect))
+    assert wants.missing({**GRANTS, "password": "another"}) == ["grants: RuntimeError"]
+    assert wants.missing({"kind": "of a later release"}) == ["of a later release: KeyError"]
+
+
+NETWORK = {"name": "functions", "internal": True}
+FOUND = {"Driver": "overlay", "Attachable": True, "Internal": True}
+
+
+@pytest.mark.parametrize(
+    ("manages", "network", "found", "words"),
+    [
+        (True, NETWORK, FOUND, []),
+        (True, {}, None, []),
+        (True, NETWORK, None, ["network functions"]),
+        (True, NETWORK, {**FOUND, "Internal": False}, ["network functions"]),
+        (True, NETWORK, {**FOUND, "Driver": "bridge"}, ["network functions"]),
+        (False, NETWORK, FOUND, ["a Swarm that this Docker manages"]),
+    ],
+)
+def test_swarm(manages: bool, network: Any, found: Any, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {
+        "/info": (200, {"Swarm": {"ControlAvailable": manages}}),
+        "/networks/functions": (200, found) if found else (404, {"message": "no such network"}),
+    }
+    monkeypatch.setattr(DockerApi, "get", lambda _self, url, headers=None: answers[url])
+    assert wants.missing({"kind": "swarm", "docker_host": "unix:///run/docker.sock", "network": network}) == words
+
+
+def test_a_docker_elsewhere_or_none_is_left_to_the_work_itself() -> None:
+    assert wants.missing({"kind": "swarm", "docker_host": "tcp://h:1"}) == ["a look at the Docker of tcp://h:1"]
+    assert wants.missing({"kind": "swarm", "docker_host": "unix:///nowhere"}) == [
+        f"swarm: {DockerUnreachableError.__name__}"
+    ]
+
+
+class Client:
+    """Stands for somebody who is logged in at Keystone."""
+
+    def __init__(self, *runtimes: dict[str, Any]) -> None:
+        self.runtimes = runtimes
+        self.endpoint = ""
+
+    def at(self, endpoint: str) -> Client:
+        self.endpoint = endpoint
+        return self
+
+    def list(self, kind: str) -> list[dict[str, Any]]:
+        assert (kind, self.endpoint) == ("runtime", "http://q")
+        return list(self.runtimes)
+
+
+WANTED = {"name": "python3", "image": "i:1"}
+RUNTIME = {"name": "python3", "image": "i:1", "status": "available", "trusted": False}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "wanted", "well"),
+    [
+        (RUNTIME, WANTED, True),
+        (RUNTIME, {**WANTED, "trusted": False}, True),
+        (RUNTIME, {**WANTED, "trusted": True}, False),
+        ({**RUNTIME, "image": "i:2"}, WANTED, False),
+        ({**RUNTIME, "status": "error"}, WANTED, False),
+        ({**RUNTIME, "name": "other"}, WANTED, False),
+    ],
+)
+def test_one_login_tells_of_keystone_and_of_runtimes(
+    runtime: dict[str, Any], wanted: dict[str, Any], well: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(asked: dict[str, Any]) -> dict[str, Any]:
+        assert asked["wait"] == 0
+        return {"missing": ["role r"], "locked_out": [], "client": Client(runtime)}
+
+    monkeypatch.setattr(registration, "look", look)
+    want = {"kind": "registration", "endpoint": "http://q", "runtimes": [wanted]}
+    assert wants.missing(want) == ["role r", *([] if well else ["runtime python3"])]
+
+
+def test_all_at_once_by_project_and_kind() -> None:
+    told = [{"kind": "told", "missing": words} for words in (["x"], [], ["y"])]
+    looks = wants.Looks({"a": told, "b": told[1:2], "c": []})
+    assert looks.missing() == {"a": {"told": ["x", "y"]}, "b": {}, "c": {}}
