@@ -48,6 +48,7 @@ def judged(
     """
     findings: list[Finding] = []
     warnings: list[Finding] = []
+    of_others = set(shared)
     for item in found:
         sections = files[item["service"], item["file"]].sections or {}
         option = sections.get(item["section"], {}).get(item["option"], ini.Option(()))
@@ -64,7 +65,7 @@ def judged(
             why = "" if is_secret_name(item["option"]) else f": {item['message']}"
             message = f"{name}: the value is not valid{why}{made}"
         finding = Finding(option.source or f"{item['service']}/{item['file']}", next(iter(option.lines), 0), message)
-        (warnings if item["kind"] == "unknown" and option.source in shared else findings).append(finding)
+        (warnings if item["kind"] == "unknown" and option.source in of_others else findings).append(finding)
     return findings, warnings
 
 
