@@ -18,7 +18,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     services_of_host,
     validation_of,
 )
-from ansible_collections.qinling.kolla.plugins.module_utils import definitions, host_survey, payload
+from ansible_collections.qinling.kolla.plugins.module_utils import definitions, payload
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, literals
 from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, option_findings, templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import option_problems
@@ -84,7 +84,7 @@ class ActionModule(RenderingAction):
     )
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        problems = option_problems(args, self._options, ("look", "root", "directory"))
+        problems = option_problems(args, self._options, ("root", "directory"))
         look = set(args.get("look") or [])
         problems += [f"there is no look {name}" for name in sorted(look - set(LOOKS))]
         if problems:
@@ -136,13 +136,14 @@ class ActionModule(RenderingAction):
             "changed": False,
             "findings": [*about, *answer["findings"]],
             "todo": todo,
+            "images": list(dict.fromkeys(service["image"] for project in projects for service in project.here.values())),
             "asked": [project.name for project in projects if project.always_prechecked or project.name in todo],
         }
 
     def _reader(self, project: str, task_vars: Mapping[str, Any]) -> Callable[[str], Any]:
         """Takes a project's name and all variables, returns what reads a variable for that project."""
         # What only the host can tell is filled in there.
-        told = {"docker_socket_group": host_survey.SOCKET_GROUP}
+        told = {"docker_socket_group": definitions.SOCKET_GROUP}
         variables = {**task_vars, "service_project": project, "__survey": told}
         own = self._templar.copy_with_new_env(available_variables=variables)
         return lambda name: templating.value(own, name)

@@ -19,8 +19,6 @@ from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFi
 
 # What containers mount where the host has it.
 MOUNTS = ("/etc/localtime", "/etc/timezone", SOCKET)
-# Stands in a container's groups for the group that may use Docker's socket, which only the host knows.
-SOCKET_GROUP = "@docker_socket_group"
 # States of a container that has processes.
 _RUNNING = ("running", "paused", "restarting")
 
@@ -59,9 +57,9 @@ def host_facts() -> dict[str, Any]:
 
 def with_group(service: Mapping[str, Any], group: int) -> dict[str, Any]:
     """Takes a service's entry and the number of the group of Docker's socket, returns the entry with it."""
-    if SOCKET_GROUP not in (service.get("groups") or []):
+    if definitions.SOCKET_GROUP not in (service.get("groups") or []):
         return dict(service)
-    return {**service, "groups": [str(group) if name == SOCKET_GROUP else name for name in service["groups"]]}
+    return {**service, "groups": [str(group) if name == definitions.SOCKET_GROUP else name for name in service["groups"]]}
 
 
 def survey(request: Request) -> dict[str, Any]:

@@ -121,6 +121,11 @@ asked:
   returned: always
   type: list
   elements: str
+images:
+  description: Images of the services that belong on this host.
+  returned: always
+  type: list
+  elements: str
 surplus:
   description: Containers that are there and do not belong on this host.
   returned: always

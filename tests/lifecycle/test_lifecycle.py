@@ -178,7 +178,7 @@ def test_destroy_can_keep_data(deployment: Deployment) -> None:
 
 def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
     before = containers(deployment)
-    with pytest.raises(AssertionError, match="Nothing was removed"):
+    with pytest.raises(AssertionError, match="nothing is removed"):
         deployment.play("destroy", "-e", "qinling_destroy_confirmed=no")
     assert containers(deployment) == before
     deployment.play("destroy", "-e", "qinling_destroy_confirmed=yes")

@@ -14,7 +14,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import Do
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import TreeError, WantedFile, digest, reconcile
 
 FILES = {"api": [WantedFile("api.conf", 0o600, b"a = 1\n")]}
-API = {"container_name": "x_api", "image": "i:1", "groups": [host_survey.SOCKET_GROUP]}
+API = {"container_name": "x_api", "image": "i:1", "groups": [definitions.SOCKET_GROUP]}
 ENGINE = {"container_name": "x_engine", "image": "i:1"}
 SETTINGS = {"healthchecks": False}
 
