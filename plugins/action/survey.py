@@ -136,7 +136,7 @@ class ActionModule(RenderingAction):
             "changed": False,
             "findings": [*about, *answer["findings"]],
             "todo": todo,
-            "images": list(dict.fromkeys(service["image"] for project in projects for service in project.here.values())),
+            "images": sorted({service["image"] for project in projects for service in project.here.values()}),
             "asked": [project.name for project in projects if project.always_prechecked or project.name in todo],
         }
 

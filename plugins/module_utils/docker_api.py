@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
+import tarfile
 from typing import Any
 from urllib.parse import quote
 
@@ -39,6 +41,23 @@ class DockerApi:
 
     def get(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """Takes a URL's path, returns the answer's status and its data; raises DockerUnreachableError."""
+        status, body = self.raw(url, headers)
+        try:
+            return status, json.loads(body) if body else None
+        except ValueError:
+            return status, body.decode("utf-8", "replace")
+
+    def file(self, container: str, path: str) -> bytes | None:
+        """Takes a container and the path of a file in it, returns the file's content, none if there is none."""
+        status, body = self.raw(f"/containers/{quote(container)}/archive?path={quote(path)}")
+        if status != 200:
+            return None
+        with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+            member = archive.extractfile(archive.next() or "")
+            return member.read() if member else None
+
+    def raw(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Takes a URL's path, returns the answer's status and its body; raises DockerUnreachableError."""
         connection = _UnixConnection(self.path, self.timeout)
         try:
             connection.request("GET", url, headers=headers or {})
@@ -52,10 +71,7 @@ class DockerApi:
             raise DockerUnreachableError(str(error) or type(error).__name__) from error
         finally:
             connection.close()
-        try:
-            return answer.status, json.loads(body) if body else None
-        except ValueError:
-            return answer.status, body.decode("utf-8", "replace")
+        return answer.status, body
 
     def version(self) -> dict[str, Any]:
         """Returns what the engine says about itself."""

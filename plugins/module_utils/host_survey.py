@@ -57,9 +57,10 @@ def host_facts() -> dict[str, Any]:
 
 def with_group(service: Mapping[str, Any], group: int) -> dict[str, Any]:
     """Takes a service's entry and the number of the group of Docker's socket, returns the entry with it."""
-    if definitions.SOCKET_GROUP not in (service.get("groups") or []):
+    groups = service.get("groups") or []
+    if definitions.SOCKET_GROUP not in groups:
         return dict(service)
-    return {**service, "groups": [str(group) if name == definitions.SOCKET_GROUP else name for name in service["groups"]]}
+    return {**service, "groups": [str(group) if name == definitions.SOCKET_GROUP else name for name in groups]}
 
 
 def survey(request: Request) -> dict[str, Any]:

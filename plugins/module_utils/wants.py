@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.qinling.kolla.plugins.module_utils import registration
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi
+from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import SOCKET, DockerApi
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Qinling
 
 Want = Mapping[str, Any]
@@ -93,6 +94,15 @@ def _is_as_wanted(runtime: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool
     )
 
 
+def file_missing(want: Want) -> list[str]:
+    """Takes `path`, `content`, `container`, `inside`; looks whether the host, and the container, have a file so."""
+    path, content = Path(want["path"]), str(want["content"]).encode()
+    if not path.is_file() or path.read_bytes() != content:
+        return [str(path)]
+    there = DockerApi(SOCKET, _SECONDS).file(want["container"], want["inside"])
+    return [] if there == content else [f"{want['inside']} in {want['container']}"]
+
+
 def told_missing(want: Want) -> list[str]:
     """Takes `missing`: what could be told on the controller already."""
     return [str(word) for word in want["missing"]]
@@ -103,6 +113,7 @@ KINDS: dict[str, Callable[[Want], list[str]]] = {
     "registration": registration_missing,
     "swarm": swarm_missing,
     "runtimes": runtimes_missing,
+    "file": file_missing,
     "told": told_missing,
 }
 

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import tarfile
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +98,39 @@ def test_a_docker_elsewhere_or_none_is_left_to_the_work_itself() -> None:
     assert wants.missing({"kind": "swarm", "docker_host": "unix:///nowhere"}) == [
         f"swarm: {DockerUnreachableError.__name__}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "inside", "words"),
+    [
+        (b"a\n", b"a\n", []),
+        (b"b\n", b"a\n", ["{path}"]),
+        (None, b"a\n", ["{path}"]),
+        (b"a\n", b"b\n", ["/in in proxy"]),
+        (b"a\n", None, ["/in in proxy"]),
+    ],
+)
+def test_a_file_on_the_host_and_in_a_container(
+    host: bytes | None, inside: bytes | None, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "qinling.cfg"
+    if host is not None:
+        path.write_bytes(host)
+
+    def raw(_self: DockerApi, url: str, headers: object = None) -> tuple[int, bytes]:
+        assert url == "/containers/proxy/archive?path=/in"
+        if inside is None:
+            return 404, b"{}"
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            member = tarfile.TarInfo("in")
+            member.size = len(inside)
+            archive.addfile(member, io.BytesIO(inside))
+        return 200, stream.getvalue()
+
+    monkeypatch.setattr(DockerApi, "raw", raw)
+    want = {"kind": "file", "path": str(path), "content": "a\n", "container": "proxy", "inside": "/in"}
+    assert wants.missing(want) == [word.format(path=path) for word in words]
 
 
 class Client:
