@@ -350,7 +350,7 @@ class Qinling(Side):
         if passwords:
             shutil.copy2(passwords, folder / "passwords.yml")
         else:
-            self.playbook("passwords")
+            self.playbook("passwords", qinling_backing_services=BACKING)
 
     @property
     def passwords(self) -> Path:
