@@ -221,6 +221,8 @@ class Kolla(Side):
             "enable_magnum": "yes",
             "enable_proxysql": "no",
             "kolla_copy_ca_into_containers": "yes",
+            # Its raised ulimits need a capability that not every machine has.
+            "default_container_dimensions": {},
             "node_config": f"{self.node}/{{{{ inventory_hostname }}}}",
             "node_config_directory": f"{self.node}/{{{{ inventory_hostname }}}}",
             "node_custom_config": str(self.config),
