@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from pathlib import Path
 from bench_figures import CASES, SIDES, Profile, Row, from_json, goals, measure, profile, to_json
 from bench_plot import svg
 from bench_report import comparison_text, document, figures_table, goals_text, profile_text
-from bench_sides import PROJECT, Kolla, Qinling, Ran, RunError, Side, build_peer_image, remove_peer_image
+from bench_sides import PROJECT, Kolla, Qinling, Ran, RunError, Side, build_peer_image, check_images, remove_peer_image
 
 
 def words(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -45,16 +46,23 @@ def hosts(text: str) -> list[tuple[bool, int]]:
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Takes a command line, returns what it says."""
-    parser = argparse.ArgumentParser(prog="make bench BENCH='…'", description="Measures this collection beside Kolla Ansible.")
+    parser = argparse.ArgumentParser(
+        prog="make bench BENCH='…'", description="Measures this collection beside Kolla Ansible."
+    )
     parser.add_argument(
-        "--hosts", type=hosts, default=hosts("real,1,3,10,50"), help="real: one host with real containers; numbers: simulated hosts"
+        "--hosts",
+        type=hosts,
+        default=hosts("real,1,3,10,50"),
+        help="real: one host with real containers; numbers: simulated hosts",
     )
     parser.add_argument("--cases", type=words(list(CASES)), default=list(CASES), help=", ".join(CASES))
     parser.add_argument("--sides", type=words(list(SIDES)), default=list(SIDES), help=", ".join(SIDES))
     parser.add_argument("--runs", type=int, default=3, help="times that each case is run")
     parser.add_argument("--runs-many", type=int, default=1, help="times with ten hosts and more")
     parser.add_argument("--forks", type=int, default=20, help="Ansible's forks, on both sides")
-    parser.add_argument("--profile", action="store_true", help="say where the time of a reconfigure without change goes")
+    parser.add_argument(
+        "--profile", action="store_true", help="say where the time of a reconfigure without change goes"
+    )
     parser.add_argument("--compare", type=Path, help="the JSON file of an earlier benchmark")
     parser.add_argument("--output", type=Path, default=PROJECT / "docs", help="folder of benchmark.md, .svg and .json")
     parser.add_argument("--no-write", action="store_true", help="print only, write no files")
@@ -83,8 +91,9 @@ class Bench:
         self.row(side.real, len(side.hosts), case, name).runs.append(found)
         where = f"{len(side.hosts)} {'real' if side.real else 'simulated'}"
         print(
-            f"{where:>14}  {case:<12} {name:<11} {found.seconds:7.1f} s, CPU {found.cpu_controller:.1f} + {found.cpu_hosts:.1f}, "
-            f"{found.tasks} tasks, {found.round_trips} round trips ({found.transfers} transfers), {found.changed} changed",
+            f"{where:>14}  {case:<12} {name:<11} {found.seconds:7.1f} s, "
+            f"CPU {found.cpu_controller:.1f} + {found.cpu_hosts:.1f}, {found.tasks} tasks, "
+            f"{found.round_trips} round trips ({found.transfers} transfers), {found.changed} changed",
             flush=True,
         )
         if case == "same":
@@ -128,6 +137,7 @@ class Bench:
         wanted = self.options.sides
         ours = [name for name in ("containers", "whole") if name in wanted]
         real: Qinling | None = None
+        check_images()
         if any(is_real for is_real, _count in self.options.hosts) or "whole" in ours:
             real = Qinling(folder / "real", 1, True, self.options.forks)
             kept.callback(real.close)
@@ -145,7 +155,7 @@ class Bench:
                     if not is_real or side is None:
                         side = self.simulated(folder, count, real)
                         these.callback(side.close)
-                    sides |= {name: side for name in ours}
+                    sides |= dict.fromkeys(ours, side)
                 self.measure(sides, self.options.runs if count < 10 else self.options.runs_many)
 
     def simulated(self, folder: Path, count: int, real: Qinling | None) -> Qinling:
@@ -162,10 +172,16 @@ class Bench:
 def facts(options: argparse.Namespace) -> dict[str, str]:
     """Takes the options, returns what the figures stand on."""
     model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
         platform.machine(),
     )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
     docker = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False
     )
@@ -173,7 +189,8 @@ def facts(options: argparse.Namespace) -> dict[str, str]:
         "Date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "Collection": f"commit {commit.stdout.strip() or 'unknown'}",
         "Beside it": "kolla-ansible 22.2.0 (PyPI), role magnum, with the same Ansible",
-        "Machine": f"{os.cpu_count()} CPUs ({model}), Python {platform.python_version()}, Docker {docker.stdout.strip()}",
+        "Machine": f"{os.cpu_count()} CPUs ({model})",
+        "Versions": f"Python {platform.python_version()}, Docker {docker.stdout.strip() or 'unknown'}",
         "Forks": f"{options.forks} on both sides, pipelining on",
     }
 
@@ -181,6 +198,8 @@ def facts(options: argparse.Namespace) -> dict[str, str]:
 def main() -> int:
     """Returns 0 where everything was measured; goals that are not met are only told."""
     options = arguments()
+    # Ended from outside, it takes its containers away all the same.
+    signal.signal(signal.SIGTERM, lambda *_told: sys.exit(143))
     earlier = from_json(json.loads(options.compare.read_text())["rows"]) if options.compare else []
     bench = Bench(options)
     failed = ""
@@ -209,7 +228,9 @@ def main() -> int:
         told = facts(options)
         (options.output / "benchmark.md").write_text(document(rows, found_goals, bench.profiles, told))
         (options.output / "benchmark.svg").write_text(svg(rows))
-        (options.output / "benchmark.json").write_text(json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n")
+        (options.output / "benchmark.json").write_text(
+            json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n"
+        )
     return 0
 
 

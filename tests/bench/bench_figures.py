@@ -49,7 +49,7 @@ def operations(text: str) -> Operations:
 
 @dataclass(frozen=True)
 class Measure:
-    """One run of one case: seconds from start to end, CPU seconds of Ansible and of what ran on the hosts, and counts."""
+    """One run of one case: seconds from start to end, CPU seconds of Ansible and of what ran on hosts, and counts."""
 
     seconds: float
     cpu_controller: float
@@ -193,7 +193,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of one run went. `before` is what passes until the first task, `after` what does after the last one."""
+    """Where the time of one run went. `before` passes until the first task, `after` after the last one."""
 
     seconds: float
     before: float

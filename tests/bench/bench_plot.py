@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A benchmark's medians as an SVG: a panel a case, a group of bars for each number of hosts, seconds on a logarithmic axis."""
+"""A benchmark's medians as an SVG: a panel a case, bars for each number of hosts, seconds on a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PANEL, GAP, LEFT, TOP, FOOT = (560, 260), 40, 60, 84, 34
 
 
 def ticks(least: float, most: float) -> list[float]:
-    """Takes the least and greatest value, both above zero; returns 1, 2, 5, 10, … from below the one to above the other."""
+    """Takes the least and greatest value, both above zero; returns 1, 2, 5, 10, … that reach from one to the other."""
     found = [
         factor * 10.0**power
         for power in range(math.floor(math.log10(least)) - 1, math.ceil(math.log10(most)) + 1)
@@ -30,7 +30,8 @@ def short(value: float) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle", size: int = 12, weight: str = "normal") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}">{escape(text)}</text>'
+    style = f'text-anchor="{anchor}" font-size="{size}" font-weight="{weight}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>'
 
 
 def _panel(rows: list[Row], case: str, axis: list[float], x: float, y: float) -> list[str]:
@@ -57,9 +58,8 @@ def _panel(rows: list[Row], case: str, axis: list[float], x: float, y: float) ->
                 continue
             left = x + room * (index + 0.08) + bar * number
             top = place(row.seconds.median)
-            parts.append(
-                f'<rect x="{left:.1f}" y="{top:.1f}" width="{bar - 3:.1f}" height="{y + height - top:.1f}" fill="{COLOURS[side]}"/>'
-            )
+            size = f'width="{bar - 3:.1f}" height="{y + height - top:.1f}"'
+            parts.append(f'<rect x="{left:.1f}" y="{top:.1f}" {size} fill="{COLOURS[side]}"/>')
             parts.append(_text(left + (bar - 3) / 2, top - 4, short(row.seconds.median), size=11))
     return parts
 

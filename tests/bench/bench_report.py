@@ -22,7 +22,10 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     widths = [max(3, *(len(row[index]) for row in rows)) for index in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
-        padded = [cell.rjust(width) if index else cell.ljust(width) for index, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+        padded = [
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
         return f"| {' | '.join(padded)} |"
 
     rule = [("-" * width) if not index else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
@@ -83,9 +86,9 @@ def profile_text(title: str, found: Profile, most: int = 15) -> str:
     idle = max(found.seconds - found.cpu_controller - found.cpu_hosts, 0.0)
     return "\n".join(
         [
-            f"{title}: {found.seconds:.1f} s, {len(found.steps)} tasks. CPU seconds: {found.cpu_controller:.1f} of Ansible, "
-            f"{found.cpu_hosts:.1f} of what it ran on hosts; {found.connected:.1f} s passed in calls to hosts, summed. "
-            f"On one CPU, at least {idle:.1f} s would be waiting.",
+            f"{title}: {found.seconds:.1f} s, {len(found.steps)} tasks. CPU seconds: {found.cpu_controller:.1f} of "
+            f"Ansible, {found.cpu_hosts:.1f} of what it ran on hosts. Calls to hosts lasted {found.connected:.1f} s, "
+            f"summed. At least {idle:.1f} s passed with neither.",
             "",
             table(("task", "times", "seconds"), lines),
         ]
@@ -111,7 +114,8 @@ def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile]
     hosts = sorted({(not row.real, row.hosts) for row in rows})
     parts = [
         "# Benchmark",
-        "Written by `make bench` ([tests/bench](../tests/bench/README.md) says what is measured, and what stands in for what).",
+        "Written by `make bench`. [tests/bench](../tests/bench/README.md) says what is measured, and what stands "
+        "in for what.",
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "![Seconds of each case, by hosts](benchmark.svg)",
         "## Goals",
@@ -124,7 +128,10 @@ def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile]
             figures_table(rows, not simulated, count),
         ]
     if profiles:
-        parts += ["## Where the time goes", "Of a reconfigure without change. Seconds of a task last until the next one starts."]
+        parts += [
+            "## Where the time goes",
+            "Of a reconfigure without change. Seconds of a task last until the next one starts.",
+        ]
         parts += [profile_text(name, found) for name, found in profiles.items()]
     parts.append(LEGEND)
     return "\n\n".join(parts) + "\n"
@@ -133,11 +140,13 @@ def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile]
 LEGEND = """\
 ## Legend
 
-- Seconds: median (least to greatest), from the start of `ansible-playbook` to its end. *Of Kolla's*: its share of Kolla's median of the same
-  case, in the same run.
+- Seconds: median (least to greatest), from the start of `ansible-playbook` to its end. *Of Kolla's*: its share of
+  Kolla's median of the same case, in the same run.
 - CPU: seconds of processors, of Ansible itself, and of what it ran on all hosts, which is this machine as well.
-- Tasks: started on the busiest host, skipped ones included. Round trips: operations on the busiest host's connection, each of which is one by
-  SSH with pipelining. What is delegated to the controller is not among them.
-- Kolla's side does not do what Qinling's whole deployment does: it registers nothing in Keystone, makes no schema, starts no bootstrap
-  container, and waits for no container to become healthy. Its containers run a stand-in for magnum's programs; systemd, which its container
-  module asks to start them, is a stub that asks Docker at once."""
+- Tasks: started on the busiest host, skipped ones included. Round trips: operations on the busiest host's connection,
+  each of which is one by SSH with pipelining; what is delegated to the controller is not among them.
+- Kolla's side does less: it registers nothing in Keystone, makes no schema, starts no bootstrap container, runs no
+  prechecks, and waits for no container to become healthy. Its containers run a stand-in for magnum's programs; systemd,
+  which its container module asks to start them, is a stub that asks Docker at once.
+- Simulated hosts are local connections to this machine, each with a configuration directory of its own, and with a
+  stub of Docker that has no containers and answers at once; this collection does not ask images about options there."""

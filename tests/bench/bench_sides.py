@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two sides of the benchmark: each one's operator's directory, its playbook runs, and what it needs where something is missing."""
+"""The two sides of the benchmark: each one's operator's directory, its playbooks, and what stands in for something."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ PEER_IMAGE = "bench/magnum:stand-in"
 BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
 PREFIX = "bench_"
 PORTS = {
-    "database_port": 43306,
-    "rabbitmq_port": 43672,
-    "rabbitmq_cluster_port": 43673,
-    "rabbitmq_epmd_port": 43369,
-    "memcached_port": 43211,
-    "etcd_client_port": 43379,
-    "etcd_peer_port": 43380,
-    "keystone_public_port": 43500,
-    "keystone_internal_port": 43500,
+    "database_port": 46306,
+    "rabbitmq_port": 46672,
+    "rabbitmq_cluster_port": 46673,
+    "rabbitmq_epmd_port": 46369,
+    "memcached_port": 46211,
+    "etcd_client_port": 46379,
+    "etcd_peer_port": 46380,
+    "keystone_public_port": 46500,
+    "keystone_internal_port": 46500,
 }
 
 
@@ -48,7 +48,7 @@ class RunError(Exception):
 
 @dataclass(frozen=True)
 class Ran:
-    """A run of ansible-playbook: when it started, its seconds and CPU seconds, its operations and the callback's report."""
+    """A run of ansible-playbook: its start, seconds and CPU seconds, its operations and the callback's report."""
 
     start: float
     seconds: float
@@ -66,12 +66,24 @@ def command(*arguments: str, text: str = "") -> str:
 
 
 def alone(mounts: Sequence[tuple[Path, str]], arguments: Sequence[str]) -> list[str]:
-    """Takes what shall be found in the place of something else and a command; returns one for which, alone, it is so."""
+    """Takes what shall be found in the place of something else, and a command; returns one that alone finds it so."""
     if not mounts:
         return list(arguments)
     script = 'n=$1; shift; while [ "$n" -gt 0 ]; do mount --bind "$1" "$2"; shift 2; n=$((n-1)); done; exec "$@"'
     pairs = [text for source, target in mounts for text in (str(source), target)]
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", str(len(mounts)), *pairs, *arguments]
+    return [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-ec",
+        script,
+        "sh",
+        str(len(mounts)),
+        *pairs,
+        *arguments,
+    ]
 
 
 def names(count: int) -> list[str]:
@@ -80,8 +92,11 @@ def names(count: int) -> list[str]:
 
 
 def inventory(hosts: Sequence[str], first: Sequence[str], every: Sequence[str], python: str) -> str:
-    """Takes hosts, groups that have the first one only and groups that have all of them, and Python; returns an inventory."""
-    lines = ["[control]", *(f"{host} ansible_connection=bench_local ansible_python_interpreter={python}" for host in hosts)]
+    """Takes hosts, groups of the first one and groups of all of them, and hosts' Python; returns an inventory."""
+    lines = [
+        "[control]",
+        *(f"{host} ansible_connection=bench_local ansible_python_interpreter={python}" for host in hosts),
+    ]
     for group in first:
         lines += ["", f"[{group}]", hosts[0]]
     for group in every:
@@ -143,7 +158,7 @@ class Side:
         raise NotImplementedError
 
     def play(self, arguments: Sequence[str]) -> Ran:
-        """Takes ansible-playbook's command, runs it with counting; returns what there is to know of it, or raises RunError."""
+        """Takes ansible-playbook's command, runs it with counting; returns what is known of it, or raises RunError."""
         log, counts, tasks = (self.folder / name for name in ("run.log", "operations", "tasks.json"))
         counts.write_text("")
         tasks.unlink(missing_ok=True)
@@ -238,7 +253,9 @@ class Kolla(Side):
         (place / "group_vars").symlink_to(self.ansible / "group_vars")
         every = ["baremetal", "magnum", "magnum-api", "magnum-conductor"]
         (place / "hosts").write_text(inventory(self.hosts, BACKING, every, f"{self.peer}/bin/python"))
-        (folder / "ansible.cfg").write_text("[defaults]\nhost_key_checking = False\n\n[connection]\npipelining = True\n")
+        (folder / "ansible.cfg").write_text(
+            "[defaults]\nhost_key_checking = False\n\n[connection]\npipelining = True\n"
+        )
         (folder / "site.yml").write_text(yaml.safe_dump(self.playbook(), sort_keys=False))
 
     def renamed(self) -> dict[str, Any]:
@@ -290,9 +307,16 @@ class Kolla(Side):
 
     def run(self, _side: str, _first: bool = False) -> Ran:
         """Takes nothing that it heeds: its playbook is always the same. Returns what there is to know of the run."""
-        extra = [f"@{self.folder}/globals.yml", f"@{self.folder}/passwords.yml", f"CONFIG_DIR={self.folder}", "kolla_action=reconfigure"]
+        extra = [
+            f"@{self.folder}/globals.yml",
+            f"@{self.folder}/passwords.yml",
+            f"CONFIG_DIR={self.folder}",
+            "kolla_action=reconfigure",
+        ]
         options = [text for value in extra for text in ("-e", value)]
-        return self.play(["ansible-playbook", "-i", str(self.folder / "inventory/hosts"), *options, str(self.folder / "site.yml")])
+        return self.play(
+            ["ansible-playbook", "-i", str(self.folder / "inventory/hosts"), *options, str(self.folder / "site.yml")]
+        )
 
     def set_option(self) -> None:
         self.count += 1
@@ -362,7 +386,11 @@ class Qinling(Side):
     @property
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "PATH": path, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1"}
+        return {
+            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+            "PATH": path,
+            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+        }
 
     def playbook(self, name: str, **variables: Any) -> Ran:
         """Takes a playbook's name and variables, runs it; returns what there is to know of it."""
@@ -370,7 +398,7 @@ class Qinling(Side):
         return self.play(["ansible-playbook", "-i", str(self.folder / "hosts"), "-e", given, f"playbooks/{name}.yml"])
 
     def run(self, side: str, first: bool = False) -> Ran:
-        """Takes which of our sides it is, and whether nothing is there yet; returns what there is to know of the run."""
+        """Takes which of our sides it is, and whether nothing is there yet; returns what is known of the run."""
         if side == "containers":
             # Backing services are beside it, as they are for Kolla's role.
             return self.playbook("deploy-containers", qinling_backing_services=[])
@@ -431,6 +459,15 @@ RUN useradd --system --home-dir /var/lib/magnum --create-home magnum && \\
         printf '#!/bin/sh\\nexec sleep infinity\\n' > /usr/local/bin/$name && chmod 755 /usr/local/bin/$name; done && \\
     for name in healthcheck_curl healthcheck_port; do printf '#!/bin/sh\\n' > /usr/local/bin/$name; done
 """
+
+
+def check_images() -> None:
+    """Raises RunError where an image is missing: a first deploy is measured with images present."""
+    wanted = ["base", "mariadb-server", "rabbitmq", "memcached", "etcd", "keystone", "qinling-runtime-python3"]
+    images = [f"kolla/{name}:{TAG}" for name in wanted] + Qinling.images
+    found = subprocess.run(["docker", "image", "inspect", *images], capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise RunError(f"{found.stderr.strip()}: run make build first")
 
 
 def build_peer_image() -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Docker engine without containers, behind a Unix socket: enough of the API for modules that compare, make and start containers.
+"""A Docker engine without containers, behind a Unix socket: enough of the API to compare, make and start containers.
 
-Each simulated host has containers, volumes and networks of its own. Which host a call is for, the calling process' environment says
-(BENCH_HOST, which the connection plugin sets). Started as a program: the socket's path, then the images that are there.
+Each simulated host has containers, volumes and networks of its own. Which host a call is for, the environment of the
+calling process says (BENCH_HOST, which the connection plugin sets). Started as a program, with the socket's path and
+the images that are there.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ HOST_CONFIG: dict[str, Any] = {
     "Memory": 0,
     "Ulimits": None,
     "Devices": [],
+    "LogConfig": {"Type": "json-file", "Config": {}},
 }
 CONFIG: dict[str, Any] = {
     "Hostname": "bench",
@@ -151,7 +153,14 @@ class Engine:
             "Mounts": [self.mount(bind) for bind in host["Binds"] or []],
             "NetworkSettings": {"Ports": {}, "Networks": {network: {} for network in [mode, *joined]}},
             "RestartCount": 0,
-            "State": {"Status": "created", "Running": False, "Pid": 0, "ExitCode": 0, "StartedAt": NEVER, "FinishedAt": NEVER},
+            "State": {
+                "Status": "created",
+                "Running": False,
+                "Pid": 0,
+                "ExitCode": 0,
+                "StartedAt": NEVER,
+                "FinishedAt": NEVER,
+            },
         }
         for mount in made["Mounts"]:
             if mount["Type"] == "volume":
@@ -245,11 +254,17 @@ class Engine:
         raise MissingError(f"No such network: {name}")
 
     def execute(self, item: dict[str, Any], wanted: dict[str, Any]) -> str:
-        """Take a container and a request, return an id. Of all programs, only Kolla's look at the configuration can fail."""
+        """Take a container and a request, return an id. Only Kolla's look at the configuration can fail."""
         command = " ".join(wanted.get("Cmd") or [])
         stale = "kolla_set_configs --check" in command and item["bench"] != self.configuration(item)
         number = identity(f"{item['Id']} exec {len(self.execs)}")
-        self.execs[number] = {"ID": number, "Running": False, "ExitCode": int(stale), "ContainerID": item["Id"], "Pid": 1}
+        self.execs[number] = {
+            "ID": number,
+            "Running": False,
+            "ExitCode": int(stale),
+            "ContainerID": item["Id"],
+            "Pid": 1,
+        }
         return number
 
 

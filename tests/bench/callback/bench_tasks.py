@@ -3,16 +3,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = """
-name: bench_tasks
-type: aggregate
-short_description: Tasks, with their seconds, as JSON
-description:
-  - At the end of a run, writes tasks in their order, how many of them were started on each host, and each host's sums, to the file of
-    E(BENCH_TASKS).
-author: the qinling.kolla authors
-"""
-
 import json
 import os
 import time
@@ -21,6 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: bench_tasks
+type: aggregate
+short_description: Tasks, with their seconds, as JSON
+description:
+  - At the end of a run, writes tasks in their order, how many of them were started on each host, and each host's sums,
+    to the file of E(BENCH_TASKS).
+author: the qinling.kolla authors
+"""
 
 
 class CallbackModule(CallbackBase):

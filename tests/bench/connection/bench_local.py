@@ -3,6 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ansible.plugins.connection.local import Connection as Local
+
 DOCUMENTATION = """
 name: bench_local
 short_description: Local connection that counts
@@ -23,15 +32,6 @@ options:
 extends_documentation_fragment:
   - connection_pipelining
 """
-
-import os
-import resource
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-from ansible.plugins.connection.local import Connection as Local
 
 
 def _cpu() -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands in for systemd's bus, on machines where no init runs: kolla-ansible's container module starts containers as units.
+"""Stands in for systemd's bus where no init runs: kolla-ansible's container module starts containers as units.
 
 What systemd would do, `docker start` and `docker stop`, is asked of Docker at once. So there is nothing to wait for.
 """
