@@ -17,9 +17,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench_figures import CASES, SIDES, Profile, Row, from_json, goals, measure, profile, to_json
+from bench_figures import ACTIONS, CASES, SIDES, Profile, Row, from_json, goals, measure, profile, to_json
 from bench_plot import svg
-from bench_report import comparison_text, document, figures_table, goals_text, profile_text
+from bench_report import actions_table, comparison_text, document, figures_table, goals_text, profile_text
 from bench_sides import PROJECT, Kolla, Qinling, Ran, RunError, Side, build_peer_image, check_images, remove_peer_image
 
 
@@ -55,7 +55,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         default=hosts("real,1,3,10,50"),
         help="real: one host with real containers; numbers: simulated hosts",
     )
-    parser.add_argument("--cases", type=words(list(CASES)), default=list(CASES), help=", ".join(CASES))
+    cases = [*CASES, "actions"]
+    parser.add_argument(
+        "--cases", type=words(cases), default=cases, help=f"{', '.join(cases)} (each action once, on a real host)"
+    )
     parser.add_argument("--sides", type=words(list(SIDES)), default=list(SIDES), help=", ".join(SIDES))
     parser.add_argument("--runs", type=int, default=3, help="times that each case is run")
     parser.add_argument("--runs-many", type=int, default=1, help="times with ten hosts and more")
@@ -105,9 +108,9 @@ class Bench:
 
     def measure(self, sides: dict[str, Kolla | Qinling], runs: int) -> None:
         """Takes sides by name and how often; runs all cases on all of them in turn."""
-        cases = self.options.cases
+        cases = [case for case in self.options.cases if case in CASES]
         for number in range(runs):
-            if not number or "first" in cases:
+            if "first" in cases or (not number and cases):
                 self.first(sides, "first" in cases)
             for case in cases:
                 if case == "first":
@@ -118,6 +121,16 @@ class Bench:
                     elif case == "certificate":
                         side.rotate()
                     self.take(side, name, case, side.run(name))
+        whole = sides.get("whole")
+        if "actions" in self.options.cases and isinstance(whole, Qinling) and whole.real:
+            self.actions(whole)
+
+    def actions(self, side: Qinling) -> None:
+        """Takes a deployment, and runs each action that has nothing to change there."""
+        if not side.alive:
+            side.run("whole", True)
+        for action in ACTIONS:
+            self.take(side, "whole", action, side.playbook(action))
 
     def first(self, sides: dict[str, Kolla | Qinling], timed: bool) -> None:
         """Takes sides, and whether it counts; deploys each of them anew."""
@@ -215,6 +228,8 @@ def main() -> int:
     for real, count in dict.fromkeys((row.real, row.hosts) for row in rows):
         print(f"\n{count} host(s), {'real containers' if real else 'simulated, containers stubbed'}\n")
         print(figures_table(rows, real, count))
+    if actions_table(rows):
+        print(f"\nEach action without change\n\n{actions_table(rows)}")
     for title, found in bench.profiles.items():
         print(f"\n{profile_text(title, found)}")
     if earlier:

@@ -9,7 +9,7 @@ from html import escape
 from bench_figures import CASES, SIDES, Row, find
 
 COLOURS = {"kolla": "#b0552f", "containers": "#6ea3d8", "whole": "#1f5f9e"}
-PANEL, GAP, LEFT, TOP, FOOT = (560, 260), 40, 60, 84, 34
+PANEL, GAP, LEFT, TOP, FOOT = (560, 260), 40, 60, 84, 50
 
 
 def ticks(least: float, most: float) -> list[float]:
@@ -49,8 +49,9 @@ def _panel(rows: list[Row], case: str, axis: list[float], x: float, y: float) ->
     groups = sorted({(not row.real, row.hosts) for row in rows})
     room = width / max(len(groups), 1)
     for index, (simulated, hosts) in enumerate(groups):
-        label = f"{hosts} host{'s' if hosts > 1 else ''}, {'simulated' if simulated else 'real'}"
-        parts.append(_text(x + room * (index + 0.5), y + height + 18, label))
+        middle = x + room * (index + 0.5)
+        parts.append(_text(middle, y + height + 18, f"{hosts} host{'s' if hosts > 1 else ''}"))
+        parts.append(_text(middle, y + height + 33, "simulated" if simulated else "real", size=11))
         bar = room * 0.84 / len(SIDES)
         for number, side in enumerate(SIDES):
             row = find(rows, not simulated, hosts, case, side)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench_figures import CASES, SIDES, Goal, Profile, Row, Spread, find, ratio
+from bench_figures import ACTIONS, CASES, SIDES, Goal, Profile, Row, Spread, find, ratio
 
 
 def seconds_text(value: Spread) -> str:
@@ -59,6 +59,14 @@ def figures_table(rows: list[Row], real: bool, hosts: int) -> str:
                 )
             )
     return table(HEAD, lines)
+
+
+def actions_table(rows: list[Row]) -> str:
+    """Takes rows, returns the table of the actions among them, or nothing."""
+    found = [row for action in ACTIONS if (row := find(rows, True, 1, action, "whole"))]
+    names = ("seconds", "tasks", "round_trips", "changed")
+    lines = [(row.case, *(f"{row.middle(name):.4g}" for name in names)) for row in found]
+    return table(("action", "seconds", "tasks", "round trips", "changed"), lines) if lines else ""
 
 
 def goals_text(goals: Iterable[Goal]) -> str:
@@ -127,6 +135,8 @@ def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile]
             f"## {title}, {'simulated (containers stubbed)' if simulated else 'real containers'}",
             figures_table(rows, not simulated, count),
         ]
+    if actions_table(rows):
+        parts += ["## Each action without change, one host, real containers", actions_table(rows)]
     if profiles:
         parts += [
             "## Where the time goes",

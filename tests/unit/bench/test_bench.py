@@ -24,7 +24,16 @@ from bench_figures import (
     to_json,
 )
 from bench_plot import short, svg, ticks
-from bench_report import comparison_text, document, figures_table, goals_text, profile_text, seconds_text, table
+from bench_report import (
+    actions_table,
+    comparison_text,
+    document,
+    figures_table,
+    goals_text,
+    profile_text,
+    seconds_text,
+    table,
+)
 from bench_sides import alone, inventory, names
 
 LINES = "a\texec\t0.5000\t0.2500\na\texec\t0.5000\t0.2500\na\tput\t0.1000\t0.0000\nb\tfetch\t0.4000\t0.0000\n"
@@ -110,6 +119,7 @@ def test_a_row_without_runs_is_none() -> None:
         ([], [None, None, None, None, None, None]),
         ([row("kolla", 15.0), row("whole", 3.0)], [True, True, None, None, None, None]),
         ([row("kolla", 15.0), row("whole", 3.1, trips=7)], [False, False, None, None, None, None]),
+        ([row("whole", 3.0, trips=7, case="upgrade")], [None, False, None, None, None, None]),
         ([row("kolla", 15.0, trips=40)], [None, None, None, None, None, None]),
         (
             [row("containers", 2.0, real=False), row("containers", 4.0, real=False, count=50)],
@@ -130,7 +140,7 @@ def test_goals(rows: list[Row], met: list[bool | None]) -> None:
 def test_goals_are_told() -> None:
     told = goals_text(goals([row("kolla", 15.0), row("whole", 5.0)])).splitlines()
     assert told[0].endswith("**not met** (0.33)")
-    assert told[1].endswith(": met (at most 3)")
+    assert told[1].endswith(": met (at most 3: same)")
     assert told[-1].endswith(": not measured")
 
 
@@ -158,6 +168,13 @@ def test_figures_table() -> None:
     assert "**reconfigure, nothing changed**" in lines[2]
     cells = [cell.strip() for cell in lines[4].split("|")]
     assert cells[2:] == ["2.5 (2.0 to 3.0)", "0.25", "1.0", "0.5", "7", "3", "0", "2", ""]
+
+
+def test_actions_are_told_once_they_were_run() -> None:
+    assert actions_table([row("whole", 3.0)]) == ""
+    lines = actions_table([row("whole", 3.0, case="check"), row("whole", 2.25, case="prechecks")]).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["prechecks", "2.25", "7", "3", "0"]
+    assert len(lines) == 4
 
 
 def test_profile() -> None:
