@@ -20,7 +20,18 @@ from pathlib import Path
 from bench_figures import ACTIONS, CASES, SIDES, Profile, Row, from_json, goals, measure, profile, to_json
 from bench_plot import svg
 from bench_report import actions_table, comparison_text, document, figures_table, goals_text, profile_text
-from bench_sides import PROJECT, Kolla, Qinling, Ran, RunError, Side, build_peer_image, check_images, remove_peer_image
+from bench_sides import (
+    PROJECT,
+    Kolla,
+    Qinling,
+    Ran,
+    RunError,
+    Side,
+    build_peer_image,
+    check_images,
+    remove_peer_image,
+    sweep,
+)
 
 
 def words(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -151,6 +162,8 @@ class Bench:
         ours = [name for name in ("containers", "whole") if name in wanted]
         real: Qinling | None = None
         check_images()
+        sweep()
+        kept.callback(sweep)
         if any(is_real for is_real, _count in self.options.hosts) or "whole" in ours:
             real = Qinling(folder / "real", 1, True, self.options.forks)
             kept.callback(real.close)

@@ -28,7 +28,7 @@ from kolla_cloud import Cloud, authority, fetched  # noqa: E402
 TAG = "2026.1-debian-trixie"
 PEER_IMAGE = "bench/magnum:stand-in"
 BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
-PREFIX = "bench_"
+PREFIX = "qbench_"
 PORTS = {
     "database_port": 46306,
     "rabbitmq_port": 46672,
@@ -212,6 +212,14 @@ class Side:
 def remove_containers(*containers: str) -> None:
     """Takes names, removes those containers where they are."""
     subprocess.run(["docker", "rm", "--force", "--volumes", *containers], capture_output=True, check=False)
+
+
+def sweep() -> None:
+    """Removes what a benchmark that was killed left behind: containers and volumes with its prefix."""
+    for kind, keys in (("container", ["--all"]), ("volume", [])):
+        listed = command("docker", kind, "ls", *keys, "--quiet", "--filter", f"name=^{PREFIX}").split()
+        if listed:
+            command("docker", kind, "rm", "--force", *listed)
 
 
 class Kolla(Side):
