@@ -151,7 +151,7 @@ class Bench:
                 side.destroy()
             elif isinstance(side, Qinling) and side.real and not side.alive:
                 side.run("whole", True)
-            side.forget()
+            side.forget(name)
             ran = side.run(name, True)
             if timed:
                 self.take(side, name, "first", ran)
@@ -188,7 +188,7 @@ class Bench:
         """Takes a folder, a number of hosts, and the real deployment, if there is one; returns simulated hosts."""
         if real is not None:
             if real.alive:
-                real.forget()
+                real.forget("containers")
             elif "whole" in self.options.sides:
                 real.deploy_backing()
         passwords = real.passwords if real is not None else None

@@ -118,12 +118,12 @@ class FakeDocker:
                 raise RunError(f"the simulated Docker does not start: {(folder / 'docker.log').read_text()}")
             time.sleep(0.02)
 
-    def reset(self) -> None:
-        """Forgets all containers, volumes and networks."""
+    def reset(self, networks: bool) -> None:
+        """Takes whether to forget networks too, forgets all containers and volumes."""
         connection = http.client.HTTPConnection("docker")
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.connect(str(self.socket))
-        connection.request("POST", "/bench/reset")
+        connection.request("POST", "/bench/reset" if networks else "/bench/reset?networks=keep")
         connection.getresponse().read()
         connection.close()
 
@@ -197,11 +197,12 @@ class Side:
         place.mkdir(parents=True, exist_ok=True)
         (place / "root.crt").write_text(authority())
 
-    def forget(self) -> None:
-        """Removes the configuration on hosts, and simulated containers."""
+    def forget(self, name: str) -> None:
+        """Takes which side is deployed next; removes the configuration on hosts, and simulated containers."""
         shutil.rmtree(self.node, ignore_errors=True)
         if self.docker:
-            self.docker.reset()
+            # The functions' network belongs to the whole.
+            self.docker.reset(networks=name != "containers")
 
     def close(self) -> None:
         """Takes everything away that was started or made."""
@@ -332,8 +333,8 @@ class Kolla(Side):
         place.mkdir(exist_ok=True)
         (place / "magnum-api.conf").write_text(f"[api]\nmax_limit = {1000 + self.count}\n")
 
-    def forget(self) -> None:
-        super().forget()
+    def forget(self, name: str) -> None:
+        super().forget(name)
         for unit in self.units.iterdir():
             unit.unlink()
         if self.real:
@@ -341,7 +342,7 @@ class Kolla(Side):
             subprocess.run(["docker", "volume", "rm", *self.volumes.values()], capture_output=True, check=False)
 
     def close(self) -> None:
-        self.forget()
+        self.forget("kolla")
         super().close()
 
 
@@ -424,10 +425,10 @@ class Qinling(Side):
         place.mkdir(exist_ok=True)
         (place / "qinling-api.conf").write_text(f"[DEFAULT]\nexecutor_thread_pool_size = {64 + self.count}\n")
 
-    def forget(self) -> None:
+    def forget(self, name: str) -> None:
         """Removes Qinling's containers and configuration on hosts, and leaves the backing services."""
         if not self.real:
-            super().forget()
+            super().forget(name)
             return
         remove_containers(*self.own)
         for place in self.node.glob("*/qinling-*"):

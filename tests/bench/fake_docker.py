@@ -208,7 +208,7 @@ class Engine:
                 "ImageID": item["Image"],
                 "Labels": item["Config"]["Labels"],
                 "State": item["State"]["Status"],
-                "Status": "Up 1 second" if item["State"]["Running"] else item["State"]["Status"].capitalize() + " (0)",
+                "Status": status(item["State"]),
                 "Created": 0,
                 "Ports": [],
                 "Mounts": item["Mounts"],
@@ -266,6 +266,13 @@ class Engine:
             "Pid": 1,
         }
         return number
+
+
+def status(state: dict[str, Any]) -> str:
+    """Take a container's state, return it as a list of containers shows it."""
+    if not state["Running"]:
+        return f"{state['Status'].capitalize()} ({state['ExitCode']}) 1 second ago"
+    return "Up 1 second (healthy)" if "Health" in state else "Up 1 second"
 
 
 def matches(item: dict[str, Any], filters: dict[str, Any]) -> bool:
@@ -501,9 +508,13 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/_ping":
             self.reply(200, b"OK")
             return
-        # The benchmark's own: what was there is forgotten.
+        # The benchmark's own: what was there is forgotten, or all of it but networks.
         if path == "/bench/reset":
-            self.server.engines.clear()
+            for engine in self.server.engines.values():
+                engine.containers.clear()
+                engine.volumes.clear()
+            if query.get("networks") != "keep":
+                self.server.engines.clear()
             self.reply(204, None)
             return
         with self.server.lock:

@@ -67,6 +67,7 @@ def test_a_container_lives(engine: Engine, tmp_path: Path) -> None:
     assert list(engine.volumes) == ["data"]
     assert call(engine, "POST", "/containers/create", {"Image": IMAGE}, name="one")[0] == 409
     assert call(engine, "POST", "/containers/one/start")[0] == 304
+    assert [item["Status"] for item in call(engine, "GET", "/containers/json")[1]] == ["Up 1 second (healthy)"]
     assert call(engine, "POST", "/containers/one/stop")[0] == 204
     assert call(engine, "GET", "/containers/json")[1] == []
     assert [item["State"] for item in call(engine, "GET", "/containers/json", all="1")[1]] == ["exited"]
@@ -148,5 +149,9 @@ def test_http(server: str) -> None:
     assert request(server, "GET", "/_ping") == (200, b"OK")
     assert request(server, "POST", "/v1.41/containers/create?name=one", {"Image": IMAGE})[0] == 201
     assert len(json.loads(request(server, "GET", "/v1.41/containers/json?all=1")[1])) == 1
+    assert request(server, "POST", "/networks/create", {"Name": "other"})[0] == 201
+    assert request(server, "POST", "/bench/reset?networks=keep") == (204, b"")
+    assert request(server, "GET", "/networks/other")[0] == 200
     assert request(server, "POST", "/bench/reset") == (204, b"")
+    assert request(server, "GET", "/networks/other")[0] == 404
     assert json.loads(request(server, "GET", "/containers/json?all=true")[1]) == []
