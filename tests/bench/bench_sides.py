@@ -179,7 +179,13 @@ class Side:
             process = subprocess.Popen(
                 alone(self.mounts, arguments), cwd=PROJECT, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
-            _pid, status, used = os.wait4(process.pid, 0)
+            try:
+                _pid, status, used = os.wait4(process.pid, 0)
+            except BaseException:
+                # The benchmark is ended from outside, and so is what it started.
+                process.terminate()
+                process.wait()
+                raise
             seconds = time.monotonic() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode or not tasks.exists():
