@@ -195,8 +195,8 @@ class Bench:
         return Qinling(folder / f"qinling-{count}", count, False, self.options.forks, passwords)
 
 
-def facts(options: argparse.Namespace) -> dict[str, str]:
-    """Takes the options, returns what the figures stand on."""
+def facts(options: argparse.Namespace, load: float) -> dict[str, str]:
+    """Takes the options and the machine's load before, returns what the figures stand on."""
     model = next(
         (
             line.split(":")[1].strip()
@@ -215,7 +215,7 @@ def facts(options: argparse.Namespace) -> dict[str, str]:
         "Date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "Collection": f"commit {commit.stdout.strip() or 'unknown'}",
         "Beside it": "kolla-ansible 22.2.0 (PyPI), role magnum, with the same Ansible",
-        "Machine": f"{os.cpu_count()} CPUs ({model})",
+        "Machine": f"{os.cpu_count()} CPUs ({model}), load {load:.1f} at the start",
         "Versions": f"Python {platform.python_version()}, Docker {docker.stdout.strip() or 'unknown'}",
         "Forks": f"{options.forks} on both sides, pipelining on",
     }
@@ -228,6 +228,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_told: sys.exit(143))
     earlier = from_json(json.loads(options.compare.read_text())["rows"]) if options.compare else []
     bench = Bench(options)
+    load = os.getloadavg()[0]
     failed = ""
     folder = Path(tempfile.mkdtemp(prefix="qinling-bench-"))
     try:
@@ -253,7 +254,7 @@ def main() -> int:
         print(f"\nThe benchmark ended early: {failed}", file=sys.stderr)
         return 1
     if not options.no_write:
-        told = facts(options)
+        told = facts(options, load)
         (options.output / "benchmark.md").write_text(document(rows, found_goals, bench.profiles, told))
         (options.output / "benchmark.svg").write_text(svg(rows))
         (options.output / "benchmark.json").write_text(

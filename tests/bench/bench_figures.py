@@ -129,6 +129,14 @@ def find(rows: Iterable[Row], real: bool, hosts: int, case: str, side: str) -> R
     return None
 
 
+def cpu_ratio(row: Row | None, other: Row | None) -> float | None:
+    """Takes two rows, returns how much of the other's CPU seconds, of Ansible and on hosts, the first one uses."""
+    if row is None or other is None:
+        return None
+    used, others = (item.middle("cpu_controller") + item.middle("cpu_hosts") for item in (row, other))
+    return used / others if others else None
+
+
 def ratio(row: Row | None, other: Row | None) -> float | None:
     """Takes two rows, returns how much of the other's median the first one's is."""
     if row is None or other is None or not other.seconds.median:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench_figures import ACTIONS, CASES, SIDES, Goal, Profile, Row, Spread, find, ratio
+from bench_figures import ACTIONS, CASES, SIDES, Goal, Profile, Row, Spread, cpu_ratio, find, ratio
 
 
 def seconds_text(value: Spread) -> str:
@@ -32,7 +32,18 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join([line(rows[0]), line(rule), *(line(row) for row in rows[1:])])
 
 
-HEAD = ("what", "seconds", "of Kolla's", "CPU, Ansible", "CPU, hosts", "tasks", "round trips", "changed", "runs")
+HEAD = (
+    "what",
+    "seconds",
+    "of Kolla's",
+    "CPU, Ansible",
+    "CPU, hosts",
+    "of Kolla's",
+    "tasks",
+    "round trips",
+    "changed",
+    "runs",
+)
 
 
 def figures_table(rows: list[Row], real: bool, hosts: int) -> str:
@@ -44,7 +55,7 @@ def figures_table(rows: list[Row], real: bool, hosts: int) -> str:
             lines.append((f"**{title}**", *([""] * (len(HEAD) - 1))))
         kolla = find(rows, real, hosts, case, "kolla")
         for row in found:
-            share = None if row.side == "kolla" else ratio(row, kolla)
+            share, cpu_share = (None, None) if row.side == "kolla" else (ratio(row, kolla), cpu_ratio(row, kolla))
             lines.append(
                 (
                     SIDES[row.side],
@@ -52,6 +63,7 @@ def figures_table(rows: list[Row], real: bool, hosts: int) -> str:
                     "" if share is None else f"{share:.2f}",
                     f"{row.middle('cpu_controller'):.1f}",
                     f"{row.middle('cpu_hosts'):.1f}",
+                    "" if cpu_share is None else f"{cpu_share:.2f}",
                     f"{row.middle('tasks'):g}",
                     f"{row.middle('round_trips'):g}",
                     f"{row.middle('changed'):g}",
@@ -152,7 +164,8 @@ LEGEND = """\
 
 - Seconds: median (least to greatest), from the start of `ansible-playbook` to its end. *Of Kolla's*: its share of
   Kolla's median of the same case, in the same run.
-- CPU: seconds of processors, of Ansible itself, and of what it ran on all hosts, which is this machine as well.
+- CPU: seconds of processors, of Ansible itself, and of what it ran on all hosts, which is this machine as well. They
+  depend less than seconds do on what else the machine does.
 - Tasks: started on the busiest host, skipped ones included. Round trips: operations on the busiest host's connection,
   each of which is one by SSH with pipelining; what is delegated to the controller is not among them.
 - Kolla's side does less: it registers nothing in Keystone, makes no schema, starts no bootstrap container, runs no

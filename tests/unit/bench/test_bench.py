@@ -13,6 +13,7 @@ from bench_figures import (
     Measure,
     Row,
     Spread,
+    cpu_ratio,
     find,
     from_json,
     goals,
@@ -104,6 +105,13 @@ def test_ratio(ours: Row | None, theirs: Row | None, expected: float | None) -> 
     assert ratio(ours, theirs) == expected
 
 
+def test_cpu_ratio() -> None:
+    one, other = Row(True, 1, "same", "whole", [Measure(1, 2, 1, 1, 0, 1, 0)]), row("kolla", 9.0)
+    assert cpu_ratio(one, other) == 2
+    assert cpu_ratio(one, None) is None
+    assert cpu_ratio(None, other) is None
+
+
 def test_rows_survive_json() -> None:
     rows = [row("kolla", 1.0, 2.0), row("whole", 3.0, real=False, count=50)]
     assert from_json(to_json(rows)) == rows
@@ -167,7 +175,7 @@ def test_figures_table() -> None:
     assert len(lines) == 5
     assert "**reconfigure, nothing changed**" in lines[2]
     cells = [cell.strip() for cell in lines[4].split("|")]
-    assert cells[2:] == ["2.5 (2.0 to 3.0)", "0.25", "1.0", "0.5", "7", "3", "0", "2", ""]
+    assert cells[2:] == ["2.5 (2.0 to 3.0)", "0.25", "1.0", "0.5", "1.00", "7", "3", "0", "2", ""]
 
 
 def test_actions_are_told_once_they_were_run() -> None:
