@@ -108,7 +108,7 @@ def profile_text(title: str, found: Profile, most: int = 15) -> str:
         [
             f"{title}: {found.seconds:.1f} s, {len(found.steps)} tasks. CPU seconds: {found.cpu_controller:.1f} of "
             f"Ansible, {found.cpu_hosts:.1f} of what it ran on hosts. Calls to hosts lasted {found.connected:.1f} s, "
-            f"summed. At least {idle:.1f} s passed with neither.",
+            f"summed. At least {idle:.1f} s went by without either (waiting, or others had the processors).",
             "",
             table(("task", "times", "seconds"), lines),
         ]

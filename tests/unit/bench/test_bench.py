@@ -191,7 +191,7 @@ def test_profile() -> None:
     assert [(step.name, step.seconds) for step in found.steps] == [("one", 3.0), ("two", 1.0)]
     text = profile_text("ours", found, most=1)
     assert text.startswith("ours: 7.0 s, 2 tasks.")
-    assert "At least 2.5 s passed with neither." in text
+    assert "At least 2.5 s went by without either" in text
     assert [line.split("|")[1].strip() for line in text.splitlines()[4:]] == [
         "until the first task (Ansible's start, inventory, playbooks)",
         "one",
