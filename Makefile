@@ -11,6 +11,9 @@ INVENTORY ?= inventory/all-in-one
 # More arguments for ansible-playbook, such as ARGS='-e qinling_api_port=17070' or ARGS=--check.
 ARGS ?=
 
+# Options of the benchmark.
+BENCH ?=
+
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_DIR) $(ARGS)
@@ -19,7 +22,7 @@ PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_D
 PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
-.PHONY: help tools test-tools deploy destroy where test lint unit molecule clean \
+.PHONY: help tools test-tools deploy destroy where test lint unit molecule bench clean \
 	collection $(PLAYBOOKS)
 
 help: ## List the commands
@@ -75,6 +78,9 @@ unit: test-tools ## Run the unit tests (those of the images' packages in the ima
 
 molecule: test-tools ## Run the molecule scenarios
 	@tests/run molecule
+
+bench: test-tools ## Measure this collection beside Kolla Ansible, and write docs/benchmark.md: BENCH='--hosts real --runs 1', BENCH=--help
+	@python tests/bench/bench.py $(BENCH)
 
 collection: tools ## Build the tarball that ansible-galaxy installs
 	ansible-galaxy collection build --force

@@ -3,28 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kolla_cloud import PREFIX, PROJECT, SHA256, WHEEL, Cloud, run
+from kolla_cloud import PREFIX, Cloud, fetched
 
 
 @pytest.fixture(scope="session")
 def kolla(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What kolla-ansible's wheel installs under share/."""
-    cache = PROJECT / ".cache"
-    wheel = cache / WHEEL
-    if not wheel.exists():
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(cache)]
-        run(*pip, "kolla-ansible==22.2.0")
-    assert hashlib.sha256(wheel.read_bytes()).hexdigest() == SHA256
     folder = tmp_path_factory.mktemp("wheel")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(fetched()) as archive:
         archive.extractall(folder)
     return folder / "kolla_ansible-22.2.0.data/data/share/kolla-ansible"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -70,6 +71,16 @@ def run(*command: str, **environment: str) -> str:
     if done.returncode:
         raise AssertionError(f"{' '.join(command[:12])}: {done.returncode}\n{(done.stdout + done.stderr)[-6000:]}")
     return done.stdout
+
+
+def fetched(cache: Path = PROJECT / ".cache") -> Path:
+    """Take a folder; return kolla-ansible's wheel in it, from PyPI where it is not there yet."""
+    wheel = cache / WHEEL
+    if not wheel.exists():
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(cache)]
+        run(*pip, "kolla-ansible==22.2.0")
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() == SHA256
+    return wheel
 
 
 def containers(prefix: str = PREFIX) -> dict[str, tuple[str, str]]:
