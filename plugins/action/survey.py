@@ -51,9 +51,8 @@ def settled(templar: Any, variables: Mapping[str, Any], names: Iterable[str]) ->
     known = dict(variables)
     for name in names:
         if isinstance(known.get(name), str) and "{{" in known[name]:
-            with contextlib.suppress(Exception):
-                own = templar.copy_with_new_env(available_variables=known)
-                known[name] = plain(templating.value(own, name))
+            with contextlib.suppress(Exception), templating.variables_of(templar, known):
+                known[name] = plain(templating.value(templar, name))
     return known
 
 
@@ -62,7 +61,7 @@ class Project:
 
     def __init__(self, name: str, value: Callable[[str], Any], group_names: list[str], look: set[str]) -> None:
         self.name = name
-        self.services: dict[str, dict[str, Any]] = plain(value("service_containers"))
+        self.services: dict[str, dict[str, Any]] = value("service_containers")
         self.here = services_of_host(self.services, group_names)
         self.files: dict[str, list[dict[str, Any]]] = value("service_files") if "files" in look else {}
         self.ports = ports_of(value("service_ports"), self.here) if "host" in look else []
@@ -71,7 +70,7 @@ class Project:
             kept = value("__service_volumes_kept")
             self.volumes = [volume for volume in named_volumes(self.services) if volume not in kept]
         self.always_prechecked = truth(value("service_always_prechecked")) if "host" in look else False
-        self.wants: list[dict[str, Any]] = plain(value("service_wants")) if "wants" in look else []
+        self.wants: list[dict[str, Any]] = value("service_wants") if "wants" in look else []
 
 
 class ActionModule(RenderingAction):
@@ -145,8 +144,13 @@ class ActionModule(RenderingAction):
         # What only the host can tell is filled in there.
         told = {"docker_socket_group": definitions.SOCKET_GROUP}
         variables = {**task_vars, "service_project": project, "__survey": told}
-        own = self._templar.copy_with_new_env(available_variables=variables)
-        return lambda name: templating.value(own, name)
+
+        def value(name: str) -> Any:
+            with templating.variables_of(self._templar, variables):
+                # Whole, as long as it is this project's: what it holds may be evaluated later otherwise.
+                return plain(templating.value(self._templar, name))
+
+        return value
 
     def _request(self, projects: list[Project], args: Mapping[str, Any], early: bool) -> dict[str, Any]:
         """Takes projects, the task's options, and whether it is early; returns what the host is asked but for files."""

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,20 @@ def render(templar: Any, variables: Mapping[str, Any], search_path: list[str], t
 def value(templar: Any, name: str) -> Any:
     """Takes Ansible's templar and a variable's name, returns its value; raises Ansible's error if it has none."""
     return templar.template(trust("{{ " + name + " }}"))
+
+
+@contextmanager
+def variables_of(templar: Any, variables: Mapping[str, Any]) -> Iterator[Any]:
+    """Takes Ansible's templar and variables; lends the templar with these.
+
+    A copy of it would not do: before ansible-core 2.19, lookups in a copy see the variables of the original.
+    """
+    own = templar.available_variables
+    templar.available_variables = variables
+    try:
+        yield templar
+    finally:
+        templar.available_variables = own
 
 
 def explain(error: BaseException, text: str, path: str) -> Finding:

@@ -63,3 +63,14 @@ def test_lines_of_compiled_templates() -> None:
         jinja2.Template(source).render(zero=0)
     except ZeroDivisionError as error:
         assert templating.explain(error, source, "f").line == 3
+
+
+def test_variables_are_lent_and_given_back() -> None:
+    class Templar:
+        available_variables: dict[str, int] = {"a": 1}
+
+    templar = Templar()
+    with pytest.raises(KeyError), templating.variables_of(templar, {"b": 2}) as lent:
+        assert lent.available_variables == {"b": 2}
+        raise KeyError
+    assert templar.available_variables == {"a": 1}
