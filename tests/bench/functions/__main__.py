@@ -76,8 +76,9 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
                 samples |= measure.ask_probe(container, side, function, min(given.rounds, 50))
             parts = {name: report.summary(values) for name, values in samples.items()}
         for clients in CLIENTS:
-            times, rate = deployment.concurrent(function, clients, given.rounds)
-            invocations[f"warm, {clients} at once"] = {**report.summary(times), "rate": round(rate, 1)}
+            times, rate, failed = deployment.concurrent(function, clients, given.rounds)
+            row = {**report.summary(times or [0.0]), "rate": round(rate, 1), "failed": failed}
+            invocations[f"warm, {clients} at once"] = row
     label = given.label or kind or "deployment"
     return {"label": label, "machine": machine(), "workers": workers, "invocations": invocations, "parts": parts}
 

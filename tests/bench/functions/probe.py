@@ -57,14 +57,14 @@ def probe_api(function: Any, rounds: int) -> Samples:
         for execution in made:
             db_api.delete_execution(execution)
 
-    # Its own queue, which goes with its consumer.
+    # Exchange and queue of its own, which go with their consumer.
     transport = oslo_messaging.get_rpc_transport(cfg.CONF)
     cfg.CONF.set_override("amqp_auto_delete", True, group="oslo_messaging_rabbit")
     topic = f"qinling-bench-{uuid.uuid4()}"
     serializer = rpc.ContextSerializer(oslo_messaging.JsonPayloadSerializer())
     server = oslo_messaging.get_rpc_server(
         transport,
-        oslo_messaging.Target(topic=topic, server="bench"),
+        oslo_messaging.Target(exchange=topic, topic=topic, server="bench"),
         [types.SimpleNamespace(nothing=lambda ctx, **_: None)],
         executor="threading",
         access_policy=oslo_messaging.rpc.dispatcher.DefaultRPCAccessPolicy,
@@ -72,7 +72,7 @@ def probe_api(function: Any, rounds: int) -> Samples:
     )
     server.start()
     client = oslo_messaging.get_rpc_client(
-        transport, oslo_messaging.Target(topic=topic), serializer=serializer
+        transport, oslo_messaging.Target(exchange=topic, topic=topic), serializer=serializer
     ).prepare(timeout=30, call_monitor_timeout=10)
     try:
         timed(samples, "RPC: API to engine and back", lambda: client.call(context.get_ctx(), "nothing", x=1), rounds)
@@ -90,22 +90,20 @@ def probe_engine(function: Any, rounds: int) -> Samples:
     from qinling.db import api as db_api
     from qinling.engine import default_engine, utils
     from qinling.orchestrator import base
-    from qinling.utils import etcd_util
     from qinling.utils.openstack import keystone
-    from qinling_kolla import worker
+    from qinling_kolla import invocation, worker
 
     samples: Samples = {}
     conf = cfg.CONF
     endpoint = keystone.get_qinling_endpoint()
     engine = default_engine.DefaultEngine(base.load_orchestrator(conf, endpoint), endpoint)
-    timed(samples, "engine: database, the function", lambda: db_api.get_function(function.id), rounds)
-    timed(
+    _, running = timed(samples, "engine: database, function and load", lambda: invocation.look(function.id, 0), rounds)
+    url = timed(
         samples,
-        "engine: load check (etcd, database)",
-        lambda: engine.function_load_check(function.id, 0, function.runtime_id),
+        "engine: etcd, workers and address",
+        lambda: invocation.address_of(engine, function.id, 0, function.runtime_id, running),
         rounds,
     )
-    url = timed(samples, "engine: etcd, the address", lambda: etcd_util.get_service_url(function.id, 0), rounds)
     limits = {"cpu": function.cpu, "memory_size": function.memory_size}
 
     def body() -> dict[str, Any]:
@@ -123,7 +121,13 @@ def probe_engine(function: Any, rounds: int) -> Samples:
         )
 
     request = timed(samples, "engine: trust token, kept", body, rounds)
-    timed(samples, "ping of the worker", lambda: worker.ping(engine.session, f"{url}/execute"), rounds)
+    request |= invocation.package_state(function, 0)
+    timed(
+        samples,
+        "ping, which only a cold invocation needs",
+        lambda: worker.ping(engine.session, f"{url}/execute"),
+        rounds,
+    )
 
     def post() -> Any:
         with engine.session.post(f"{url}/execute", json=request, timeout=(3, 60), stream=True) as response:

@@ -8,23 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Samples = list[float]
-# The parts that a warm invocation consists of, in its order; what the total exceeds their sum by is the rest.
-PARTS = (
-    "HTTP: client to API",
-    "API: token check",
-    "API: database",
-    "RPC: API to engine and back",
-    "engine: database, the function",
-    "engine: load check (etcd, database)",
-    "engine: etcd, the address",
-    "engine: trust token, kept",
-    "ping of the worker",
-    "worker: its answer (floor)",
-    "engine: database, the result",
-)
 FLOOR = "worker: its answer (floor)"
-# Measured, but no part of a warm invocation's sum.
-INSIDE = ("worker: the function itself",)
+# Measured, but no part of what a warm invocation consists of.
+INSIDE = "worker: the function itself"
+BESIDE = (INSIDE, "ping, which only a cold invocation needs")
 WARM = "warm, one after the other"
 REST = "rest: dispatch, JSON, logs, scheduling of processes"
 
@@ -44,15 +31,10 @@ def goal(floor: float) -> float:
     return 3 * floor + 20
 
 
-def without(parts: Mapping[str, Any], skipped: Iterable[str]) -> dict[str, Any]:
-    """Return `parts` but for those that this deployment's invocations skip."""
-    skipped = set(skipped)
-    return {name: value for name, value in parts.items() if name not in skipped}
-
-
 def shares(total: float, parts: Mapping[str, Mapping[str, float]]) -> list[tuple[str, float, float]]:
-    """Return (part, its median, its share of `total`) in the order of PARTS, with the rest at the end."""
-    rows = [(name, parts[name]["median"], parts[name]["median"] / total) for name in PARTS if name in parts]
+    """Return (part, its median, its share of `total`), and the rest that is in no part."""
+    counting = {name: part["median"] for name, part in parts.items() if name not in BESIDE}
+    rows = [(name, median, median / total) for name, median in counting.items()]
     rest = total - sum(median for _, median, _ in rows)
     return [*rows, (REST, round(rest, 2), rest / total)]
 
@@ -71,13 +53,16 @@ def _times(row: Mapping[str, float]) -> list[object]:
 def section(run: Mapping[str, Any]) -> str:
     """Return the Markdown of one run."""
     invocations = run["invocations"]
-    rows = [[name, *_times(row), f"{row['rate']:.1f}" if "rate" in row else ""] for name, row in invocations.items()]
+    rows = [
+        [name, *_times(row), f"{row['rate']:.1f}" if "rate" in row else "", row.get("failed", "")]
+        for name, row in invocations.items()
+    ]
     text = [
         f"## {run['label']}",
         "",
         f"{run['machine']}; {run['workers']} workers in the runtime; times in ms.",
         "",
-        table(["invocation", "median", "min", "max", "count", "a second"], rows),
+        table(["invocation", "median", "min", "max", "count", "a second", "failed"], rows),
     ]
     parts = run.get("parts") or {}
     if parts:
@@ -94,9 +79,7 @@ def section(run: Mapping[str, Any]) -> str:
                 [[name, f"{median:.1f}", f"{share:.0%}"] for name, median, share in shares(total, parts)],
             ),
             "",
-            "Inside of the worker's answer: "
-            + "; ".join(f"{name.partition(': ')[2]} {parts[name]['median']:.1f}" for name in INSIDE if name in parts)
-            + ".",
+            "; ".join(f"{name}: {parts[name]['median']:.1f}" for name in BESIDE if name in parts) + ".",
         ]
     return "\n".join(text) + "\n"
 

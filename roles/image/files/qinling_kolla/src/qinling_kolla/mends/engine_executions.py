@@ -4,6 +4,7 @@
 - Whatever goes wrong in the engine, the execution ends in the status error with an output.
 - A worker that does not answer any more (its node or container is gone) is forgotten, and the execution runs on
   another.
+- Executions of package functions go the short way (``qinling_kolla.invocation``).
 - Logs longer than the database's column are cut: saving them failed, which left the execution running, too.
 """
 
@@ -17,7 +18,7 @@ from qinling import exceptions as exc
 from qinling.engine import default_engine, utils
 from qinling.utils import etcd_util
 
-from qinling_kolla import worker
+from qinling_kolla import invocation, worker
 
 NAME = "executions in the engine"
 REASON = "an unforeseen failure left an execution running for ever, and a lost worker failed each later one"
@@ -96,7 +97,9 @@ def create_execution(
     """Run an execution to its end, whatever that is; replaces the engine's method."""
 
     def attempt() -> None:
-        _original_create_execution(self, ctx, execution_id, function_id, function_version, runtime_id, input=input)
+        invocation.run(
+            self, ctx, execution_id, function_id, function_version, runtime_id, input, _original_create_execution
+        )
 
     try:
         try:
