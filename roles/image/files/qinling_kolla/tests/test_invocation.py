@@ -196,7 +196,7 @@ def test_a_record_is_one_transaction(records: Any, function: Any, db: Any) -> No
     engine = base.get_engine()
     sa.event.listen(engine, "commit", committed)
     try:
-        records.record({"function_id": function.id, "input": None})
+        records.record({"input": None}, function.id, 0)
     finally:
         sa.event.remove(engine, "commit", committed)
     assert len(commits) == 1

@@ -79,28 +79,43 @@ def read_input(given: str | None) -> Any:
     return {"__function_input": given} if type(value) is int else value
 
 
-def _count(model: Any, row_id: str) -> None:
-    """Count an execution of a function or of its version, which shows as well that it is in use."""
-    db_api.conditional_update(model, {"count": model.count + 1}, {"id": row_id}, insecure=True)
-
-
-@oslo_db_api.wrap_db_retry(max_retries=5, retry_on_deadlock=True)
-@db_base.session_aware()
-def record(params: dict[str, Any], session: Any = None) -> tuple[Any, str | None]:
-    """Save a new execution as running; return it, and the runtime that its function needs, if any.
-
-    Raises what tells that there is no such function, version or alias, or that its runtime is not available.
-    """
-    function_id, version = params.get("function_id"), params.get("function_version", 0)
+def resolve(params: dict[str, Any]) -> tuple[str, int]:
+    """Return the function and its version that an execution names, by an alias or outright."""
     if params.get("function_alias"):
         alias = db_api.get_function_alias(params["function_alias"])
-        function_id, version = alias.function_id, alias.function_version
+        return alias.function_id, alias.function_version
+    return params["function_id"], params.get("function_version", 0)
+
+
+def _count(function_id: str, version: int) -> None:
+    """Count an execution of a function or of its version, which shows as well that it is in use."""
+    if version > 0:
+        row = {"function_id": function_id, "version_number": version}
+        db_api.conditional_update(
+            models.FunctionVersion, {"count": models.FunctionVersion.count + 1}, row, insecure=True
+        )
+    else:
+        db_api.conditional_update(
+            models.Function, {"count": models.Function.count + 1}, {"id": function_id}, insecure=True
+        )
+
+
+@oslo_db_api.wrap_db_retry(max_retries=5, retry_interval=0.05, retry_on_deadlock=True)
+@db_base.session_aware()
+def record(params: dict[str, Any], function_id: str, version: int, session: Any = None) -> tuple[Any, str | None]:
+    """Save a new execution as running; return it, and the runtime that its function needs, if any.
+
+    Raises what tells that there is no such function or version, or that its runtime is not available.
+    """
+    # First: MariaDB refuses to change a row that somebody else changed since this transaction read anything.
+    _count(function_id, version)
     function = db_api.get_function(function_id)
     if function.runtime_id and db_api.get_runtime(function.runtime_id).status != status.AVAILABLE:
         raise exc.RuntimeNotAvailableException(f"Runtime {function.runtime_id} is not available.")
-    if version > 0 and function.code["source"] != constants.PACKAGE_FUNCTION:
-        raise exc.InputException("Only functions that were uploaded as a package have versions.")
-    counted = (models.FunctionVersion, db_api.get_function_version(function_id, version).id) if version > 0 else None
+    if version > 0:
+        if function.code["source"] != constants.PACKAGE_FUNCTION:
+            raise exc.InputException("Only functions that were uploaded as a package have versions.")
+        db_api.get_function_version(function_id, version)
     execution = db_api.create_execution(
         {
             **params,
@@ -110,13 +125,11 @@ def record(params: dict[str, Any], session: Any = None) -> tuple[Any, str | None
             "status": status.RUNNING,
         }
     )
-    # Last, for other executions of the function wait for this row until the commit.
-    _count(*(counted or (models.Function, function_id)))
     return execution, function.runtime_id
 
 
 def _run(engine_client: Any, params: dict[str, Any], is_sync: bool) -> Any:
-    execution, runtime_id = record(params)
+    execution, runtime_id = record(params, *resolve(params))
     try:
         engine_client.create_execution(
             execution.id,
