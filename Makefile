@@ -20,7 +20,7 @@ PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop gencon
 	post-deploy kubernetes-credentials
 
 .PHONY: help tools test-tools deploy destroy where test lint unit molecule clean \
-	collection $(PLAYBOOKS)
+	bench-functions collection $(PLAYBOOKS)
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ unit: test-tools ## Run the unit tests (those of the images' packages in the ima
 
 molecule: test-tools ## Run the molecule scenarios
 	@tests/run molecule
+
+bench-functions: test-tools ## Measure functions of a deployment that runs (KOLLA_CONFIG_DIR): docs/benchmark-functions.md; LABEL= names the run
+	@cd tests/bench && python -m functions --config-dir $(abspath $(KOLLA_CONFIG_DIR)) --label "$(LABEL)" $(BENCH_ARGS)
 
 collection: tools ## Build the tarball that ansible-galaxy installs
 	ansible-galaxy collection build --force

@@ -257,10 +257,10 @@ def test_a_database_that_restarts_loses_no_result(
     reply(monkeypatch, (True, {"output": 1}))
     original, failures = db.conditional_update, [db_exc.DBConnectionError(Exception("down"))]
 
-    def update(*arguments: Any) -> Any:
+    def update(*arguments: Any, **more: Any) -> Any:
         if failures:
             raise failures.pop()
-        return original(*arguments)
+        return original(*arguments, **more)
 
     monkeypatch.setattr(db, "conditional_update", update)
     assert run().status == "success"

@@ -47,8 +47,8 @@ def run(service: str, serve: Callable[[cfg.ConfigOpts], None], arguments: Sequen
         logs.setup(service, conf)
         mends.report()
         check_database(conf)
-        # What is there now stays. Processes share it with the ones that they fork, as long as nobody writes to it, which
-        # the collector of garbage would.
+        # What is there now stays. Processes share it with the ones that they fork as long as nobody writes to it, which
+        # the collector of garbage would do.
         gc.collect()
         gc.freeze()
         serve(conf)
