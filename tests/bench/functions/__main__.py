@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ def orchestrator(container: str) -> str:
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Measure the deployment and return the run."""
+    before = os.getloadavg()[0]
     deployment = measure.Deployment(given.config_dir / "clouds.yaml", given.runtime)
     api, engine = (prefix(given.config_dir) + name for name in ("qinling_api", "qinling_engine"))
     kind = orchestrator(engine)
@@ -80,12 +82,22 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
             row = {**report.summary(times or [0.0]), "rate": round(rate, 1), "failed": failed}
             invocations[f"warm, {clients} at once"] = row
     label = given.label or kind or "deployment"
-    return {"label": label, "machine": machine(), "workers": workers, "invocations": invocations, "parts": parts}
+    # Others' work on the same CPUs is in every figure.
+    load = f"load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"
+    return {
+        "label": label,
+        "machine": f"{machine()}, {load}",
+        "workers": workers,
+        "invocations": invocations,
+        "parts": parts,
+    }
 
 
 def main() -> None:
     """Measure, print, write."""
     given = arguments()
+    # Ended from outside, it cleans up as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     measured = run(given)
     runs = json.loads(given.json.read_text()) if given.json.exists() else {}
     runs[measured["label"]] = measured
