@@ -22,7 +22,7 @@ PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_D
 PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
-.PHONY: help tools test-tools deploy destroy where test lint unit molecule bench clean \
+.PHONY: help tools test-tools deploy destroy where test lint unit molecule bench bench-functions clean \
 	collection $(PLAYBOOKS)
 
 help: ## List the commands
@@ -81,6 +81,9 @@ molecule: test-tools ## Run the molecule scenarios
 
 bench: test-tools ## Measure this collection beside Kolla Ansible, and write docs/benchmark.md: BENCH='--hosts real --runs 1', BENCH=--help
 	@python tests/bench/bench.py $(BENCH)
+
+bench-functions: test-tools ## Measure functions of a deployment that runs (KOLLA_CONFIG_DIR): docs/benchmark-functions.md; LABEL= names the run
+	@cd tests/bench && python -m functions --config-dir $(abspath $(KOLLA_CONFIG_DIR)) --label "$(LABEL)" $(BENCH_ARGS)
 
 collection: tools ## Build the tarball that ansible-galaxy installs
 	ansible-galaxy collection build --force

@@ -9,4 +9,7 @@ locked=(--no-deps --no-build-isolation --require-hashes)
 grep --after-context=2 '^setuptools==' "${lock}" > /tmp/setuptools.txt
 pip_install "${venv}/bin/python" openstack-base "${locked[@]}" --requirement /tmp/setuptools.txt
 pip_install "${venv}/bin/python" openstack-base "${locked[@]}" --requirement "${lock}"
+# What no service reads: the libraries' own tests, other languages' names of months, makers of network cards.
 find "${venv}/lib" -type d -name tests -prune -exec rm -rf {} +
+find "${venv}/lib" -path '*/babel/locale-data/*.dat' -not -name 'root.dat' -not -name 'en*.dat' -delete
+find "${venv}/lib" -path '*/netaddr/eui/*.txt' -delete

@@ -9,6 +9,8 @@ pip_install "${venv}/bin/python" qinling-runtime-python3 --no-deps --require-has
     --requirement "${context}/qinling-runtime-python3/requirements.txt"
 cp -r "${context}/runtime_python3" /tmp/runtime_python3
 pip_install "${venv}/bin/python" qinling-runtime-python3 --no-deps --no-build-isolation /tmp/runtime_python3
+# It built the package, nothing else needs it.
+"${venv}/bin/python" "$(echo /mnt/wheels/base/pip-*.whl)/pip" uninstall --quiet --yes setuptools
 # Drivers choose another user for each worker.
 install --directory --mode 1777 /var/qinling/packages
 find / -xdev -path /mnt -prune -o -type f -perm /6000 -exec chmod ug-s {} +

@@ -116,7 +116,11 @@ class FakeEtcd:
         return [self.data[key].encode()] if key in self.data else []
 
     def get_prefix(self, prefix: str) -> list[tuple[bytes, dict[str, Any]]]:
-        return [(value.encode(), {}) for key, value in sorted(self.data.items()) if key.startswith(prefix)]
+        return [
+            (value.encode(), {"key": key.encode()})
+            for key, value in sorted(self.data.items())
+            if key.startswith(prefix)
+        ]
 
     def delete(self, key: str) -> None:
         self.data.pop(key, None)

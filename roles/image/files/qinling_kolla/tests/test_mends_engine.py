@@ -255,14 +255,14 @@ def test_a_database_that_restarts_loses_no_result(
     from oslo_db import exception as db_exc
 
     reply(monkeypatch, (True, {"output": 1}))
-    original, failures = db.update_execution, [db_exc.DBConnectionError(Exception("down"))]
+    original, failures = db.conditional_update, [db_exc.DBConnectionError(Exception("down"))]
 
-    def update(*arguments: Any) -> Any:
+    def update(*arguments: Any, **more: Any) -> Any:
         if failures:
             raise failures.pop()
-        return original(*arguments)
+        return original(*arguments, **more)
 
-    monkeypatch.setattr(db, "update_execution", update)
+    monkeypatch.setattr(db, "conditional_update", update)
     assert run().status == "success"
 
 

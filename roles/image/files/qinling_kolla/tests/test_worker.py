@@ -26,6 +26,7 @@ class FakeWorker:
     def __init__(self) -> None:
         self.posts: list[dict[str, Any]] = []
         self.ping_status = 200
+        self.pings = 0
         self.execute: Callable[[server.BaseHTTPRequestHandler, dict[str, Any]], None] = answer({"output": 1})
         fake = self
 
@@ -33,6 +34,7 @@ class FakeWorker:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                fake.pings += 1
                 self.send_response(fake.ping_status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -91,6 +93,7 @@ def fake() -> Iterator[FakeWorker]:
 @pytest.fixture(autouse=True)
 def quick(conf: Any, monkeypatch: pytest.MonkeyPatch, option: Callable[..., None]) -> None:
     monkeypatch.setattr(worker, "PING_SECONDS", 0.3)
+    monkeypatch.setattr(worker, "_warm", {})
     monkeypatch.setattr(worker, "PAUSE_SECONDS", 0.05)
     option("engine", "worker_read_margin", 1)
 
@@ -163,6 +166,36 @@ def test_a_huge_answer_is_not_taken(fake: FakeWorker, monkeypatch: pytest.Monkey
     fake.execute = answer(b"x" * 101)
     success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
     assert not success and result["output"] == worker.FAILED_OUTPUT
+
+
+def test_an_address_that_answered_needs_no_ping(fake: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = requests.Session()
+    for expected in (1, 1, 1):
+        worker.url_request(session, fake.url, {"timeout": 1})
+        assert fake.pings == expected
+    monkeypatch.setattr(worker, "WARM_SECONDS", 0)
+    worker.url_request(session, fake.url, {"timeout": 1})
+    worker.url_request(session, fake.url, {"timeout": 1})
+    assert fake.pings == 2
+
+
+def test_an_address_that_failed_needs_a_ping_again(fake: FakeWorker) -> None:
+    session = requests.Session()
+    for execute in (answer({"output": 1}), hang_up, answer({"output": 1})):
+        fake.execute = execute
+        worker.url_request(session, fake.url, {"timeout": 1})
+    assert fake.pings == 2 and len(fake.posts) == 3
+
+
+def test_a_warm_worker_that_is_lost_is_unreachable(fake: FakeWorker) -> None:
+    session = requests.Session()
+    worker.url_request(session, fake.url, {"timeout": 1})
+    fake.server.shutdown()
+    fake.server.server_close()
+    session.close()
+    with pytest.raises(worker.Unreachable):
+        worker.url_request(session, fake.url, {"timeout": 1})
+    assert len(fake.posts) == 1
 
 
 def test_a_worker_that_does_not_answer_is_unreachable(fake: FakeWorker) -> None:

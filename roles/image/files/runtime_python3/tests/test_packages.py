@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packages: a changed one is fetched again, two never mix, and a harmful one is refused."""
 
+import hashlib
 import io
+import shutil
 import stat
 import threading
 import zipfile
@@ -14,8 +16,8 @@ from qinling_runtime import packages
 from qinling_runtime.sidecar import Folder
 
 
-def read(store, api, function_id="f", version=0, token=None, url=None):
-    with store.use(function_id, version, url or api.url, token) as path:
+def read(store, api, function_id="f", version=0, token=None, url=None, **expected):
+    with store.use(function_id, version, url or api.url, token, packages.Expected(**expected)) as path:
         return (path / "main.py").read_text()
 
 
@@ -39,6 +41,61 @@ def test_an_unchanged_package_does_not_travel_again_where_there_are_tags(store, 
         assert read(store, api) == "x"
     assert len(api.seen) == 3
     assert api.sent == len(api.content)
+
+
+def checksum(data):
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def test_a_package_that_is_here_and_current_is_not_asked_for(store, api):
+    for content, requests in (("one", 1), ("one", 1), ("two", 2), ("two", 2), ("one", 3)):
+        api.content = archive({"main.py": content})
+        assert read(store, api, md5=checksum(api.content)) == content
+        assert len(api.seen) == requests
+
+
+def test_a_package_that_changed_after_it_was_told_of_is_known_as_what_it_is(store, api):
+    old, new = (archive({"main.py": text}) for text in ("old", "new"))
+    api.content = new
+    assert read(store, api, md5=checksum(old)) == "new"
+    # It is changed back: what is here is not what was told of, whatever was told of when it came.
+    api.content = old
+    assert read(store, api, md5=checksum(old)) == "old"
+    assert len(api.seen) == 2
+
+
+def test_a_final_package_is_asked_for_once(store, api):
+    api.content = archive({"main.py": "x"})
+    for _ in range(3):
+        assert read(store, api, version=1, final=True) == "x"
+    assert len(api.seen) == 1
+
+
+def test_a_package_that_vanished_is_fetched_again(store, api, settings):
+    api.content = archive({"main.py": "x"})
+    for requests in (1, 2):
+        assert read(store, api, md5=checksum(api.content)) == "x"
+        assert len(api.seen) == requests
+        shutil.rmtree(next(Path(settings.packages).iterdir()))
+
+
+def test_without_a_word_of_the_engine_the_api_is_asked(store, api):
+    api.content = archive({"main.py": "x"})
+    for _ in range(2):
+        read(store, api, md5=checksum(api.content))
+        read(store, api)
+    assert len(api.seen) == 3
+
+
+def test_many_at_once_fetch_an_expected_package_once(store, api):
+    api.content = archive({"main.py": "x" * 1000})
+    expected = checksum(api.content)
+    threads = [threading.Thread(target=lambda: read(store, api, md5=expected)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(api.seen) == 1
 
 
 def test_functions_and_versions_do_not_mix(store, api):

@@ -8,7 +8,7 @@ validator.
 from oslo_config import cfg
 
 API_OPTS = [
-    cfg.IntOpt("api_threads", default=8, min=1, help="Threads of each API worker."),
+    cfg.IntOpt("api_threads", default=32, min=1, help="Threads of each API worker."),
     cfg.StrOpt(
         "unix_socket",
         help="Path of a second listener, mode 0666, through which functions' networks reach the API. Empty: none.",

@@ -8,6 +8,7 @@ are logged.
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -30,10 +31,36 @@ CONNECT_SECONDS = 3
 PING_SECONDS = 15
 PAUSE_SECONDS = 0.25
 PONG_BYTES = 4096
+# For how long an address that answered needs no ping. Shorter than anything on the way keeps an idle connection (a
+# worker 60 s), so that a POST does not meet one that was just closed.
+WARM_SECONDS = 20
 
 # Qinling's own texts, which users may look for.
 TIMEOUT_OUTPUT = "Function execution timeout."
 FAILED_OUTPUT = "Function execution failed."
+
+
+_warm_guard = threading.Lock()
+_warm: dict[str, float] = {}
+
+
+def _is_warm(url: str) -> bool:
+    with _warm_guard:
+        return time.monotonic() < _warm.get(url, 0.0)
+
+
+def _remember_answer(url: str) -> None:
+    """Remember that an address answered."""
+    now = time.monotonic()
+    with _warm_guard:
+        for old in [old for old, until in _warm.items() if until < now]:
+            del _warm[old]
+        _warm[url] = now + WARM_SECONDS
+
+
+def _forget_answer(url: str) -> None:
+    with _warm_guard:
+        _warm.pop(url, None)
 
 
 class Unreachable(exc.OrchestratorException):
@@ -117,27 +144,37 @@ def read_result(status: int, content: bytes) -> dict[str, Any]:
 def url_request(session: requests.Session, url: str, body: dict[str, Any] | None = None) -> tuple[bool, dict[str, Any]]:
     """Run one execution on the worker at ``url`` and return (whether it answered, its result).
 
+    A ping goes ahead unless the address answered a moment ago. It only keeps a POST from an idle connection that
+    breaks: one that certainly never arrived is sent again with or without it, any other one never.
+
     :param body: the request as get_request_data makes it; its ``timeout`` is the function's.
     :raises Unreachable: when the worker does not answer and nothing was started.
     """
     body = body or {}
     limit = (body.get("timeout") or cfg.CONF.resource_limits.max_timeout) + cfg.CONF.engine.worker_read_margin
-    ping(session, url)
+    if not _is_warm(url):
+        ping(session, url)
     started = time.monotonic()
+    # Until it has answered again.
+    _forget_answer(url)
     try:
         status, content = _post(session, url, body, limit)
-    except Unreachable:
-        raise
-    except requests.Timeout:
-        LOG.error("Worker %s did not answer within %d s, execution %s", url, limit, body.get("execution_id"))
-        return False, {"output": TIMEOUT_OUTPUT, "duration": round(time.monotonic() - started, 3)}
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        LOG.error("Worker %s failed during execution %s: %s", url, body.get("execution_id"), type(error).__name__)
+        return False, _failure(error, url, body.get("execution_id"), limit, time.monotonic() - started)
+    _remember_answer(url)
+    return True, read_result(status, content)
+
+
+def _failure(error: Exception, url: str, execution_id: str | None, limit: float, seconds: float) -> dict[str, Any]:
+    """Log why a worker's answer failed to come, and return what becomes of the execution."""
+    timed_out = isinstance(error, requests.Timeout)
+    if timed_out:
+        LOG.error("Worker %s did not answer within %d s, execution %s", url, limit, execution_id)
+    else:
+        LOG.error("Worker %s failed during execution %s: %s", url, execution_id, type(error).__name__)
         # requests reports a read timeout of a body that has begun as a connection error.
         timed_out = isinstance(error, requests.ConnectionError) and "Read timed out" in str(error)
-        output = TIMEOUT_OUTPUT if timed_out else FAILED_OUTPUT
-        return False, {"output": output, "duration": round(time.monotonic() - started, 3)}
-    return True, read_result(status, content)
+    return {"output": TIMEOUT_OUTPUT if timed_out else FAILED_OUTPUT, "duration": round(seconds, 3)}
 
 
 def download_url(endpoint: str, function_id: str, version: int) -> str:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Function packages: downloaded from Qinling's API, checked, unpacked, and kept by content.
 
-Every execution asks the API. An entity tag makes that a 304 where the API gives tags; else the package travels again
-and its hash decides. So a changed package is always noticed, and a directory only ever holds what its name's hash says.
+The engine may tell the current package's checksum, or that a package never changes: a worker that has it asks nobody.
+Else every execution asks the API. An entity tag makes that a 304 where the API gives tags; else the package travels
+again and its hash decides. So a changed package is always noticed, and a directory only ever holds what its name's hash
+says.
 """
 
 from __future__ import annotations
@@ -121,6 +123,17 @@ def download(url: str, token: str | None, etag: str | None, settings: Settings) 
     return data, found
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the engine tells of the package that an execution needs; nothing, unless it knows."""
+
+    md5: str | None = None
+    final: bool = False
+
+
+NOTHING = Expected()
+
+
 @dataclass
 class _Known:
     """What is known of the package behind one (function, version, address)."""
@@ -128,6 +141,14 @@ class _Known:
     lock: threading.Lock = field(default_factory=threading.Lock)
     etag: str | None = None
     path: Path | None = None
+    md5: str | None = None
+
+    def current(self, expected: Expected) -> Path | None:
+        """Return where the package is that was expected, None unless it is certainly here."""
+        path, md5 = self.path, self.md5
+        if path and (expected.final or (expected.md5 and expected.md5 == md5)) and path.is_dir():
+            return path
+        return None
 
 
 class PackageStore:
@@ -141,36 +162,47 @@ class PackageStore:
         self._lock = threading.Lock()
 
     @contextmanager
-    def use(self, function_id: object, version: object, url: str, token: str | None) -> Iterator[Path]:
+    def use(
+        self, function_id: object, version: object, url: str, token: str | None, expected: Expected = NOTHING
+    ) -> Iterator[Path]:
         """Yield the directory of the package as the API has it now; it stays while the block runs."""
         name = f"{check_name(function_id, 'function_id')}-{check_name(version, 'function_version')}"
-        path = self._current(name, url, token)
+        path = self._current(name, url, token, expected)
         try:
             yield path
         finally:
             with self._lock:
                 self._users[path] -= 1
 
-    def _current(self, name: str, url: str, token: str | None) -> Path:
+    def _current(self, name: str, url: str, token: str | None, expected: Expected) -> Path:
         function_id, _, version = name.rpartition("-")
         with self._lock:
             known = self._known.setdefault((function_id, version, url), _Known())
-        # One download at a time for one package; executions that wait get their own answer from the API afterwards.
+            if path := known.current(expected):
+                self._users[path] = self._users.get(path, 0) + 1
+                return path
+        # One download at a time for one package; executions that wait look what it brought, or ask the API themselves.
         with known.lock:
+            with self._lock:
+                if path := known.current(expected):
+                    self._users[path] = self._users.get(path, 0) + 1
+                    return path
             kept = known.path if known.path and known.path.is_dir() else None
             answer = download(url, token, known.etag if kept else None, self._settings)
             if answer is None and kept:
-                path = kept
+                path, md5 = kept, known.md5
             elif answer is None:
                 raise PackageError("the API answered 304 to a request without a tag")
             else:
                 data, known.etag = answer
+                # Of what came, whatever was expected: the package may have changed since.
+                md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
                 path = self._root / f"{name}-{hashlib.sha256(data).hexdigest()}"
                 if not path.is_dir():
                     self._unpack(data, path)
             with self._lock:
                 self._users[path] = self._users.get(path, 0) + 1
-                old, known.path = known.path, path
+                old, known.path, known.md5 = known.path, path, md5
                 stale = old if old and old != path and not self._users.get(old) else None
             if stale:
                 shutil.rmtree(stale, ignore_errors=True)

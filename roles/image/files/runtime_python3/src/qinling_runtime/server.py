@@ -78,6 +78,10 @@ def parse(body: bytes) -> dict[str, Any]:
         "timeout": numbers["timeout"],
         "memory": int(numbers["memory_size"]),
         "token": credentials.get("token"),
+        "expected": packages.Expected(
+            md5=fields["package_md5"] if isinstance(fields.get("package_md5"), str) else None,
+            final=fields.get("package_final") is True,
+        ),
         "credentials": credentials if usable else None,
         "request_id": str(fields.get("request_id")),
     }
@@ -149,7 +153,11 @@ class Executor:
         """Run one execution as ``parse`` returned it; PackageError when its package cannot be had."""
         settings = self.settings
         with self.packages.use(
-            request["function_id"], request["version"], request["download_url"], request["token"]
+            request["function_id"],
+            request["version"],
+            request["download_url"],
+            request["token"],
+            request["expected"],
         ) as package:
             scratch = tempfile.mkdtemp(prefix="execution-", dir=settings.scratch)
             try:

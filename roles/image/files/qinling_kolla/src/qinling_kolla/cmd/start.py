@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What API and engine do before they serve: mends, configuration, logging, and a look at the database."""
 
+import gc
 import logging
 import signal
 import socket
@@ -46,6 +47,10 @@ def run(service: str, serve: Callable[[cfg.ConfigOpts], None], arguments: Sequen
         logs.setup(service, conf)
         mends.report()
         check_database(conf)
+        # What is there now stays. Processes share it with the ones that they fork as long as nobody writes to it, which
+        # the collector of garbage would do.
+        gc.collect()
+        gc.freeze()
         serve(conf)
         return 0
     except (RuntimeError, cfg.Error) as error:

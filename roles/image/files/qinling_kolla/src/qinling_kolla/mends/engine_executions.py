@@ -4,6 +4,7 @@
 - Whatever goes wrong in the engine, the execution ends in the status error with an output.
 - A worker that does not answer any more (its node or container is gone) is forgotten, and the execution runs on
   another.
+- Executions of package functions go the short way (``qinling_kolla.invocation``).
 - Logs longer than the database's column are cut: saving them failed, which left the execution running, too.
 """
 
@@ -14,10 +15,12 @@ import tenacity
 from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from qinling import exceptions as exc
+from qinling.db import api as db_api
+from qinling.db.sqlalchemy import models
 from qinling.engine import default_engine, utils
 from qinling.utils import etcd_util
 
-from qinling_kolla import worker
+from qinling_kolla import invocation, worker
 
 NAME = "executions in the engine"
 REASON = "an unforeseen failure left an execution running for ever, and a lost worker failed each later one"
@@ -32,7 +35,6 @@ _CUT = "\n[the log was cut here]\n"
 _SECOND_LOOK_SECONDS = 3
 
 _original_create_execution = default_engine.DefaultEngine.create_execution
-_original_set_status = utils.db_set_execution_status
 
 
 def cut_log(text: str, limit: int = MAX_LOG_BYTES) -> str:
@@ -59,7 +61,9 @@ def set_status(execution_id: str, execution_status: str, logs: Any, res: Any) ->
     """
     text = logs if isinstance(logs, str) else "" if logs is None else str(logs)
     result = res if isinstance(res, dict) else {"output": res}
-    _original_set_status(execution_id, execution_status, cut_log(text), result)
+    values = {"status": execution_status, "logs": cut_log(text), "result": result}
+    # Without reading it first. One that was deleted meanwhile needs no result.
+    db_api.conditional_update(models.Execution, values, {"id": execution_id}, insecure=True)
 
 
 @tenacity.retry(
@@ -96,7 +100,9 @@ def create_execution(
     """Run an execution to its end, whatever that is; replaces the engine's method."""
 
     def attempt() -> None:
-        _original_create_execution(self, ctx, execution_id, function_id, function_version, runtime_id, input=input)
+        invocation.run(
+            self, ctx, execution_id, function_id, function_version, runtime_id, input, _original_create_execution
+        )
 
     try:
         try:

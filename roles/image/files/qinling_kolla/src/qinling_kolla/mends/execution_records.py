@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An execution was recorded by five transactions, and executions that waited could take all of the API's threads.
+
+- What the API looks up and writes before it calls the engine is one transaction: it waits for the database's disk once.
+- A worker that fetches a package asks the API, and so does whoever looks how it is. A synchronous execution holds a
+  thread until the function has ended: when all threads did so, downloads that the same executions waited for got none,
+  until they failed after 30 s. Some threads stay free for that; a synchronous execution that would take one is refused,
+  before anything has happened.
+"""
+
+import threading
+from typing import Any
+
+from oslo_config import cfg
+from oslo_db import api as oslo_db_api
+from oslo_serialization import jsonutils
+from qinling import exceptions as exc
+from qinling import status
+from qinling.db import api as db_api
+from qinling.db import base as db_base
+from qinling.db.sqlalchemy import models
+from qinling.utils import constants, executions
+
+NAME = "records of executions"
+REASON = "each took five transactions, and waiting executions could take all threads, those for their packages included"
+
+CONF = cfg.CONF
+
+_original = executions.create_execution
+
+
+class Busy(exc.QinlingException):
+    """All threads that may wait for executions do so."""
+
+    http_code = 503
+    message = (
+        "The API waits for as many synchronous executions as it can; try again, or execute without waiting (sync)."
+    )
+
+
+class Slots:
+    """How many threads of this process wait for executions, of as many as may."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    def take(self, most: int) -> bool:
+        """Take one of ``most`` slots; return whether there was one."""
+        with self._lock:
+            if self._taken >= most:
+                return False
+            self._taken += 1
+            return True
+
+    def give_back(self) -> None:
+        """Give one back that was taken."""
+        with self._lock:
+            self._taken -= 1
+
+
+slots = Slots()
+
+
+def waiting_threads(threads: int) -> int:
+    """Return how many of a process's threads may wait for executions: three quarters, at least one."""
+    return max(1, threads - max(1, threads // 4))
+
+
+def read_input(given: str | None) -> Any:
+    """Return an execution's input as it is stored: what the JSON says, or wrapped where it is a number or no JSON."""
+    if not given:
+        return given
+    try:
+        value = jsonutils.loads(given)
+    except ValueError:
+        return {"__function_input": given}
+    # The column takes no number.
+    return {"__function_input": given} if type(value) is int else value
+
+
+def resolve(params: dict[str, Any]) -> tuple[str, int]:
+    """Return the function and its version that an execution names, by an alias or outright."""
+    if params.get("function_alias"):
+        alias = db_api.get_function_alias(params["function_alias"])
+        return alias.function_id, alias.function_version
+    return params["function_id"], params.get("function_version", 0)
+
+
+def _count(function_id: str, version: int) -> None:
+    """Count an execution of a function or of its version, which shows as well that it is in use."""
+    if version > 0:
+        row = {"function_id": function_id, "version_number": version}
+        db_api.conditional_update(
+            models.FunctionVersion, {"count": models.FunctionVersion.count + 1}, row, insecure=True
+        )
+    else:
+        db_api.conditional_update(
+            models.Function, {"count": models.Function.count + 1}, {"id": function_id}, insecure=True
+        )
+
+
+@oslo_db_api.wrap_db_retry(max_retries=5, retry_interval=0.05, retry_on_deadlock=True)
+@db_base.session_aware()
+def record(params: dict[str, Any], function_id: str, version: int, session: Any = None) -> tuple[Any, str | None]:
+    """Save a new execution as running; return it, and the runtime that its function needs, if any.
+
+    Raises what tells that there is no such function or version, or that its runtime is not available.
+    """
+    # First: MariaDB refuses to change a row that somebody else changed since this transaction read anything.
+    _count(function_id, version)
+    function = db_api.get_function(function_id)
+    if function.runtime_id and db_api.get_runtime(function.runtime_id).status != status.AVAILABLE:
+        raise exc.RuntimeNotAvailableException(f"Runtime {function.runtime_id} is not available.")
+    if version > 0:
+        if function.code["source"] != constants.PACKAGE_FUNCTION:
+            raise exc.InputException("Only functions that were uploaded as a package have versions.")
+        db_api.get_function_version(function_id, version)
+    execution = db_api.create_execution(
+        {
+            **params,
+            "function_id": function_id,
+            "function_version": version,
+            "input": read_input(params.get("input")),
+            "status": status.RUNNING,
+        }
+    )
+    return execution, function.runtime_id
+
+
+def _run(engine_client: Any, params: dict[str, Any], is_sync: bool) -> Any:
+    execution, runtime_id = record(params, *resolve(params))
+    try:
+        engine_client.create_execution(
+            execution.id,
+            execution.function_id,
+            execution.function_version,
+            runtime_id,
+            input=execution.input,
+            is_sync=is_sync,
+        )
+    except exc.QinlingException:
+        # The engine records how an execution ended that it knew of; of any other one nobody else does.
+        current = db_api.get_execution(execution.id)
+        if current.status == status.RUNNING:
+            current = db_api.update_execution(execution.id, {"status": status.ERROR})
+        return current
+    return db_api.get_execution(execution.id) if is_sync else execution
+
+
+def create_execution(engine_client: Any, params: dict[str, Any]) -> Any:
+    """Record an execution, let the engine run it, and return it; replaces ``executions.create_execution``."""
+    if not params.get("sync", True):
+        return _run(engine_client, params, False)
+    if not slots.take(waiting_threads(CONF.api.api_threads)):
+        raise Busy()
+    try:
+        return _run(engine_client, params, True)
+    finally:
+        slots.give_back()
+
+
+def needed() -> bool:
+    """Tell whether Qinling's own function is in place."""
+    return executions.create_execution is _original
+
+
+def apply() -> None:
+    """Replace it."""
+    executions.create_execution = create_execution

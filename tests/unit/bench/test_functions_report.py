@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the benchmark of functions, and the sizes script's arithmetic."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+import sizes
+from functions import report
+
+RUN = {
+    "label": "Swarm",
+    "machine": "2 CPUs",
+    "workers": 3,
+    "invocations": {
+        report.WARM: report.summary([0.03, 0.04, 0.05]),
+        "warm, 4 at once": {**report.summary([0.1]), "rate": 12.34, "failed": 2},
+    },
+    "parts": {
+        "API: database": report.summary([0.01]),
+        report.FLOOR: report.summary([0.02]),
+        report.INSIDE: report.summary([0.005]),
+    },
+}
+
+
+def test_summary():
+    assert report.summary([0.003, 0.001, 0.0021]) == {"median": 2.1, "min": 1.0, "max": 3.0, "count": 3}
+
+
+def test_the_shares_add_up_to_the_whole():
+    rows = report.shares(40, RUN["parts"])
+    assert rows == [("API: database", 10.0, 0.25), (report.FLOOR, 20.0, 0.5), (report.REST, 10.0, 0.25)]
+    assert sum(median for _, median, _ in rows) == 40
+
+
+@pytest.mark.parametrize(("floor", "allowed"), [(0, 20), (10, 50)])
+def test_the_goal(floor, allowed):
+    assert report.goal(floor) == allowed
+
+
+def test_a_section_tells_whether_the_goal_is_met():
+    text = report.section(RUN)
+    assert "80.0 ms; measured 40.0 ms: met." in text
+    assert "| warm, 4 at once | 100.0 | 100.0 | 100.0 | 1 | 12.3 | 2 |" in text
+    assert "| API: database | 10.0 | 25% |" in text
+    slow = {**RUN, "invocations": {report.WARM: report.summary([0.1])}}
+    assert "not met" in report.section(slow)
+
+
+def test_a_deployment_whose_containers_are_elsewhere_has_no_parts():
+    assert "Goal" not in report.section({**RUN, "parts": {}})
+
+
+def test_the_page_has_all_runs():
+    page = report.page({"Swarm": RUN, "Kubernetes": {**RUN, "label": "Kubernetes"}})
+    assert page.startswith("# ") and "## Swarm\n" in page and "## Kubernetes\n" in page
+
+
+def test_sizes():
+    assert sizes.largest({"a": 1, "b": 3, "c": 2}, 2) == [("b", 3), ("c", 2)]
+    assert sizes.own_layer(["7", "100"]) == 7
+    assert sizes.proportional("Rss:  9 kB\nPss:   2 kB\nPss_Dirty: 1 kB\n") == 2048
