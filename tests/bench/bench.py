@@ -33,7 +33,6 @@ from bench_sides import (
     sweep,
 )
 
-
 # The figures of the last run, whether it came to its end or not.
 LAST = PROJECT / ".cache/benchmark.json"
 
@@ -245,6 +244,7 @@ def main() -> int:
     rows = [row for row in bench.rows if row.runs]
     told = facts(options, load)
     text = json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n"
+    LAST.parent.mkdir(exist_ok=True)
     LAST.write_text(text)
     for real, count in dict.fromkeys((row.real, row.hosts) for row in rows):
         print(f"\n{count} host(s), {'real containers' if real else 'simulated, containers stubbed'}\n")

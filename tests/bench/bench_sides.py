@@ -231,10 +231,13 @@ def sweep() -> None:
         (["volume", "ls", *named], ["volume", "rm", "--force"]),
         (["network", "ls", "--filter", f"name=^{network}$"], ["network", "rm"]),
     ):
-        # Where Docker belongs to no Swarm, it has no services.
-        listed = subprocess.run(["docker", *listing, "--quiet"], capture_output=True, text=True, check=False)
-        if listed.stdout.split():
-            command("docker", *removing, *listed.stdout.split())
+        # Where Docker belongs to no Swarm, it has no services. A network lasts until its last worker is gone.
+        for _attempt in range(30):
+            listed = subprocess.run(["docker", *listing, "--quiet"], capture_output=True, text=True, check=False)
+            if not listed.stdout.split():
+                break
+            subprocess.run(["docker", *removing, *listed.stdout.split()], capture_output=True, check=False)
+            time.sleep(0.5 if removing[0] == "network" else 0)
 
 
 class Kolla(Side):
