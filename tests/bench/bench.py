@@ -115,7 +115,8 @@ class Bench:
         )
         if case == "same":
             if found.changed:
-                print(f"{'':>14}  Something changed, although nothing should have: see the tasks of {name}", flush=True)
+                print(f"{'':>14}  Something changed, although nothing should have:", flush=True)
+                print("\n".join(f"{'':>16}{text}" for text in ran.report["changed"]), flush=True)
             if self.options.profile:
                 key = f"{SIDES[name]}, {len(side.hosts)} {'real' if side.real else 'simulated'} host(s)"
                 self.profiles[key] = profile(ran.start, ran.seconds, ran.cpu, ran.counted, ran.report)
