@@ -33,6 +33,9 @@ from bench_sides import (
     sweep,
 )
 
+# The figures of the last run, whether it came to its end or not.
+LAST = PROJECT / ".cache/benchmark.json"
+
 
 def words(known: Sequence[str]) -> Callable[[str], list[str]]:
     """Takes known words, returns what reads a list of some of them."""
@@ -112,7 +115,8 @@ class Bench:
         )
         if case == "same":
             if found.changed:
-                print(f"{'':>14}  Something changed, although nothing should have: see the tasks of {name}", flush=True)
+                print(f"{'':>14}  Something changed, although nothing should have:", flush=True)
+                print("\n".join(f"{'':>16}{text}" for text in ran.report["changed"]), flush=True)
             if self.options.profile:
                 key = f"{SIDES[name]}, {len(side.hosts)} {'real' if side.real else 'simulated'} host(s)"
                 self.profiles[key] = profile(ran.start, ran.seconds, ran.cpu, ran.counted, ran.report)
@@ -239,6 +243,10 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rows = [row for row in bench.rows if row.runs]
+    told = facts(options, load)
+    text = json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n"
+    LAST.parent.mkdir(exist_ok=True)
+    LAST.write_text(text)
     for real, count in dict.fromkeys((row.real, row.hosts) for row in rows):
         print(f"\n{count} host(s), {'real containers' if real else 'simulated, containers stubbed'}\n")
         print(figures_table(rows, real, count))
@@ -254,12 +262,9 @@ def main() -> int:
         print(f"\nThe benchmark ended early: {failed}", file=sys.stderr)
         return 1
     if not options.no_write:
-        told = facts(options, load)
         (options.output / "benchmark.md").write_text(document(rows, found_goals, bench.profiles, told))
         (options.output / "benchmark.svg").write_text(svg(rows))
-        (options.output / "benchmark.json").write_text(
-            json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n"
-        )
+        (options.output / "benchmark.json").write_text(text)
     return 0
 
 

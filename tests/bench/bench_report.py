@@ -18,7 +18,8 @@ def seconds_text(value: Spread) -> str:
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Takes a head and lines, returns a Markdown table whose columns are in line; all but the first are numbers."""
-    rows = [list(head), *(list(line) for line in lines)]
+    # Names of tasks have bars in them.
+    rows = [[cell.replace("|", r"\|") for cell in line] for line in (head, *lines)]
     widths = [max(3, *(len(row[index]) for row in rows)) for index in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:

@@ -222,11 +222,22 @@ def remove_containers(*containers: str) -> None:
 
 
 def sweep() -> None:
-    """Removes what a benchmark that was killed left behind: containers and volumes with its prefix."""
-    for kind, keys in (("container", ["--all"]), ("volume", [])):
-        listed = command("docker", kind, "ls", *keys, "--quiet", "--filter", f"name=^{PREFIX}").split()
-        if listed:
-            command("docker", kind, "rm", "--force", *listed)
+    """Removes what a benchmark that was killed left behind: functions' workers, containers, volumes and the network."""
+    named = ["--filter", f"name=^{PREFIX}"]
+    network = f"{PREFIX.replace('_', '-')}qinling-functions"
+    for listing, removing in (
+        (["service", "ls", "--filter", f"label=qinling.kolla/instance={network}"], ["service", "rm"]),
+        (["container", "ls", "--all", *named], ["container", "rm", "--force"]),
+        (["volume", "ls", *named], ["volume", "rm", "--force"]),
+        (["network", "ls", "--filter", f"name=^{network}$"], ["network", "rm"]),
+    ):
+        # Where Docker belongs to no Swarm, it has no services. A network lasts until its last worker is gone.
+        for _attempt in range(30):
+            listed = subprocess.run(["docker", *listing, "--quiet"], capture_output=True, text=True, check=False)
+            if not listed.stdout.split():
+                break
+            subprocess.run(["docker", *removing, *listed.stdout.split()], capture_output=True, check=False)
+            time.sleep(0.5 if removing[0] == "network" else 0)
 
 
 class Kolla(Side):

@@ -35,6 +35,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._tasks: list[dict[str, Any]] = []
         self._started: Counter[str] = Counter()
+        self._changed: list[str] = []
         self._begin = time.time()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
@@ -51,6 +52,11 @@ class CallbackModule(CallbackBase):
         if self._tasks:
             self._tasks[-1]["hosts"] += 1
 
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Take the result of a task on a host."""
+        if result.is_changed():
+            self._changed.append(f"{result.host.get_name()}: {result.task.get_name()}")
+
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Take the sums at the end, and write everything."""
         report = {
@@ -58,6 +64,7 @@ class CallbackModule(CallbackBase):
             "end": time.time(),
             "tasks": self._tasks,
             "started": self._started,
+            "changed": self._changed,
             "hosts": {host: stats.summarize(host) for host in stats.processed},
         }
         Path(os.environ["BENCH_TASKS"]).write_text(json.dumps(report))

@@ -169,6 +169,10 @@ def test_table_has_columns_in_line() -> None:
     ]
 
 
+def test_a_bar_in_a_name_begins_no_column() -> None:
+    assert table(("what", "s"), [("a | b", "1")]).splitlines()[-1] == r"| a \| b |   1 |"
+
+
 def test_figures_table() -> None:
     rows = [row("kolla", 10.0), row("whole", 2.0, 3.0), row("kolla", 99.0, count=3, real=False)]
     lines = figures_table(rows, True, 1).splitlines()
