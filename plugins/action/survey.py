@@ -62,6 +62,9 @@ class Project:
     def __init__(self, name: str, value: Callable[[str], Any], group_names: list[str], look: set[str]) -> None:
         self.name = name
         self.services: dict[str, dict[str, Any]] = value("service_containers")
+        if "wants" in look:
+            value("__service_is_first")
+            value("service_database")
         self.here = services_of_host(self.services, group_names)
         self.files: dict[str, list[dict[str, Any]]] = value("service_files") if "files" in look else {}
         self.ports = ports_of(value("service_ports"), self.here) if "host" in look else []
@@ -147,8 +150,9 @@ class ActionModule(RenderingAction):
 
         def value(name: str) -> Any:
             with templating.variables_of(self._templar, variables):
-                # Whole, as long as it is this project's: what it holds may be evaluated later otherwise.
-                return plain(templating.value(self._templar, name))
+                # Whole, as long as it is this project's: what it holds may be evaluated later otherwise. And once.
+                variables[name] = plain(templating.value(self._templar, name))
+            return variables[name]
 
         return value
 
