@@ -105,7 +105,7 @@ def adapted(text: str, directory: Path) -> str:
 
 
 def test_every_page_is_read() -> None:
-    generated = {"docs/variables.md", "docs/kolla-variables.md"}
+    generated = {f"docs/{name}.md" for name in ("variables", "kolla-variables", "benchmark", "benchmark-functions")}
     assert {str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md")} <= {*PAGES, *generated}
 
 
