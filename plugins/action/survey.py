@@ -68,6 +68,7 @@ class Project:
         self.here = services_of_host(self.services, group_names)
         self.files: dict[str, list[dict[str, Any]]] = value("service_files") if "files" in look else {}
         self.ports = ports_of(value("service_ports"), self.here) if "host" in look else []
+        self.always: list[str] = value("service_always")
         self.volumes: list[str] = []
         if "remains" in look:
             kept = value("__service_volumes_kept")
@@ -81,7 +82,19 @@ class ActionModule(RenderingAction):
 
     _name = "survey"
     _options = frozenset(
-        {"projects", "look", "early", "root", "owner", "group", "directory", "secrets", "settings", "shared_files"}
+        {
+            "projects",
+            "look",
+            "action",
+            "early",
+            "root",
+            "owner",
+            "group",
+            "directory",
+            "secrets",
+            "settings",
+            "shared_files",
+        }
         | {"validate", "pull", "kept_suffix", "kept_directory"}
     )
 
@@ -131,7 +144,11 @@ class ActionModule(RenderingAction):
             Display().warning(hide(warning, spellings))
         # What is said about a value that is wrong may hold the value.
         about = [hide(str(finding), spellings) for finding in dict.fromkeys([*rendered.findings, *findings])]
-        todo = [project.name for project in projects if any(answer["missing"][project.name].get(kind) for kind in look)]
+        todo = [
+            project.name
+            for project in projects
+            if args.get("action") in project.always or any(answer["missing"][project.name].get(kind) for kind in look)
+        ]
         return {
             **result,
             **answer,

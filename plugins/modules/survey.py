@@ -32,6 +32,9 @@ options:
     elements: str
     choices: [files, containers, options, wants, host, running, remains]
     required: true
+  action:
+    description: What the look is for; projects may name actions that go through them whatever a look says.
+    type: str
   early:
     description: Look only at what can be told before there are passwords, a Docker engine and images.
     type: bool
