@@ -30,15 +30,15 @@ PEER_IMAGE = "bench/magnum:stand-in"
 BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
 PREFIX = "qbench_"
 PORTS = {
-    "database_port": 46306,
-    "rabbitmq_port": 46672,
-    "rabbitmq_cluster_port": 46673,
-    "rabbitmq_epmd_port": 46369,
-    "memcached_port": 46211,
-    "etcd_client_port": 46379,
-    "etcd_peer_port": 46380,
-    "keystone_public_port": 46500,
-    "keystone_internal_port": 46500,
+    "database_port": 20306,
+    "rabbitmq_port": 20672,
+    "rabbitmq_cluster_port": 20673,
+    "rabbitmq_epmd_port": 20369,
+    "memcached_port": 20211,
+    "etcd_client_port": 20379,
+    "etcd_peer_port": 20380,
+    "keystone_public_port": 20500,
+    "keystone_internal_port": 20500,
 }
 
 
@@ -270,7 +270,7 @@ class Kolla(Side):
             "kolla_certificates_dir": str(folder / "certificates"),
             "magnum_api_image_full": PEER_IMAGE,
             "magnum_conductor_image_full": PEER_IMAGE,
-            "magnum_api_listen_port": 49511,
+            "magnum_api_listen_port": 20511,
             **self.renamed(),
         }
         cloud.write()
@@ -381,9 +381,9 @@ class Qinling(Side):
             "qinling_backing_services": BACKING if real else [],
             "kolla_copy_ca_into_containers": "yes",
             "node_config": f"{self.node}/{{{{ inventory_hostname }}}}",
-            "qinling_api_port": 47070 if real else 48070,
+            "qinling_api_port": 20070 if real else 20080,
             # No relay where containers are simulated: two services a host, as magnum has.
-            "qinling_relay_port": 47071 if real else 0,
+            "qinling_relay_port": 20071 if real else 0,
             # The same whether the backing services are of this deployment or beside it.
             "om_enable_rabbitmq_quorum_queues": "no",
             "om_enable_rabbitmq_stream_fanout": "no",

@@ -41,16 +41,16 @@ PREFIX = "docs_"
 SETTINGS = f"""---
 qinling_container_prefix: {PREFIX}
 node_config: "{{{{ kolla_config_dir }}}}/node"
-database_port: 43306
-rabbitmq_port: 43673
-rabbitmq_cluster_port: 43672
-rabbitmq_epmd_port: 43369
-memcached_port: 43211
-etcd_client_port: 43379
-etcd_peer_port: 43380
-keystone_public_port: 43000
-qinling_api_port: 43070
-qinling_relay_port: 43071
+database_port: 28306
+rabbitmq_port: 28673
+rabbitmq_cluster_port: 28672
+rabbitmq_epmd_port: 28369
+memcached_port: 28211
+etcd_client_port: 28379
+etcd_peer_port: 28380
+keystone_public_port: 28000
+qinling_api_port: 28070
+qinling_relay_port: 28071
 qinling_swarm_replicas: 2
 """
 _FENCE = re.compile(r"^( *)```(\w*)$")
@@ -101,7 +101,7 @@ def adapted(text: str, directory: Path) -> str:
     text = text.replace("ansible-playbook ", f"ansible-playbook -e kolla_config_dir={directory} ")
     text = text.replace("/root/", f"{directory}/root/")
     text = re.sub(r"\b(?=qinling_(api|engine|relay)\b)", PREFIX, text)
-    return text.replace("127.0.0.1:7070", "127.0.0.1:43070")
+    return text.replace("127.0.0.1:7070", "127.0.0.1:28070")
 
 
 def test_every_page_is_read() -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from kolla_cloud import PROJECT, VIP, Cloud, containers, run
 
-ENDPOINT = f"http://{VIP}:33070"
+ENDPOINT = f"http://{VIP}:30070"
 
 
 def answer(url: str, body: Any = None, **headers: str) -> tuple[int, Any, str]:
@@ -82,7 +82,7 @@ def test_the_api_answers_through_the_load_balancer(deployed: Cloud) -> None:
     given = yaml.safe_load(deployed.passwords.read_text())
     user = {"name": "admin", "password": given["keystone_admin_password"], "domain": {"id": "default"}}
     status, _body, token = answer(
-        f"http://{VIP}:33500/v3/auth/tokens",
+        f"http://{VIP}:30500/v3/auth/tokens",
         {
             "auth": {
                 "identity": {"methods": ["password"], "password": {"user": user}},
@@ -188,7 +188,7 @@ def test_destroy_leaves_the_cloud_alone(deployed: Cloud, before: dict[str, tuple
     deployed.play("destroy", "-e", "qinling_destroy_confirmed=yes")
     assert containers("cloudq_") == {}
     assert containers() == before
-    assert answer(f"http://{VIP}:33500/v3")[0] == 200
+    assert answer(f"http://{VIP}:30500/v3")[0] == 200
     with pytest.raises(urllib.error.URLError):
         answer(f"{ENDPOINT}/v1/runtimes")
     run("docker", "exec", "cloud_haproxy", "kolla_set_configs", "--check")
