@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.filter.services import (
     configuration_of,
@@ -77,6 +77,17 @@ class Project:
         self.wants: list[dict[str, Any]] = value("service_wants") if "wants" in look else []
 
 
+def blind(projects: list[str], reason: str) -> dict[str, Any]:
+    """Takes projects and why one could not look, returns the result: a finding, and everything is to be done."""
+    return {
+        "findings": [f"the host can not be looked at: {reason}"],
+        "missing": {},
+        "todo": projects,
+        **{name: [] for name in ("asked", "settled", "surplus", "images", "absent_mounts")},
+        "docker_socket_group": 0,
+    }
+
+
 class ActionModule(RenderingAction):
     """Thin glue between Ansible, `rendering` and the module of the same name."""
 
@@ -95,7 +106,7 @@ class ActionModule(RenderingAction):
             "settings",
             "shared_files",
         }
-        | {"validate", "pull", "kept_suffix", "kept_directory"}
+        | {"validate", "fail", "pull", "kept_suffix", "kept_directory"}
     )
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -105,6 +116,19 @@ class ActionModule(RenderingAction):
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.survey: {'; '.join(problems)}")
 
+        try:
+            answer = self._answer(args, look, task_vars)
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:
+            # Reported with what is wrong elsewhere, where somebody does that.
+            if truth(args.get("fail", True)):
+                raise
+            answer = blind([str(name) for name in args["projects"]], " ".join(str(error).split()))
+        return {**result, "changed": False, **answer}
+
+    def _answer(self, args: Mapping[str, Any], look: set[str], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Takes the task's options, what to look at and all variables; returns the result. Raises AnsibleError."""
         task_vars = settled(self._templar, task_vars, global_names(GLOBALS))
         group_names = [str(name) for name in task_vars["group_names"]]
         projects = [
@@ -135,8 +159,8 @@ class ActionModule(RenderingAction):
                 "qinling.kolla.survey", module_args={"payload": payload.dump(request)}, task_vars=task_vars
             )
         )
-        if answer.get("failed") or "missing" not in answer:
-            return {**result, **answer}
+        if "missing" not in answer:
+            raise AnsibleActionFail(str(answer.get("msg", "the host gave no answer")))
         findings, warnings = option_findings.told(
             answer.pop("options"), rendered, map(str, args.get("shared_files") or [])
         )
@@ -150,9 +174,7 @@ class ActionModule(RenderingAction):
             if args.get("action") in project.always or any(answer["missing"][project.name].get(kind) for kind in look)
         ]
         return {
-            **result,
             **answer,
-            "changed": False,
             "findings": [*about, *answer["findings"]],
             "todo": todo,
             "images": sorted({service["image"] for project in projects for service in project.here.values()}),

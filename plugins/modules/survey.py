@@ -71,6 +71,10 @@ options:
     description: Whether C(options) is looked at where it is named.
     type: bool
     default: true
+  fail:
+    description: Fail where one can not look. Otherwise that is one of the findings.
+    type: bool
+    default: true
   pull:
     description: Fetch an image that is not on the host, to ask it for its options. Not in check mode.
     type: bool

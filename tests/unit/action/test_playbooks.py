@@ -279,6 +279,36 @@ def test_precheck_passes_where_nothing_is_wrong(runner: Runner) -> None:
     assert (result["failed"], result["findings"]) == (False, [])
 
 
+def test_survey_says_why_it_can_not_look(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/api").symlink_to("/")
+    options = {
+        "projects": ["own"],
+        "look": ["files"],
+        "root": str(tmp_path / "etc"),
+        "directory": "/config",
+        "fail": False,
+    }
+    api = {"container_name": "own_api", "group": "all", "enabled": True, "image": "i", "command": "api"}
+    variables: dict[str, Any] = {
+        "service_containers": {"api": api},
+        "service_files": {"api": []},
+        "service_always": [],
+        "group_names": ["all"],
+    }
+    result, _output = runner.run("qinling.kolla.survey", options, **variables)
+    assert not result["failed"]
+    assert result["todo"] == ["own"]
+    assert len(result["findings"]) == 1
+    assert result["findings"][0].startswith("the host can not be looked at: Nothing was changed: ")
+    assert "api is not a directory of its own" in result["findings"][0]
+    broken = {**variables, "service_files": {"api": [{"dest": "f", "content": "{{ nothing_of_this_name }}"}]}}
+    result, _output = runner.run("qinling.kolla.survey", options, **broken)
+    assert "'nothing_of_this_name' is undefined" in result["findings"][0]
+    failed, _output = runner.run("qinling.kolla.survey", {**options, "fail": True}, **broken)
+    assert failed["failed"]
+
+
 def test_passwords_fills_and_never_shows(runner: Runner, tmp_path: Path) -> None:
     path = tmp_path / "kolla/passwords.yml"
     options = {"path": str(path), "names": ["one", {"name": "two", "kind": "uuid"}]}
