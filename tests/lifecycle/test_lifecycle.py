@@ -184,8 +184,10 @@ def test_destroy_can_keep_data(deployment: Deployment) -> None:
 
 def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
     before = containers(deployment)
-    with pytest.raises(AssertionError, match="nothing is removed"):
+    with pytest.raises(AssertionError, match="Nothing was removed"):
         deployment.play("destroy", "-e", "qinling_destroy_confirmed=no")
+    with pytest.raises(AssertionError, match="nothing is removed unless that is confirmed"):
+        deployment.play("site", "-e", "kolla_action=destroy")
     assert containers(deployment) == before
     deployment.play("destroy", "-e", "qinling_destroy_confirmed=yes")
     assert (containers(deployment), written(deployment)) == ([], {})
