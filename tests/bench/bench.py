@@ -17,7 +17,19 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench_figures import ACTIONS, CASES, SIDES, Profile, Row, from_json, goals, measure, profile, to_json
+from bench_figures import (
+    ACTIONS,
+    CASES,
+    SIDES,
+    Profile,
+    Row,
+    from_json,
+    goals,
+    measure,
+    profile,
+    to_json,
+    together,
+)
 from bench_plot import svg
 from bench_report import actions_table, comparison_text, document, figures_table, goals_text, profile_text
 from bench_sides import (
@@ -81,6 +93,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--profile", action="store_true", help="say where the time of a reconfigure without change goes"
     )
     parser.add_argument("--compare", type=Path, help="the JSON file of an earlier benchmark")
+    parser.add_argument("--add", type=Path, help="a JSON file whose figures stand in for what is not measured now")
     parser.add_argument("--output", type=Path, default=PROJECT / "docs", help="folder of benchmark.md, .svg and .json")
     parser.add_argument("--no-write", action="store_true", help="print only, write no files")
     return parser.parse_args(given)
@@ -244,6 +257,10 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     rows = [row for row in bench.rows if row.runs]
     told = facts(options, load)
+    if options.add:
+        added = json.loads(options.add.read_text())
+        rows = together(rows, from_json(added["rows"]))
+        told["Taken along"] = f"what this run did not measure, of {added['facts']['Collection']}"
     text = json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n"
     LAST.parent.mkdir(exist_ok=True)
     LAST.write_text(text)

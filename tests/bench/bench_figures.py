@@ -129,6 +129,11 @@ def find(rows: Iterable[Row], real: bool, hosts: int, case: str, side: str) -> R
     return None
 
 
+def together(rows: list[Row], added: Iterable[Row]) -> list[Row]:
+    """Takes rows, and those of another run; returns the rows, with those of the other that they do not have."""
+    return rows + [row for row in added if find(rows, row.real, row.hosts, row.case, row.side) is None]
+
+
 def cpu_ratio(row: Row | None, other: Row | None) -> float | None:
     """Takes two rows, returns how much of the other's CPU seconds, of Ansible and on hosts, the first one uses."""
     if row is None or other is None:

@@ -23,6 +23,7 @@ from bench_figures import (
     ratio,
     spread,
     to_json,
+    together,
 )
 from bench_plot import short, svg, ticks
 from bench_report import (
@@ -288,3 +289,8 @@ def test_inventory() -> None:
 
 def test_without_mounts_a_command_stays_as_it_is() -> None:
     assert alone([], ["true"]) == ["true"]
+
+
+def test_what_was_not_measured_is_taken_from_elsewhere() -> None:
+    now, then = [row("kolla", 1.0)], [row("kolla", 9.0), row("kolla", 8.0, count=50, real=False)]
+    assert [(found.hosts, found.runs[0].seconds) for found in together(now, then)] == [(1, 1.0), (50, 8.0)]
