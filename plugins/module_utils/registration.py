@@ -10,6 +10,17 @@ from typing import Any
 from ansible_collections.qinling.kolla.plugins.module_utils import looks
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import HttpError, Qinling
 
+# The option of modules that take a service's users.
+USERS_ARGUMENT: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "required": True,
+    "options": {
+        **{name: {"type": "str", "required": True} for name in ("user", "project", "role")},
+        "password": {"type": "str", "required": True, "no_log": True},
+    },
+}
+
 
 def missing_of_user(token: Mapping[str, Any], user: Mapping[str, Any]) -> list[str]:
     """Takes the data of a user's token and what is wanted of the user, returns what is not so."""

@@ -93,6 +93,7 @@ done:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.qinling.kolla.plugins.module_utils.keystone_entries import Entries
+from ansible_collections.qinling.kolla.plugins.module_utils.registration import USERS_ARGUMENT
 
 try:
     import openstack
@@ -101,16 +102,10 @@ except ImportError:
 
 
 def main() -> None:
-    texts = {name: {"type": "str", "required": True} for name in ("user", "project", "role")}
     module = AnsibleModule(
         argument_spec={
             "auth": {"type": "dict", "required": True, "no_log": True},
-            "users": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {**texts, "password": {"type": "str", "required": True, "no_log": True}},
-            },
+            "users": USERS_ARGUMENT,
             "locked_out": {"type": "list", "elements": "str", "default": []},
             "services": {"type": "list", "elements": "dict", "required": True},
             "user_domain_id": {"type": "str", "default": "default"},

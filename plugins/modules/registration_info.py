@@ -112,20 +112,14 @@ locked_out:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError
-from ansible_collections.qinling.kolla.plugins.module_utils.registration import look
+from ansible_collections.qinling.kolla.plugins.module_utils.registration import USERS_ARGUMENT, look
 
 
 def main() -> None:
-    texts = {name: {"type": "str", "required": True} for name in ("user", "project", "role")}
     module = AnsibleModule(
         argument_spec={
             "auth_url": {"type": "str", "required": True},
-            "users": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {**texts, "password": {"type": "str", "required": True, "no_log": True}},
-            },
+            "users": USERS_ARGUMENT,
             "user_domain_name": {"type": "str", "default": "Default"},
             "project_domain_name": {"type": "str", "default": "Default"},
             "services": {
