@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -161,6 +162,16 @@ def test_a_second_run_changes_nothing(deployed: Cloud) -> None:
     assert changed(deployed.play("passwords")) == 0
     assert changed(deployed.play("reconfigure")) == 0
     assert containers("cloudq_") == mine
+
+
+def test_a_run_ends_once_the_load_balancer_has_the_api_back(deployed: Cloud) -> None:
+    run("docker", "stop", "cloudq_qinling_api")
+    until = time.monotonic() + 60
+    while answer(f"{ENDPOINT}/v1/runtimes")[0] != 503:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    deployed.play("reconfigure")
+    assert answer(f"{ENDPOINT}/v1/runtimes")[0] == 401
 
 
 def test_development_mode_runs_a_checkout(deployed: Cloud) -> None:
