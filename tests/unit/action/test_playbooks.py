@@ -364,3 +364,30 @@ def test_plays_take_hosts_in_the_inventory_s_order() -> None:
     hosts = [play["hosts"] for play in plays]
     assert any("site_todo" in text for text in hosts)
     assert not [text for text in hosts if re.search(r"\b(intersect|union|difference)\b", text)]
+
+
+# iproute2 before 4.18.
+OLD_IP = """#!/bin/sh
+[ "$1" != -json ] || { echo 'Option "-json" is unknown' >&2; exit 255; }
+PATH=${PATH#*:} exec ip "$@"
+"""
+
+
+@pytest.mark.parametrize("ip", ["", OLD_IP], ids=["by ip", "by setup, as ip is old"])
+def test_interface_facts_are_those_of_setup(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ip: str
+) -> None:
+    gathered, _output = runner.run("ansible.builtin.setup", {"gather_subset": ["!all", "!min", "interfaces"]})
+    if ip:
+        (tmp_path / "old").mkdir()
+        (tmp_path / "old/ip").write_text(ip)
+        (tmp_path / "old/ip").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}/old:{os.environ['PATH']}")
+    learnt, _output = runner.run("qinling.kolla.interface_facts", {}, "--check")
+    facts, expected = (
+        {name.removeprefix("ansible_"): value for name, value in result["ansible_facts"].items()}
+        for result in (learnt, gathered)
+    )
+    assert facts["lo"]["ipv4"]["address"] == expected["lo"]["ipv4"]["address"] == "127.0.0.1"
+    # Others come and go with containers.
+    assert "lo" in facts["interfaces"]
