@@ -8,8 +8,8 @@ module: interface_facts
 short_description: Learn a host's interfaces and their addresses
 version_added: 0.1.0
 description:
-  - Learns by one short command (C(ip), of iproute2) what templates want to know of a host. Gathering the same facts with
-    M(ansible.builtin.setup) takes several times as long, and is done only where there is no such command.
+  - Learns by one short command (C(ip), of iproute2) what templates want to know of a host. Gathering the same facts
+    with M(ansible.builtin.setup) takes several times as long, and is done only where there is no such command.
 author:
   - the qinling.kolla authors
 options: {}
@@ -27,8 +27,8 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description:
-    - C(interfaces), and for each its own entry as Ansible's facts have it, of which C(ipv4.address), and of each of C(ipv6)
-      C(address) and C(scope).
+    - C(interfaces), and for each its own entry as Ansible's facts have it, of which C(ipv4.address), and of each of
+      C(ipv6) C(address) and C(scope).
   returned: success
   type: dict
   sample: {interfaces: [eth0], eth0: {ipv4: {address: 192.0.2.1}, ipv6: [{address: 2001:db8::1, scope: global}]}}

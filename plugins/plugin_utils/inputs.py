@@ -116,7 +116,7 @@ def key_lines(text: str) -> tuple[dict[str, int], list[tuple[str, int, int]]]:
     lines: dict[str, int] = {}
     twice = []
     try:
-        node = yaml.compose(text, yaml.SafeLoader)
+        node = yaml.compose(text, _LOADER)
     except yaml.YAMLError:
         return {}, []
     for key, _value in node.value if isinstance(node, yaml.MappingNode) else []:

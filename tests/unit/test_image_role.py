@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -282,6 +284,62 @@ def test_mariadb_bootstrap_wants_its_statements(tmp_path: Path) -> None:
     assert list((tmp_path / "data").iterdir()) == []
 
 
+class KeystoneProgram:
+    """The image's keystone-bootstrap beside a Keystone that has no database, and writes down what it was told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.folder, self.answers, self.messages = folder, [["a"], ["a"]], list[str]()
+        self.sync = 0
+
+        def list_endpoints() -> list[dict[str, str]]:
+            return [{"id": url, "interface": "public", "url": url} for url in self.answers.pop(0)]
+
+        def do_bootstrap(_bootstrap: Any) -> None:
+            for message in self.messages:
+                logging.getLogger("keystone.cmd.bootstrap").info(message)
+
+        bootstrap = type("BootStrap", (), {"do_bootstrap": do_bootstrap})
+
+        def command(arguments: list[str]) -> None:
+            if arguments[1] == "bootstrap":
+                bootstrap().do_bootstrap()
+                return
+            with (folder / "told").open("a") as stream:
+                stream.write(" ".join(arguments[1:]) + "\n")
+            print("noise")
+            if arguments[1] == "db_sync":
+                sys.exit(self.sync if arguments[2:] == [] else not (folder / "tables").exists())
+
+        cli = types.SimpleNamespace(BootStrap=bootstrap, main=command)
+        catalog = types.SimpleNamespace(list_endpoints=list_endpoints)
+        provider_api = types.SimpleNamespace(ProviderAPIs=types.SimpleNamespace(catalog_api=catalog))
+        modules = {"keystone": None, "keystone.cmd": {"cli": cli}, "keystone.common": {"provider_api": provider_api}}
+        for name, content in modules.items():
+            module = types.ModuleType(name)
+            module.__dict__.update(content or {})
+            monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setattr(logging.getLogger("keystone.cmd.bootstrap"), "handlers", [])
+        path = FILES / "keystone/root/usr/local/bin/keystone-bootstrap"
+        self.namespace: dict[str, Any] = {"__name__": "keystone_bootstrap"}
+        exec(compile(path.read_text(), str(path), "exec"), self.namespace)
+        self.namespace["SETTINGS"] = folder
+
+    def made(self, *names: str) -> None:
+        for name in names:
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).touch()
+
+    def run(self) -> set[str]:
+        """Run it; return which of Keystone's commands it ran."""
+        self.namespace["main"]()
+        return set((self.folder / "told").read_text().splitlines())
+
+
+@pytest.fixture
+def keystone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KeystoneProgram:
+    return KeystoneProgram(monkeypatch, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("messages", "before", "after", "expected"),
     [
@@ -295,37 +353,27 @@ def test_mariadb_bootstrap_wants_its_statements(tmp_path: Path) -> None:
     ],
 )
 def test_keystone_bootstrap_knows_a_change(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    keystone: KeystoneProgram,
+    capfd: pytest.CaptureFixture[str],
     messages: list[str],
     before: list[str],
     after: list[str],
     expected: str,
 ) -> None:
-    import logging
+    keystone.messages, keystone.answers = messages, [before, after]
+    keystone.made("tables", "fernet-keys/0", "credential-keys/0")
+    assert keystone.run() == {"db_sync --check"}
+    assert capfd.readouterr().out.splitlines() == [*messages, f"changed={expected}"]
 
-    answers = [before, after]
 
-    class Catalog:
-        def list_endpoints(self) -> list[dict[str, str]]:
-            return [{"id": url, "interface": "public", "url": url} for url in answers.pop(0)]
+def test_keystone_bootstrap_makes_what_is_missing(keystone: KeystoneProgram, capfd: pytest.CaptureFixture[str]) -> None:
+    keystone.made("fernet-keys/1")
+    setup = "credential_setup --keystone-user keystone --keystone-group keystone"
+    assert keystone.run() == {"db_sync --check", "db_sync", setup}
+    assert capfd.readouterr().out.splitlines()[-1] == "changed=true"
 
-    class BootStrap:
-        def do_bootstrap(self) -> None:
-            for message in messages:
-                logging.getLogger("keystone.cmd.bootstrap").info(message)
 
-    cli = types.SimpleNamespace(BootStrap=BootStrap, main=lambda _arguments: BootStrap().do_bootstrap())
-    provider_api = types.SimpleNamespace(ProviderAPIs=types.SimpleNamespace(catalog_api=Catalog()))
-    modules = {"keystone": None, "keystone.cmd": {"cli": cli}, "keystone.common": {"provider_api": provider_api}}
-    for name, content in modules.items():
-        module = types.ModuleType(name)
-        module.__dict__.update(content or {})
-        monkeypatch.setitem(sys.modules, name, module)
-    path = FILES / "keystone/root/usr/local/bin/keystone-bootstrap"
-    namespace: dict[str, object] = {"__name__": "keystone_bootstrap"}
-    exec(compile(path.read_text(), str(path), "exec"), namespace)
-    logger = logging.getLogger("keystone.cmd.bootstrap")
-    monkeypatch.setattr(logger, "handlers", [])
-    namespace["main"]()  # type: ignore[operator]
-    assert capsys.readouterr().out.splitlines() == [*messages, f"changed={expected}"]
+def test_keystone_bootstrap_ends_where_a_command_fails(keystone: KeystoneProgram) -> None:
+    keystone.sync = 1
+    with pytest.raises(SystemExit, match="keystone-manage db_sync failed"):
+        keystone.run()
