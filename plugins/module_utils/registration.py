@@ -10,17 +10,6 @@ from typing import Any
 from ansible_collections.qinling.kolla.plugins.module_utils import looks
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import HttpError, Qinling
 
-# The option of modules that take a service's users.
-USERS_ARGUMENT: dict[str, Any] = {
-    "type": "list",
-    "elements": "dict",
-    "required": True,
-    "options": {
-        **{name: {"type": "str", "required": True} for name in ("user", "project", "role")},
-        "password": {"type": "str", "required": True, "no_log": True},
-    },
-}
-
 
 def missing_of_user(token: Mapping[str, Any], user: Mapping[str, Any]) -> list[str]:
     """Takes the data of a user's token and what is wanted of the user, returns what is not so."""
@@ -44,7 +33,7 @@ def missing_of_services(token: Mapping[str, Any], services: list[dict[str, Any]]
 
 
 def auth_of(params: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes the parameters of the module registration_info and one of the users, returns how this one logs in."""
+    """Takes the parameters of the module registration with `auth_url` and a user, returns how this one logs in."""
     return {
         "auth_url": params["auth_url"],
         "username": user["user"],
@@ -56,8 +45,8 @@ def auth_of(params: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any
 
 
 def look(params: Mapping[str, Any], api: type[Qinling] = Qinling) -> dict[str, Any]:
-    """Takes the parameters of the module registration_info, returns what is `missing`, which users are `locked_out`,
-    and the `client` of one who is not; raises QinlingError where Keystone gives no clear answer.
+    """Takes the parameters of the module registration with `auth_url`; returns what is `missing`, which users are
+    `locked_out`, and the `client` of one who is not. Raises QinlingError where Keystone gives no clear answer.
     """
     missing: list[str] = []
     locked_out: list[str] = []

@@ -46,7 +46,7 @@ def grants_missing(want: Want) -> list[str]:
 
 
 def registration_missing(want: Want) -> list[str]:
-    """Takes what the module registration_info takes, logs in at Keystone as each of the users.
+    """Takes what `registration.look` takes, logs in at Keystone as each of the users.
 
     With `endpoint` and `runtimes`, one of them asks Qinling for its runtimes as well, without another log-in.
     """

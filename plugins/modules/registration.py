@@ -9,18 +9,19 @@ module: registration
 short_description: Register a service in Keystone
 version_added: 0.1.0
 description:
-  - Makes users with their projects and roles, services, and endpoints, over one connection. With a module for each of
-    these, loading the library and logging in would be nearly all of the time.
-  - What M(qinling.kolla.registration_info) does not miss needs none of it.
+  - Logs in as the service's own users. Keystone's answer says all at once whether user, password, project and role are
+    right, and its catalog which services and endpoints there are; so one request shows that nothing has to be done.
+  - Makes what is missing as an administrator, over one connection. With a module for each user, project, role, service
+    and endpoint, loading the library and logging in would be nearly all of the time.
 author:
   - the qinling.kolla authors
 options:
   auth:
-    description: How to log in as an administrator, as for openstacksdk.
+    description: How to log in as an administrator, as for openstacksdk, with C(auth_url).
     type: dict
     required: true
   users:
-    description: As for M(qinling.kolla.registration_info).
+    description: Users that the service logs in with.
     type: list
     elements: dict
     required: true
@@ -30,7 +31,7 @@ options:
         type: str
         required: true
       password:
-        description: The user's password.
+        description: The user's password. One that does not fit is set.
         type: str
         required: true
       project:
@@ -41,20 +42,41 @@ options:
         description: Role that the user has there.
         type: str
         required: true
-  locked_out:
-    description: Names of users that are there and get their password set.
-    type: list
-    elements: str
-    default: []
   services:
-    description: As for M(qinling.kolla.registration_info).
+    description: Services of the catalog.
     type: list
     elements: dict
     required: true
+    suboptions:
+      name:
+        description: Name of the service.
+        type: str
+        required: true
+      type:
+        description: Type of the service.
+        type: str
+        required: true
+      description:
+        description:
+          - Description of the service. The catalog does not show it, so it is compared only where something is missing.
+        type: str
+      endpoints:
+        description: Its endpoints, each with C(interface) and C(url).
+        type: list
+        elements: dict
+        required: true
+  user_domain_name:
+    description: Domain of the users.
+    type: str
+    default: Default
   user_domain_id:
     description: Id of the users' domain.
     type: str
     default: default
+  project_domain_name:
+    description: Domain of the projects.
+    type: str
+    default: Default
   project_domain_id:
     description: Id of the projects' domain.
     type: str
@@ -66,6 +88,10 @@ options:
   ca_cert:
     description: File with the certificates of the authorities that Keystone's certificate is checked with.
     type: path
+  wait:
+    description: Seconds to wait for a Keystone that does not listen or answers 503.
+    type: int
+    default: 60
 requirements:
   - openstacksdk
 attributes:
@@ -91,52 +117,88 @@ done:
   sample: ["endpoint public of function-engine: http://10.0.0.1:7070"]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.qinling.kolla.plugins.module_utils.keystone_entries import Entries
-from ansible_collections.qinling.kolla.plugins.module_utils.registration import USERS_ARGUMENT
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.registration import look
 
 try:
     import openstack
 except ImportError:
     openstack = None
 
+ARGUMENTS: dict[str, Any] = {
+    "auth": {"type": "dict", "required": True, "no_log": True},
+    "users": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            **{name: {"type": "str", "required": True} for name in ("user", "project", "role")},
+            "password": {"type": "str", "required": True, "no_log": True},
+        },
+    },
+    "services": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "type": {"type": "str", "required": True},
+            "description": {"type": "str"},
+            "endpoints": {"type": "list", "elements": "dict", "required": True},
+        },
+    },
+    "user_domain_name": {"type": "str", "default": "Default"},
+    "user_domain_id": {"type": "str", "default": "default"},
+    "project_domain_name": {"type": "str", "default": "Default"},
+    "project_domain_id": {"type": "str", "default": "default"},
+    "region": {"type": "str", "default": "RegionOne"},
+    "ca_cert": {"type": "path"},
+    "wait": {"type": "int", "default": 60},
+}
+
+
+def make(params: dict[str, Any], locked_out: list[str], check: bool) -> list[str]:
+    """Takes the module's parameters, which users can not log in, and whether to tell only; returns what was done."""
+    # Nothing but what is given here: no clouds.yaml and no variables of the environment.
+    cloud = openstack.connect(
+        auth=params["auth"],
+        region_name=params["region"],
+        cacert=params["ca_cert"],
+        identity_interface="internal",
+        load_yaml_config=False,
+        load_envvars=False,
+    )
+    domains = (params["user_domain_id"], params["project_domain_id"])
+    entries = Entries(cloud.identity, domains, params["region"], check)
+    for user in params["users"]:
+        entries.user(user, user["user"] in locked_out)
+    for service in params["services"]:
+        entries.service(service)
+    return entries.done
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "auth": {"type": "dict", "required": True, "no_log": True},
-            "users": USERS_ARGUMENT,
-            "locked_out": {"type": "list", "elements": "str", "default": []},
-            "services": {"type": "list", "elements": "dict", "required": True},
-            "user_domain_id": {"type": "str", "default": "default"},
-            "project_domain_id": {"type": "str", "default": "default"},
-            "region": {"type": "str", "default": "RegionOne"},
-            "ca_cert": {"type": "path"},
-        },
-        supports_check_mode=True,
-    )
-    if openstack is None:
-        module.fail_json(msg=missing_required_lib("openstacksdk") + " The playbook bootstrap-servers installs it.")
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
+    auth_url = params["auth"].get("auth_url", "")
+    done: list[str] = []
     try:
-        # Nothing but what is given here: no clouds.yaml and no variables of the environment.
-        cloud = openstack.connect(
-            auth=params["auth"],
-            region_name=params["region"],
-            cacert=params["ca_cert"],
-            identity_interface="internal",
-            load_yaml_config=False,
-            load_envvars=False,
-        )
-        domains = (params["user_domain_id"], params["project_domain_id"])
-        entries = Entries(cloud.identity, domains, params["region"], module.check_mode)
-        for user in params["users"]:
-            entries.user(user, user["user"] in params["locked_out"])
-        for service in params["services"]:
-            entries.service(service)
+        found = look({**params, "auth_url": auth_url})
+        if found["missing"]:
+            if openstack is None:
+                module.fail_json(
+                    msg=missing_required_lib("openstacksdk") + " The playbook bootstrap-servers installs it."
+                )
+            done = make(params, found["locked_out"], module.check_mode)
+    except QinlingError as error:
+        module.fail_json(msg=str(error))
     except Exception as error:  # openstacksdk's and keystoneauth's have no common ground
-        module.fail_json(msg=f"Keystone at {params['auth'].get('auth_url')}: {error}")
-    module.exit_json(changed=bool(entries.done), done=entries.done)
+        module.fail_json(msg=f"Keystone at {auth_url}: {error}")
+    module.exit_json(changed=bool(done), done=done)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The module registration: who is asked, and when the administrator is needed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError
+from ansible_collections.qinling.kolla.plugins.modules import registration
+
+GIVEN = {
+    "auth": {"auth_url": "http://keystone", "username": "admin", "password": "the secret"},
+    "users": [{"user": "qinling", "password": "another secret", "project": "service", "role": "service"}],
+    "services": [{"name": "qinling", "type": "function-engine", "endpoints": []}],
+}
+MISSING = {"missing": ["login of user qinling in project service"], "locked_out": ["qinling"]}
+
+
+def run(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    with patch_module_args(GIVEN), pytest.raises(SystemExit):
+        registration.main()
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def test_nobody_needs_the_administrator_where_nothing_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(registration, "openstack", None)
+    monkeypatch.setattr(registration, "look", lambda params: asked.append(params) or {"missing": [], "locked_out": []})
+    result = run(capsys)
+    assert (result["changed"], result["done"]) == (False, [])
+    assert (asked[0]["auth_url"], asked[0]["wait"]) == ("http://keystone", 60)
+
+
+def test_what_is_missing_is_made(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(registration, "openstack", object())
+    monkeypatch.setattr(registration, "look", lambda _params: MISSING)
+    monkeypatch.setattr(registration, "make", lambda _params, locked, check: [f"{locked} {check}"])
+    result = run(capsys)
+    assert (result["changed"], result["done"]) == (True, ["['qinling'] False"])
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (lambda _params: MISSING, "The playbook bootstrap-servers installs it."),
+        (lambda _params: (_ for _ in ()).throw(QinlingError("Keystone does not answer")), "Keystone does not answer"),
+    ],
+)
+def test_why_it_can_not_be_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], look: Any, words: str
+) -> None:
+    monkeypatch.setattr(registration, "openstack", None)
+    monkeypatch.setattr(registration, "look", look)
+    result = run(capsys)
+    assert result["failed"]
+    assert words in result["msg"]
