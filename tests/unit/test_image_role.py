@@ -39,16 +39,6 @@ def test_parents_come_first() -> None:
         seen.add(image["name"])
 
 
-def test_selection_reaches_the_root() -> None:
-    parents = {image["name"]: image["parent"] for image in CATALOG}
-
-    def depth(name: str) -> int:
-        return 1 + depth(parents[name]) if parents[name] else 0
-
-    generations = [name for name in VARS if re.fullmatch(r"__image_below\d*", name)]
-    assert max(map(depth, parents)) == len(generations)
-
-
 @pytest.mark.parametrize("image", CATALOG, ids=lambda image: image["name"])
 def test_files_of_an_image_are_there(image: dict[str, object]) -> None:
     for source in image.get("sources", []):  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@
 # "upgrade" brings the packages that are there up to date, which only the first image does.
 # /mnt is the build directory of the host, mounted: context/ (this role's files), host/ (how to reach the mirror),
 # wheels/ and apt/ (fetched files). A mount is no part of an image, so nothing of it is left behind.
+# Others may run at the same time: apt locks its archives, so that each image has a folder of its own for them.
 set -o errexit -o nounset -o pipefail
 
 image=$1 user=$2 home=$3 packages=$4
@@ -23,7 +24,7 @@ pip_install() { # <python> <lock's folder> <argument>...: offline, from what the
 
 apt() {
     apt-get --quiet=2 --option Dir::Etc::sourcelist=/mnt/host/sources.list --option Dir::Etc::sourceparts=- \
-        --option Dir::State::lists=/mnt/apt/lists --option Dir::Cache::archives=/mnt/apt/archives \
+        --option Dir::State::lists=/mnt/apt/lists --option "Dir::Cache::archives=/mnt/apt/archives/${image}" \
         --option Dir::Cache::pkgcache= --option Dir::Cache::srcpkgcache= --option APT::Sandbox::User=root \
         --option APT::Keep-Downloaded-Packages=true --option DPkg::Post-Invoke= --option Dpkg::Use-Pty=0 \
         --option Dpkg::Options::=--force-unsafe-io --option Dpkg::Options::=--force-confold "$@"
@@ -36,12 +37,15 @@ if (($#)) || [[ ${packages} == upgrade ]]; then
     # Services must not start while they are installed.
     printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
-    mkdir -p /mnt/apt/lists/partial /mnt/apt/archives/partial
+    mkdir -p /mnt/apt/lists/partial "/mnt/apt/archives/${image}/partial"
     # Once for all the images of a run: whoever prepares the run removes the stamp.
-    if [[ ! -e /mnt/apt/updated ]]; then
-        apt update
-        touch /mnt/apt/updated
-    fi
+    (
+        flock 9
+        if [[ ! -e /mnt/apt/updated ]]; then
+            apt update
+            touch /mnt/apt/updated
+        fi
+    ) 9> /mnt/apt/lock
     [[ ${packages} != upgrade ]] || apt dist-upgrade --yes
     (($# == 0)) || apt install --yes --no-install-recommends "$@"
     rm -f /usr/sbin/policy-rc.d

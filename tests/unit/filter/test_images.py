@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a catalog of images is built, and what at the same time."""
+
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.filter.images import FilterModule
+
+FILTERS = FilterModule().filters()
+PARENTS = {"debian": "", "base": "debian", "etcd": "base", "openstack": "base", "api": "openstack", "runtime": "debian"}
+
+
+def catalog(*names: str) -> list[dict[str, Any]]:
+    return [{"name": name, "parent": PARENTS[name]} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], []),
+        (["debian"], ["debian"]),
+        (["api"], ["debian", "base", "openstack", "api"]),
+        (["runtime", "etcd"], ["debian", "base", "etcd", "runtime"]),
+        (list(PARENTS), list(PARENTS)),
+    ],
+)
+def test_with_parents(names: list[str], expected: list[str]) -> None:
+    assert FILTERS["images_with_parents"](catalog(*PARENTS), names) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], []),
+        (list(PARENTS), [["debian"], ["base", "runtime"], ["etcd", "openstack"], ["api"]]),
+        # What the others stand on is there.
+        (["etcd", "api"], [["etcd", "api"]]),
+        (["openstack", "api", "runtime"], [["openstack", "runtime"], ["api"]]),
+    ],
+)
+def test_generations(names: list[str], expected: list[list[str]]) -> None:
+    found = FILTERS["image_generations"](catalog(*names))
+    assert [[image["name"] for image in generation] for generation in found] == expected
