@@ -17,7 +17,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Find
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import plain, relocate, truth
 
-_OPTIONS = frozenset({"variables", "groups", "files", "passwords", "findings", "warnings", "fail", "input"})
+_OPTIONS = frozenset({"variables", "files", "findings", "warnings", "fail", "input"})
 _HINT = "fill them in, or generate them"
 
 
@@ -49,16 +49,8 @@ class ActionModule(Action):
     def _controller(self, args: Mapping[str, Any], variables: dict[str, Any]) -> list[Finding]:
         specs = args.get("variables") or {}
         findings = prechecks.variable_findings(specs, {name: self._value(name, variables) for name in specs})
-        findings += prechecks.group_findings(args.get("groups") or [], variables.get("groups") or {})
         for spec in args.get("files") or []:
             findings += self._file(spec, variables)
-        passwords = args.get("passwords")
-        if passwords:
-            path = str(Path(str(passwords["file"])).expanduser())
-            text, found = self._text(path)
-            findings += found or prechecks.password_findings(
-                text, path, passwords.get("names") or [], passwords.get("hint") or _HINT
-            )
         return findings
 
     def _input(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[list[Finding], bool]:
@@ -124,7 +116,7 @@ class ActionModule(Action):
         names = passwords_of(plain(variables.get("__passwords_wanted") or []), roles)
         values = {name: self._value(name, variables) for name in names if name in variables}
         there = values or Path(path).exists()
-        return prechecks.password_value_findings(values if there else None, path, names, str(args.get("hint") or _HINT))
+        return prechecks.password_findings(values if there else None, path, names, str(args.get("hint") or _HINT))
 
     def _open(self, path: Path) -> list[str]:
         if not path.is_file() or not path.stat().st_mode & 0o004 or path.read_bytes().startswith(b"$ANSIBLE_VAULT"):

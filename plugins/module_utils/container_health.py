@@ -32,6 +32,8 @@ class Outcome:
     state: Mapping[str, Any]
     restarts: int
     said: str
+    # Seconds that it was waited for.
+    waited: float
 
 
 def command_of(test: list[str]) -> list[str]:
@@ -97,20 +99,21 @@ def wait_for(
 
     It is well where Docker says so, or its health check says so now; without a health check, where it runs.
     """
-    end = clock() + seconds
+    start = clock()
+    end = start + seconds
     command, said = command_of(test), ""
     for pause in pauses():
         found = host.inspect(name)
         state, restarts = found.get("State") or {}, int(found.get("RestartCount") or 0)
         running = state.get("Status") == "running"
         if running and ((state.get("Health") or {}).get("Status") == "healthy" or not command):
-            return Outcome(name, True, state, restarts, said)
+            return Outcome(name, True, state, restarts, said, clock() - start)
         if running:
             code, said = host.execute(name, command, max(1.0, min(30.0, end - clock())))
             if code == 0:
-                return Outcome(name, True, state, restarts, said)
+                return Outcome(name, True, state, restarts, said, clock() - start)
         if restarts > MAX_RESTARTS or not found or clock() >= end:
-            return Outcome(name, False, state, restarts, said)
+            return Outcome(name, False, state, restarts, said, clock() - start)
         sleep(pause)
     raise AssertionError("pauses end")  # pragma: no cover
 
@@ -120,11 +123,12 @@ def indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.strip().splitlines())
 
 
-def told(outcome: Outcome, test: list[str], log: str, seconds: int, logs_volume: str) -> str:
+def told(outcome: Outcome, test: list[str], log: str, logs_volume: str) -> str:
     """Takes what became of a container that is not well, and its last lines; returns what an operator needs to know."""
+    early = ", and was given up as it ends again and again" if outcome.restarts > MAX_RESTARTS else ""
     return "\n".join(
         [
-            f"The container {outcome.name} did not become healthy within {seconds} s.",
+            f"The container {outcome.name} did not become healthy within {outcome.waited:.0f} s{early}.",
             f"It is {outcome.state.get('Status') or 'not there'}, was started again {outcome.restarts} times;",
             f"its health check, {' '.join(test[1:]) or 'none'}, said last:",
             indented(outcome.said) or "    nothing",
@@ -139,7 +143,7 @@ def wait_for_all(containers: list[Mapping[str, Any]], seconds: int, logs_volume:
     with ThreadPoolExecutor(max_workers=max(1, len(containers))) as pool:
         outcomes = list(pool.map(lambda item: wait_for(item["name"], item["test"], seconds, host), containers))
     return [
-        told(outcome, item["test"], host.log(outcome.name), seconds, logs_volume)
+        told(outcome, item["test"], host.log(outcome.name), logs_volume)
         for item, outcome in zip(containers, outcomes, strict=True)
         if not outcome.well
     ]

@@ -22,11 +22,6 @@ options:
       - Types are any, bool, int, float, port, string, text, path, ip, host, server, cidr, url, list and dict.
     type: dict
     default: {}
-  groups:
-    description: Groups that have to be in the inventory and have a host, each C(group), C(service) and C(enabled).
-    type: list
-    elements: dict
-    default: []
   files:
     description:
       - Files on the controller, each C(path), C(format) (ini, yaml, json, policy or text), C(required) (default false),
@@ -35,10 +30,6 @@ options:
     type: list
     elements: dict
     default: []
-  passwords:
-    description:
-      - The file of passwords, as C(file), C(names) (that need a value) and C(hint) (what to do about missing ones).
-    type: dict
   findings:
     description: Findings from elsewhere, to be reported along with these.
     type: list
@@ -106,15 +97,9 @@ EXAMPLES = r"""
       enable_qinling: bool
       qinling_orchestrator: {type: string, choices: [swarm, kubernetes]}
       qinling_extra_volumes: {type: list, elements: string, empty: true}
-    groups:
-      - {group: qinling-api, service: qinling-api, enabled: "{{ enable_qinling | bool }}"}
     files:
       - {path: "{{ kolla_config_dir }}/globals.yml", format: yaml}
       - {path: "{{ node_custom_config }}/qinling.conf", format: ini, orphans: false}
-    passwords:
-      file: "{{ kolla_config_dir }}/passwords.yml"
-      names: [qinling_database_password, qinling_keystone_password]
-      hint: run the playbook generate-passwords
 """
 
 RETURN = r"""

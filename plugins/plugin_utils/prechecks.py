@@ -253,19 +253,7 @@ def file_findings(text: str, source: str, kind: str, orphans: bool = True) -> li
     return []
 
 
-def password_findings(text: str | None, source: str, names: Iterable[str], hint: str) -> list[Finding]:
-    """Takes the text of passwords.yml (none: there is no such file), the names that need a value, and what to do."""
-    data, findings = load_yaml(text or "", source)
-    if findings:
-        return findings
-    if data is not None and not isinstance(data, Mapping):
-        return [Finding(source, 1, "expected a mapping of names to passwords")]
-    return password_value_findings(None if text is None else data or {}, source, names, hint)
-
-
-def password_value_findings(
-    values: Mapping[str, Any] | None, source: str, names: Iterable[str], hint: str
-) -> list[Finding]:
+def password_findings(values: Mapping[str, Any] | None, source: str, names: Iterable[str], hint: str) -> list[Finding]:
     """Takes passwords by name (none: there is no file), where they belong, those that are needed, and what to do."""
     wanted = list(dict.fromkeys(names))
     if values is None:

@@ -63,7 +63,8 @@ def test_outcome(states: list[dict[str, Any]], probes: list[int], test: list[str
 
 def test_it_looks_often_at_first_and_then_less() -> None:
     host = Fake([state()], [1])
-    assert host.wait(seconds=20).said == "the probe's word"
+    outcome = host.wait(seconds=20)
+    assert (outcome.said, outcome.waited) == ("the probe's word", host.now)
     assert host.slept[:3] == pytest.approx([0.2, 0.3, 0.45])
     assert host.slept[-1] == module.LONGEST_PAUSE
     assert 20 <= host.now < 20 + module.LONGEST_PAUSE + 0.2
@@ -85,7 +86,12 @@ def test_pauses_have_no_end() -> None:
 
 def test_what_is_told_of_one_that_is_not_well() -> None:
     (text,) = module.wait_for_all([{"name": "api", "test": TEST}], 0, "logs", Fake([state(restarts=5)]))
-    for words in ("container api did not become healthy", "started again 5 times", "probe api, said last", "    last"):
+    for words in (
+        "did not become healthy within 0 s, and was given up",
+        "started again 5 times",
+        "probe api, said last",
+        "    last",
+    ):
         assert words in text
     assert "volume logs" in text
     assert module.wait_for_all([{"name": "api", "test": TEST}], 0, "logs", Fake([state()], [0])) == []

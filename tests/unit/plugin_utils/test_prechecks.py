@@ -152,23 +152,25 @@ def test_files(text: str, kind: str, lines: list[int]) -> None:
     assert [(finding.where, finding.line) for finding in findings] == [("f", line) for line in lines]
 
 
-PASSWORDS: dict[str, tuple[str | None, list[str]]] = {
-    "good": ("a: x\nb: !vault |\n  y\nc: 12\n", []),
+PASSWORDS: dict[str, tuple[dict[str, Any] | None, list[str]]] = {
+    "good": ({"a": "x", "b": prechecks.Vaulted("y"), "c": 12}, []),
     "no file": (None, ["f: the file with passwords is missing; HINT"]),
-    "empty file": ("", ["f: these passwords are missing: a, b, c; HINT"]),
+    "empty file": ({}, ["f: these passwords are missing: a, b, c; HINT"]),
     "some missing, some empty": (
-        "a: ''\nb:\n",
+        {"a": "", "b": None},
         ["f: these passwords are missing: c; HINT", "f: these passwords are empty: a, b; HINT"],
     ),
-    "not a string": ("a: [x]\nb: x\nc: x\n", ["f: these passwords are not strings: a; quote them"]),
-    "a list": ("- a\n", ["f:1: expected a mapping of names to passwords"]),
-    "not YAML": ("a: b\nb: [hunter2\n", ["f:3: not valid YAML: expected ',' or ']', but got '<stream end>'"]),
+    "not a string": ({"a": ["x"], "b": "x", "c": "x"}, ["f: these passwords are not strings: a; quote them"]),
+    "a template that fails": (
+        {"a": prechecks.Missing("no such thing"), "b": "x", "c": "x"},
+        ["f: a can not be evaluated: no such thing"],
+    ),
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), PASSWORDS.values(), ids=PASSWORDS)
-def test_passwords(text: str | None, expected: list[str]) -> None:
-    findings = prechecks.password_findings(text, "f", ["a", "b", "c"], "HINT")
+@pytest.mark.parametrize(("values", "expected"), PASSWORDS.values(), ids=PASSWORDS)
+def test_passwords(values: dict[str, Any] | None, expected: list[str]) -> None:
+    findings = prechecks.password_findings(values, "f", ["a", "b", "c"], "HINT")
     assert [str(finding) for finding in findings] == expected
 
 
