@@ -151,6 +151,7 @@ def test_goals_are_told() -> None:
     assert told[0].endswith("**not met** (0.33)")
     assert told[1].endswith(": met (at most 3: same)")
     assert told[-1].endswith(": not measured")
+    assert [goal.met for goal in (goals([], 9.9)[-1], goals([], 10)[-1])] == [True, False]
 
 
 @pytest.mark.parametrize(
