@@ -19,7 +19,11 @@ class ActionModule(Action):
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         answer = self._low_level_execute_command(interfaces.COMMAND)
-        facts = interfaces.facts_of(answer["stdout"]) if answer["rc"] == 0 else None
-        if facts is None:
-            return {**result, **self._execute_module("ansible.builtin.setup", _SETUP, task_vars=task_vars)}
-        return {**result, "changed": False, "ansible_facts": facts}
+        found = interfaces.of_ip(answer["stdout"]) if answer["rc"] == 0 else None
+        if found is None:
+            gathered = dict(self._execute_module("ansible.builtin.setup", module_args=_SETUP, task_vars=task_vars))
+            if "ansible_facts" not in gathered:
+                return {**result, **gathered}
+            found = interfaces.of_facts(gathered["ansible_facts"])
+        # One fact, of a name of its own: what others gathered, and may have cached, stays as it is.
+        return {**result, "changed": False, "ansible_facts": {"qinling_interfaces": found}}

@@ -83,7 +83,7 @@ def blind(projects: list[str], reason: str) -> dict[str, Any]:
         "findings": [f"the host can not be looked at: {reason}"],
         "missing": {},
         "todo": projects,
-        **{name: [] for name in ("asked", "settled", "surplus", "images", "absent_mounts")},
+        **{name: [] for name in ("asked", "made", "settled", "surplus", "images", "absent_mounts")},
         "docker_socket_group": 0,
     }
 

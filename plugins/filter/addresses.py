@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.qinling.kolla.plugins.plugin_utils import interfaces
 from jinja2 import Undefined, UndefinedError, pass_context
 from jinja2.runtime import Context
 
@@ -31,17 +32,18 @@ def address_of(host: Mapping[str, Any], hostname: str, network: str) -> str:
     if family not in ("ipv4", "ipv6"):
         raise AnsibleFilterError(f"host {hostname}: {network}_address_family has to be ipv4 or ipv6, not {family!r}")
     facts = _of(host, "ansible_facts") or {}
-    if not facts.get("interfaces"):
+    # Learnt in this run by interface_facts, or gathered by somebody.
+    known = facts.get("qinling_interfaces") or interfaces.of_facts(facts)
+    if not known:
         raise AnsibleFilterError(
             f"host {hostname}: its address on {interface} is not known, for lack of its facts; bring it up, "
             f"or set {network}_interface_address for it in the inventory"
         )
-    # Facts write an interface's name as a variable's.
-    found = facts.get(str(interface).replace("-", "_").replace(".", "_").replace(":", "_"))
+    found = known.get(str(interface))
     if found is None:
         raise AnsibleFilterError(
             f"host {hostname}: {network}_interface is {interface}, which is not among its interfaces "
-            f"({', '.join(facts['interfaces'])})"
+            f"({', '.join(known)})"
         )
     address = _ipv4(found) if family == "ipv4" else _ipv6(found, _virtual_addresses(host))
     if not address:

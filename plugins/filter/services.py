@@ -108,7 +108,7 @@ def validation_of(here: Services, files: Mapping[str, list[dict[str, Any]]]) -> 
 
 
 def groups_of(roles: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the groups that roles (`{name, groups, …}`) want a host in, as `qinling.kolla.precheck` takes them."""
+    """Return the groups that roles (`{name, groups, …}`) want a host in, as `plugin_utils.prechecks` takes them."""
     return [{"group": group, "service": role["name"], "enabled": True} for role in roles for group in role["groups"]]
 
 

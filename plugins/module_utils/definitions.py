@@ -39,27 +39,37 @@ def definition_of(service: Mapping[str, Any], configuration: str, settings: Mapp
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def settled_of(
+def made_of(
     here: Mapping[str, Mapping[str, Any]],
     found: Iterable[Mapping[str, Any]],
     digests: Mapping[str, str],
     settings: Mapping[str, Any],
-) -> list[str]:
-    """Return which of the services `here` have a container that is as wanted, runs, and is healthy where that is asked.
+) -> dict[str, Mapping[str, Any]]:
+    """Return by service the containers of services `here` that were made as they are wanted now, running or not.
 
     `found` is Docker's list of containers (GET /containers/json of its API). It shows an image by the name that the
     container was made from, unless that name means another image by now. `digests` are those of the services' files.
     """
     by_name = {name.lstrip("/"): container for container in found for name in container["Names"]}
-    settled = []
+    made = {}
     for name, service in here.items():
         container = by_name.get(service["container_name"])
         if (
             container
-            and container["State"] == "running"
             and container["Image"] == service["image"]
             and container["Labels"].get(LABEL) == definition_of(service, digests[name], settings)
-            and ("(healthy)" in container["Status"] or not (settings["healthchecks"] and service.get("healthcheck")))
         ):
-            settled.append(name)
-    return settled
+            made[name] = container
+    return made
+
+
+def settled_of(
+    here: Mapping[str, Mapping[str, Any]], made: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
+) -> list[str]:
+    """Return which of the services `here` need nothing: their container was `made`, runs, is healthy if asked."""
+    return [
+        name
+        for name, container in made.items()
+        if container["State"] == "running"
+        and ("(healthy)" in container["Status"] or not (settings["healthchecks"] and here[name].get("healthcheck")))
+    ]

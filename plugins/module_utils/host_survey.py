@@ -72,6 +72,7 @@ def survey(request: Request) -> dict[str, Any]:
 
     docker = DockerApi(SOCKET)
     options: dict[str, Any] = {"found": [], "validated": [], "not_validated": {}}
+    made: list[str] = []
     settled: list[str] = []
     surplus: list[str] = []
     try:
@@ -95,7 +96,9 @@ def survey(request: Request) -> dict[str, Any]:
                 if name in request.here
             }
             settings = {**request.settings, "absent_mounts": facts["absent_mounts"]}
-            fit = definitions.settled_of(wanted, listing, digests, settings)
+            present = definitions.made_of(wanted, listing, digests, settings)
+            made += present
+            fit = definitions.settled_of(wanted, present, settings)
             settled += fit
             foreign = [service["container_name"] for name, service in services.items() if name not in request.here]
             surplus += [name for name in foreign if name in names]
@@ -116,8 +119,8 @@ def survey(request: Request) -> dict[str, Any]:
     findings = host_look.host_findings(without(request.host, settled)) if request.host else []
     for project, found in looks.missing().items():
         missing[project]["wants"] = found
-    judged = {"missing": missing, "settled": settled, "surplus": surplus, "findings": findings, "options": options}
-    return {"changed": False, **facts, **judged}
+    judged = {"missing": missing, "made": made, "settled": settled, "surplus": surplus}
+    return {"changed": False, **facts, **judged, "findings": findings, "options": options}
 
 
 def files_missing(request: Request, missing: dict[str, dict[str, Any]]) -> dict[str, str]:

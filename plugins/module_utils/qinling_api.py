@@ -52,6 +52,10 @@ class QinlingError(Exception):
     """Something that an operator has to know; the message is complete and holds no secret."""
 
 
+class UnansweredError(QinlingError):
+    """Nobody listens there, or what listens is not ready."""
+
+
 class HttpError(QinlingError):
     """The server answered that it will not."""
 
@@ -324,7 +328,7 @@ class Qinling:
             except _NotReadyError as error:
                 if self._clock() >= deadline:
                     waited = f" for {self.wait} seconds" if self.wait else ""
-                    raise QinlingError(f"{error}{waited}; is {server} running, and is the address right?") from error
+                    raise UnansweredError(f"{error}{waited}; is {server} running, and is the address right?") from error
             self._sleep(POLL_SECONDS)
 
     def _request_once(

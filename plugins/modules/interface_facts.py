@@ -27,9 +27,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description:
-    - C(interfaces), and for each its own entry as Ansible's facts have it, of which C(ipv4.address), and of each of
-      C(ipv6) C(address) and C(scope).
+    - One fact, C(qinling_interfaces), with an entry for each interface, of which C(ipv4.address), and of each of
+      C(ipv6) C(address) and C(scope). Other facts of the host stay as they are.
   returned: success
   type: dict
-  sample: {interfaces: [eth0], eth0: {ipv4: {address: 192.0.2.1}, ipv6: [{address: 2001:db8::1, scope: global}]}}
+  sample: {qinling_interfaces: {eth0: {ipv4: {address: 192.0.2.1}, ipv6: [{address: 2001:db8::1, scope: global}]}}}
 """

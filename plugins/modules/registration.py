@@ -92,12 +92,16 @@ options:
     description: Seconds to wait for a Keystone that does not listen or answers 503.
     type: int
     default: 60
+  to_come:
+    description: Whether this Keystone is deployed along, so that in check mode it need not be there yet.
+    type: bool
+    default: false
 requirements:
   - openstacksdk
 attributes:
   check_mode:
     support: full
-    description: Tells what would be made. A Keystone that does not answer is not waited for.
+    description: Tells what would be made.
 """
 
 EXAMPLES = r"""
@@ -121,7 +125,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.qinling.kolla.plugins.module_utils.keystone_entries import Entries
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError, UnansweredError
 from ansible_collections.qinling.kolla.plugins.module_utils.registration import look
 
 try:
@@ -158,6 +162,7 @@ ARGUMENTS: dict[str, Any] = {
     "region": {"type": "str", "default": "RegionOne"},
     "ca_cert": {"type": "path"},
     "wait": {"type": "int", "default": 60},
+    "to_come": {"type": "bool", "default": False},
 }
 
 
@@ -185,20 +190,22 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     auth_url = params["auth"].get("auth_url", "")
+    may_be_away = module.check_mode and params["to_come"]
     done: list[str] = []
     try:
-        found = look({**params, "auth_url": auth_url, "wait": 0 if module.check_mode else params["wait"]})
+        found = look({**params, "auth_url": auth_url, "wait": 0 if may_be_away else params["wait"]})
         if found["missing"]:
             if openstack is None:
                 module.fail_json(
                     msg=missing_required_lib("openstacksdk") + " The playbook bootstrap-servers installs it."
                 )
             done = make(params, found["locked_out"], module.check_mode)
-    except QinlingError as error:
-        if not module.check_mode:
+    except UnansweredError as error:
+        if not may_be_away:
             module.fail_json(msg=str(error))
-        # Its container may be one that would be started only.
-        done = [f"everything, if Keystone is still to come: {error}"]
+        done = [f"everything, in a Keystone that is still to come ({error})"]
+    except QinlingError as error:
+        module.fail_json(msg=str(error))
     except Exception as error:  # openstacksdk's and keystoneauth's have no common ground
         module.fail_json(msg=f"Keystone at {auth_url}: {error}")
     module.exit_json(changed=bool(done), done=done)

@@ -138,8 +138,13 @@ surplus:
   returned: always
   type: list
   elements: str
+made:
+  description: Services whose container was made as it is wanted, whether or not it runs.
+  returned: always
+  type: list
+  elements: str
 settled:
-  description: Services whose container is as wanted.
+  description: Those of them whose container runs, and is healthy where it has a health check.
   returned: always
   type: list
   elements: str

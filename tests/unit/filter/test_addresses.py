@@ -14,7 +14,7 @@ from ansible_collections.qinling.kolla.plugins.filter.addresses import (
 )
 
 FACTS = {
-    "interfaces": ["lo", "eth0", "br-ex"],
+    "interfaces": ["lo", "eth0", "br-ex", "eth0.7", "bare"],
     "lo": {"ipv4": {"address": "127.0.0.1"}},
     "eth0": {
         "ipv4": {"address": "10.0.0.1"},
@@ -54,11 +54,16 @@ def test_address_of(host: dict[str, Any], expected: str) -> None:
     assert address_of({"ansible_facts": FACTS, **host}, "h", "api") == expected
 
 
+def test_what_was_learnt_counts_more_than_what_was_gathered() -> None:
+    facts = {**FACTS, "qinling_interfaces": {"br-ex": {"ipv4": {"address": "10.9.9.9"}}}}
+    assert address_of({"ansible_facts": facts, "api_interface": "br-ex"}, "h", "api") == "10.9.9.9"
+
+
 @pytest.mark.parametrize(
     ("host", "words"),
     [
         ({}, "set api_interface"),
-        ({"api_interface": "eth9"}, "eth9, which is not among its interfaces (lo, eth0, br-ex)"),
+        ({"api_interface": "eth9"}, "eth9, which is not among its interfaces (lo, eth0, br-ex, eth0.7, bare)"),
         ({"api_interface": "eth0", "ansible_facts": {}}, "set api_interface_address for it"),
         ({"api_interface": "eth0", "api_address_family": "ipx"}, "ipv4 or ipv6"),
         ({"api_interface": "bare"}, "no ipv4 address"),

@@ -12,6 +12,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils.definitions import (
     LABEL,
     MADE_FROM,
     definition_of,
+    made_of,
     settled_of,
 )
 
@@ -34,25 +35,30 @@ CONTAINER: dict[str, Any] = {
 }
 
 
+def made(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> Any:
+    return made_of({"qinling-api": service}, [container], {"qinling-api": "abc"}, settings)
+
+
 def settled(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> list[str]:
-    return settled_of({"qinling-api": service}, [container], {"qinling-api": "abc"}, settings)
+    return settled_of({"qinling-api": service}, made(container, service, settings), settings)
 
 
 @pytest.mark.parametrize(
-    ("container", "as_wanted"),
+    ("container", "was_made", "as_wanted"),
     [
-        (CONTAINER, True),
-        ({**CONTAINER, "Names": ["/other", "/qinling_api"]}, True),
-        ({**CONTAINER, "Names": ["/other"]}, False),
-        ({**CONTAINER, "State": "exited", "Status": "Exited (0) 2 minutes ago"}, False),
-        ({**CONTAINER, "Status": "Up 2 minutes (unhealthy)"}, False),
-        ({**CONTAINER, "Status": "Up 2 seconds (health: starting)"}, False),
-        ({**CONTAINER, "Image": "sha256:0123"}, False),
-        ({**CONTAINER, "Labels": {}}, False),
-        ({**CONTAINER, "Labels": {LABEL: "another"}}, False),
+        (CONTAINER, True, True),
+        ({**CONTAINER, "Names": ["/other", "/qinling_api"]}, True, True),
+        ({**CONTAINER, "Names": ["/other"]}, False, False),
+        ({**CONTAINER, "State": "exited", "Status": "Exited (0) 2 minutes ago"}, True, False),
+        ({**CONTAINER, "Status": "Up 2 minutes (unhealthy)"}, True, False),
+        ({**CONTAINER, "Status": "Up 2 seconds (health: starting)"}, True, False),
+        ({**CONTAINER, "Image": "sha256:0123"}, False, False),
+        ({**CONTAINER, "Labels": {}}, False, False),
+        ({**CONTAINER, "Labels": {LABEL: "another"}}, False, False),
     ],
 )
-def test_settled(container: dict[str, Any], as_wanted: bool) -> None:
+def test_made_and_settled(container: dict[str, Any], was_made: bool, as_wanted: bool) -> None:
+    assert list(made(container)) == (["qinling-api"] if was_made else [])
     assert settled(container) == (["qinling-api"] if as_wanted else [])
 
 

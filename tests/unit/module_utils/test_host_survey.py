@@ -83,7 +83,7 @@ def test_a_host_on_which_nothing_is_to_be_done(docker: Docker, request_: host_su
     docker.run(API)
     answer = host_survey.survey(written(request_))
     assert answer["missing"] == {"qinling": {"files": [], "containers": [], "running": ["x_api"]}}
-    assert (answer["settled"], answer["surplus"], answer["findings"]) == (["api"], [], [])
+    assert (answer["made"], answer["settled"], answer["surplus"], answer["findings"]) == (["api"], ["api"], [], [])
     assert (answer["absent_mounts"], answer["docker_socket_group"]) == (["/a:/a:ro"], 7)
 
 
@@ -91,7 +91,7 @@ def test_a_host_on_which_there_is_nothing_yet(docker: Docker, request_: host_sur
     answer = host_survey.survey(request_)
     assert answer["missing"]["qinling"]["containers"] == ["x_api"]
     assert str(request_.root / "api/api.conf") in answer["missing"]["qinling"]["files"]
-    assert answer["settled"] == []
+    assert answer["made"] == answer["settled"] == []
     assert not request_.root.exists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError, UnansweredError
 from ansible_collections.qinling.kolla.plugins.modules import registration
 
 GIVEN = {
@@ -19,8 +19,8 @@ GIVEN = {
 MISSING = {"missing": ["login of user qinling in project service"], "locked_out": ["qinling"]}
 
 
-def run(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    with patch_module_args(GIVEN), pytest.raises(SystemExit):
+def run(capsys: pytest.CaptureFixture[str], **more: Any) -> dict[str, Any]:
+    with patch_module_args({**GIVEN, **more}), pytest.raises(SystemExit):
         registration.main()
     result: dict[str, Any] = json.loads(capsys.readouterr().out)
     return result
@@ -60,3 +60,25 @@ def test_why_it_can_not_be_made(
     result = run(capsys)
     assert result["failed"]
     assert words in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "changed"),
+    [
+        ({"_ansible_check_mode": True, "to_come": True}, UnansweredError("refused"), True),
+        ({"_ansible_check_mode": True, "to_come": True}, QinlingError("no certificate"), None),
+        ({"_ansible_check_mode": True}, UnansweredError("refused"), None),
+        ({"to_come": True}, UnansweredError("refused"), None),
+    ],
+    ids=["still to come", "another error", "somebody else's", "a real run"],
+)
+def test_one_that_does_not_answer_may_be_still_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: dict[str, Any],
+    error: QinlingError,
+    changed: bool | None,
+) -> None:
+    monkeypatch.setattr(registration, "look", lambda _params: (_ for _ in ()).throw(error))
+    result = run(capsys, **more)
+    assert (result.get("changed"), result.get("failed", False)) == (changed, changed is None)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `ip -json address show` prints, as facts."""
+"""A host's interfaces, by what `ip -json address show` prints, or by Ansible's facts."""
 
 import json
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils.interfaces import facts_of
+from ansible_collections.qinling.kolla.plugins.plugin_utils.interfaces import of_facts, of_ip
 
 LOOPBACK = {
     "ifindex": 1,
@@ -27,12 +27,11 @@ BRIDGE = {
 }
 LOOPBACK_FACTS = {"ipv4": {"address": "127.0.0.1"}, "ipv6": [{"address": "::1", "scope": "host"}]}
 PRINTED: dict[str, tuple[Any, dict[str, Any] | None]] = {
-    "loopback": ([LOOPBACK], {"interfaces": ["lo"], "lo": LOOPBACK_FACTS}),
+    "loopback": ([LOOPBACK], {"lo": LOOPBACK_FACTS}),
     "a secondary address, both families": (
         [BRIDGE],
         {
-            "interfaces": ["br-ex"],
-            "br_ex": {
+            "br-ex": {
                 "ipv4": {"address": "10.0.0.1"},
                 "ipv6": [{"address": "fd00::1", "scope": "global"}, {"address": "fe80::1", "scope": "link"}],
             },
@@ -40,20 +39,33 @@ PRINTED: dict[str, tuple[Any, dict[str, Any] | None]] = {
     ),
     "a VLAN of a link without addresses": (
         [{"ifname": "eth0"}, {"ifname": "eth0.7", "link": "eth0", "addr_info": []}],
-        {"interfaces": ["eth0", "eth0.7"], "eth0": {}, "eth0_7": {}},
+        {"eth0": {}, "eth0.7": {}},
     ),
     # Older iproute2 has empty entries for what a filter leaves out.
-    "an empty entry": ([{}, LOOPBACK], {"interfaces": ["lo"], "lo": LOOPBACK_FACTS}),
+    "an empty entry": ([{}, LOOPBACK], {"lo": LOOPBACK_FACTS}),
     "other JSON": ({"interfaces": []}, None),
     "a list of something else": (["lo"], None),
 }
 
 
 @pytest.mark.parametrize(("printed", "expected"), PRINTED.values(), ids=PRINTED)
-def test_facts_of(printed: Any, expected: dict[str, Any] | None) -> None:
-    assert facts_of(json.dumps(printed)) == expected
+def test_of_ip(printed: Any, expected: dict[str, Any] | None) -> None:
+    assert of_ip(json.dumps(printed)) == expected
 
 
 @pytest.mark.parametrize("printed", ["", "1: lo: <LOOPBACK,UP>", 'Option "-json" is unknown'])
 def test_what_is_not_json_is_no_answer(printed: str) -> None:
-    assert facts_of(printed) is None
+    assert of_ip(printed) is None
+
+
+@pytest.mark.parametrize("prefix", ["", "ansible_"])
+def test_of_facts(prefix: str) -> None:
+    facts = {
+        "interfaces": ["lo", "br-ex", "eth0.7", "gone"],
+        "lo": {"ipv4": {"address": "127.0.0.1"}, "mtu": 1},
+        "br_ex": {"ipv6": []},
+        "eth0_7": {},
+    }
+    found = of_facts({f"{prefix}{name}": value for name, value in facts.items()})
+    assert found == {"lo": {"ipv4": {"address": "127.0.0.1"}}, "br-ex": {}, "eth0.7": {}, "gone": {}}
+    assert of_facts({}) == {}
