@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from kolla_cloud import PROJECT, VIP, Cloud, containers, run
+from qinling_http import wait_for
 
 ENDPOINT = f"http://{VIP}:30070"
 
@@ -166,10 +166,7 @@ def test_a_second_run_changes_nothing(deployed: Cloud) -> None:
 
 def test_a_run_ends_once_the_load_balancer_has_the_api_back(deployed: Cloud) -> None:
     run("docker", "stop", "cloudq_qinling_api")
-    until = time.monotonic() + 60
-    while answer(f"{ENDPOINT}/v1/runtimes")[0] != 503:
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    wait_for("HAProxy misses the API", lambda: answer(f"{ENDPOINT}/v1/runtimes")[0] == 503, 60)
     deployed.play("reconfigure")
     assert answer(f"{ENDPOINT}/v1/runtimes")[0] == 401
 
