@@ -228,9 +228,18 @@ SINGLE: Cases = {
         variables(memcached_port=26070),
         ["port 26070 on 127.0.0.1 is wanted by", "qinling-api (qinling_api_port)", "memcached (memcached_port)"],
     ),
-    "Kubernetes without certificates": (
-        variables(qinling_kube_host="https://127.0.0.1:1", qinling_kubernetes_certificates=True),
-        ["kubernetes_ca.crt: is not there", "kubernetes.key: is not there", "run playbook kubernetes-credentials"],
+    "Kubernetes without certificates, and none for the engine": (
+        variables(
+            qinling_kube_host="https://127.0.0.1:1",
+            qinling_kubernetes_certificates=True,
+            qinling_kubernetes_certificates_services=["qinling-api"],
+        ),
+        [
+            "kubernetes_ca.crt: is not there",
+            "kubernetes.key: is not there",
+            "run playbook kubernetes-credentials",
+            "qinling_kubernetes_certificates_services: qinling-engine is not among the services",
+        ],
     ),
     "no passwords.yml": (removed("passwords.yml"), ["passwords.yml", 'run the playbook "passwords"']),
     "a group that is not there": (
@@ -311,6 +320,10 @@ BATCHES: list[Cases] = [
         "an unknown backing service": (
             variables(qinling_backing_services=["etcd", "postgresql"]),
             ["qinling_backing_services: element 2: expected one of etcd, mariadb", "'postgresql'"],
+        ),
+        "certificates for a service that never gets any": (
+            variables(qinling_kubernetes_certificates_services=["qinling-engine", "etcd"]),
+            ["qinling_kubernetes_certificates_services: element 2: expected one of qinling-api, qinling-engine"],
         ),
         "an unknown orchestrator": (
             variables(qinling_orchestrator="mesos"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's way to Kubernetes: what a new certificate touches, what prechecks say of a bad one, and the gate."""
+"""Certificates for Kubernetes: who has them, what a new one touches, what prechecks say of a bad one, and the gate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 from deployment import Deployment, run
 
 PKI = "/etc/qinling/pki/kubernetes"
+NAMES = ("ca.crt", "qinling.crt", "qinling.key")
+HOLDERS = ("qinling_api", "qinling_engine")
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +27,32 @@ def certificates(deployment: Deployment) -> Path:
     return deployment.directory / "config" / "qinling" / "qinling-engine"
 
 
-def test_certificates_are_in_the_engine_alone(deployment: Deployment) -> None:
-    modes = deployment.inside(
-        "qinling_engine", "stat", "-c", "%n %a %U", f"{PKI}/ca.crt", f"{PKI}/qinling.crt", f"{PKI}/qinling.key"
-    )
-    assert modes.splitlines() == [f"{PKI}/{name} 600 qinling" for name in ("ca.crt", "qinling.crt", "qinling.key")]
-    assert "pki" not in deployment.inside("qinling_api", "ls", "/etc/qinling")
-    conf = deployment.inside("qinling_engine", "cat", "/etc/qinling/qinling.conf")
-    assert f"kube_host = {deployment.settings['qinling_kube_host']}" in conf
+def on_host(deployment: Deployment, name: str) -> list[str]:
+    """Return the certificates in a container's directory on the host."""
+    return sorted(path.name for path in (deployment.node_config / name.replace("_", "-")).glob("kubernetes*"))
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_the_service_alone_can_read_the_certificates(deployment: Deployment, certificates: Path, name: str) -> None:
+    paths = [f"{PKI}/{file}" for file in NAMES]
+    modes = deployment.inside(name, "stat", "-c", "%n %a %U:%G", "/etc/qinling/pki", PKI, *paths)
+    assert modes.splitlines() == [
+        "/etc/qinling/pki 700 qinling:qinling",
+        f"{PKI} 700 qinling:qinling",
+        *(f"{path} 600 qinling:qinling" for path in paths),
+    ]
+    assert deployment.inside(name, "id", "-un") == "qinling\n"
+    assert deployment.inside(name, "cat", f"{PKI}/qinling.key") == (certificates / "kubernetes.key").read_text()
+    for other in ("nobody", "nobody:kolla"):
+        for path in (PKI, *paths):
+            readable = ["sh", "-c", f"test -r {path} && echo readable || echo closed"]
+            assert run("docker", "exec", "--user", other, deployment.prefix + name, *readable) == "closed\n"
+
+
+def test_the_engine_alone_connects_to_the_cluster(deployment: Deployment) -> None:
+    kube_host = f"kube_host = {deployment.settings['qinling_kube_host']}"
+    assert kube_host in deployment.inside("qinling_engine", "cat", "/etc/qinling/qinling.conf")
+    assert "[kubernetes]" not in deployment.inside("qinling_api", "cat", "/etc/qinling/qinling.conf")
 
 
 def test_pods_are_confined(deployment: Deployment) -> None:
@@ -49,16 +69,16 @@ def test_pods_are_confined(deployment: Deployment) -> None:
             assert set(container["resources"]["limits"]) >= {"cpu", "memory"}
 
 
-def test_rotation_restarts_the_engine_alone(deployment: Deployment, certificates: Path) -> None:
+def test_rotation_restarts_the_containers_that_hold_it(deployment: Deployment, certificates: Path) -> None:
     old = (certificates / "kubernetes.crt").read_text()
     deployment.play("kubernetes-credentials", "-e", "qinling_kubernetes_credentials_renew=true")
     assert (certificates / "kubernetes.crt").read_text() != old
     assert (certificates / "kubernetes.key").stat().st_mode & 0o077 == 0
-    assert deployment.reconfigure().made_anew == ["qinling_engine"]
-    assert (
-        deployment.inside("qinling_engine", "cat", f"{PKI}/qinling.crt")
-        == (certificates / "kubernetes.crt").read_text()
-    )
+    done = deployment.reconfigure()
+    assert done.made_anew == list(HOLDERS)
+    assert "BEGIN PRIVATE KEY" not in done.shown
+    for name in HOLDERS:
+        assert deployment.inside(name, "cat", f"{PKI}/qinling.crt") == (certificates / "kubernetes.crt").read_text()
 
 
 def test_bad_certificates_are_named_before_anything_changes(deployment: Deployment, certificates: Path) -> None:
@@ -75,9 +95,9 @@ def test_bad_certificates_are_named_before_anything_changes(deployment: Deployme
     assert deployment.ids() == before
 
 
-def test_gate_off_removes_the_certificates(deployment: Deployment) -> None:
-    host = deployment.node_config / "qinling-engine"
-    assert (host / "kubernetes.key").exists()
+def test_fewer_containers_and_gate_off_remove_the_certificates(deployment: Deployment) -> None:
+    files = on_host(deployment, "qinling_engine")
+    assert on_host(deployment, "qinling_api") == files == ["kubernetes.crt", "kubernetes.key", "kubernetes_ca.crt"]
     off = {
         "qinling_kubernetes_certificates": False,
         "qinling_kube_host": "",
@@ -85,9 +105,17 @@ def test_gate_off_removes_the_certificates(deployment: Deployment) -> None:
         "qinling_relay_port": deployment.settings["qinling_api_port"] + 1,
     }
     try:
+        engine_alone = {"qinling_kubernetes_certificates_services": ["qinling-engine"]}
+        assert deployment.reconfigure("-e", json.dumps(engine_alone)).made_anew == ["qinling_api"]
+        assert on_host(deployment, "qinling_api") == []
+        assert "pki" not in deployment.inside("qinling_api", "ls", "/etc/qinling")
+        assert on_host(deployment, "qinling_engine") == files
+
         deployment.play("reconfigure", "-e", json.dumps(off))
-        assert not list(host.glob("kubernetes*"))
-        assert "pki" not in deployment.inside("qinling_engine", "ls", "/etc/qinling")
+        for name in HOLDERS:
+            assert on_host(deployment, name) == []
+            assert "pki" not in deployment.inside(name, "ls", "/etc/qinling")
     finally:
         deployment.play("reconfigure")
-    assert (host / "kubernetes.key").exists()
+    for name in HOLDERS:
+        assert on_host(deployment, name) == files

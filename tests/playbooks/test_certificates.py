@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which services get the certificates for Kubernetes: a real genconfig, which needs neither Docker nor a cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.constants import DEFAULT_VAULT_ID_MATCH
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+PROJECT = Path(__file__).resolve().parents[2]
+PASSWORDS = (
+    "database_password",
+    "rabbitmq_password",
+    "rabbitmq_cluster_cookie",
+    "memcache_secret_key",
+    "keystone_admin_password",
+    "keystone_database_password",
+    "qinling_database_password",
+    "qinling_keystone_password",
+)
+FILES = {"kubernetes_ca.crt": "a CA", "kubernetes.crt": "a certificate", "kubernetes.key": "CANARY of a key"}
+BOTH = ["qinling-api", "qinling-engine"]
+VAULT_PASSWORD = "of the operator"
+DESTINATIONS = {
+    "/etc/qinling/pki/kubernetes/ca.crt": "0600",
+    "/etc/qinling/pki/kubernetes/qinling.crt": "0600",
+    "/etc/qinling/pki/kubernetes/qinling.key": "0600",
+}
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An operator's directory with certificates; the key is encrypted with ansible-vault."""
+    directory = tmp_path_factory.mktemp("operator")
+    (directory / "globals.yml").write_text(f"qinling_container_prefix: certificates_\nnode_config: {directory}/node\n")
+    (directory / "passwords.yml").write_text("".join(f"{name}: aPasswordOfTests\n" for name in PASSWORDS))
+    (directory / "passwords.yml").chmod(0o640)
+    folder = directory / "config/qinling/qinling-engine"
+    folder.mkdir(parents=True)
+    for name, content in FILES.items():
+        (folder / name).write_text(content)
+    vault = VaultLib([(DEFAULT_VAULT_ID_MATCH, VaultSecret(VAULT_PASSWORD.encode()))])
+    (folder / "kubernetes.key").write_bytes(vault.encrypt(FILES["kubernetes.key"]))
+    (directory / "vault-password").write_text(VAULT_PASSWORD)
+    return directory
+
+
+def genconfig(operator: Path, **variables: Any) -> str:
+    """Write the configuration with the gate on, unless variables say otherwise; return what was printed."""
+    given = {
+        "kolla_config_dir": str(operator),
+        "qinling_kubernetes_certificates": True,
+        "qinling_kube_host": "https://127.0.0.1:1",
+        **variables,
+    }
+    command = ["ansible-playbook", "-i", "inventory/all-in-one", "--diff", "-e", json.dumps(given)]
+    command += ["--vault-password-file", str(operator / "vault-password"), "playbooks/genconfig.yml"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+def certificates(operator: Path, service: str) -> dict[str, str]:
+    """Return the certificates in a service's directory on the host, by name."""
+    return {path.name: path.read_text() for path in (operator / "node" / service).glob("kubernetes*")}
+
+
+def copied(operator: Path, service: str) -> dict[str, str]:
+    """Return what the container of a service copies below /etc/qinling/pki, with the modes."""
+    config = json.loads((operator / "node" / service / "config.json").read_text())
+    return {item["dest"]: item["perm"] for item in config["config_files"] if "/pki/" in item["dest"]}
+
+
+# In this order: each starts from the files that the one before left.
+@pytest.mark.parametrize(
+    ("variables", "services"),
+    [
+        ({}, BOTH),
+        ({"qinling_kubernetes_certificates_services": ["qinling-engine"]}, ["qinling-engine"]),
+        ({"qinling_kubernetes_certificates_services": ["qinling-engine", "qinling-api"]}, BOTH),
+        ({"qinling_kubernetes_certificates": False, "qinling_orchestrator": "kubernetes"}, []),
+    ],
+    ids=["both by default", "the engine alone", "both again", "gate off"],
+)
+def test_the_services_that_get_them(operator: Path, variables: dict[str, Any], services: list[str]) -> None:
+    shown = genconfig(operator, **variables)
+    for service in BOTH:
+        assert certificates(operator, service) == (FILES if service in services else {})
+        assert copied(operator, service) == (DESTINATIONS if service in services else {})
+        for name in certificates(operator, service):
+            assert (operator / "node" / service / name).stat().st_mode & 0o007 == 0
+    assert "CANARY" not in shown
