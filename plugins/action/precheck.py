@@ -56,7 +56,7 @@ class ActionModule(Action):
     def _input(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[list[Finding], bool]:
         """Takes what is to be checked and all variables; returns findings, and whether templates would fail."""
         known = inputs.Knowledge.load(Path(str(args["roles"])), Path(str(args["defaults"])))
-        values = {name: self._value(name, variables) for name in known.variables if name in variables}
+        values = {name: self._value(name, variables) for name in known.given(variables)}
         findings = prechecks.variable_findings(known.variables, values)
         findings += inputs.ascending_findings(known.ascending, {**known.defaults, **values})
         unsound = bool(prechecks.variable_findings(known.types(), values))
@@ -65,10 +65,12 @@ class ActionModule(Action):
 
         enabled = self._value("__service_roles_enabled", variables)
         roles = [] if isinstance(enabled, prechecks.Missing) else enabled
-        warnings: list[str] = []
+        warnings = inputs.unusual_warnings(known.variables, values)
         for path in [str(path) for path in args["globals"]]:
-            lines = inputs.key_lines(self._text(path)[0] or "")[0]
+            text = self._text(path)[0] or ""
+            lines = inputs.key_lines(text)[0]
             findings = inputs.placed(findings, path, lines)
+            findings += inputs.number_findings(text, path, known.variables)
             found, odd = inputs.name_findings(lines, known.names, "qinling")
             findings += inputs.placed(found, path, lines)
             warnings += [f"{path}: {warning}" for warning in odd]

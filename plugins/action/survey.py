@@ -68,6 +68,7 @@ class Project:
         self.here = services_of_host(self.services, group_names)
         self.files: dict[str, list[dict[str, Any]]] = value("service_files") if "files" in look else {}
         self.ports = ports_of(value("service_ports"), self.here) if "host" in look else []
+        self.host_files: list[dict[str, str]] = value("service_host_files") if "host" in look else []
         self.always: list[str] = value("service_always")
         self.volumes: list[str] = []
         if "remains" in look:
@@ -106,7 +107,7 @@ class ActionModule(RenderingAction):
             "settings",
             "shared_files",
         }
-        | {"validate", "fail", "pull", "kept_suffix", "kept_directory"}
+        | {"validate", "fail", "pull", "kept_suffix", "kept_directory", "globals"}
     )
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +165,8 @@ class ActionModule(RenderingAction):
         findings, warnings = option_findings.told(
             answer.pop("options"), rendered, map(str, args.get("shared_files") or [])
         )
+        for path in map(str, args.get("globals") or []):
+            findings = inputs.placed(findings, path, self._key_lines(path))
         for warning in warnings:
             Display().warning(hide(warning, spellings))
         # What is said about a value that is wrong may hold the value.
@@ -180,6 +183,13 @@ class ActionModule(RenderingAction):
             "images": sorted({service["image"] for project in projects for service in project.here.values()}),
             "asked": [project.name for project in projects if project.always_prechecked or project.name in todo],
         }
+
+    def _key_lines(self, path: str) -> dict[str, int]:
+        """Return the lines of the variables in a file, nothing where there is no such file."""
+        if not Path(path).is_file():
+            return {}
+        content, _was_plain = self._loader._get_file_contents(path)
+        return inputs.key_lines(bytes(content).decode("utf-8-sig"))[0]
 
     def _reader(self, project: str, task_vars: Mapping[str, Any]) -> Callable[[str], Any]:
         """Takes a project's name and all variables, returns what reads a variable for that project."""
@@ -221,6 +231,7 @@ class ActionModule(RenderingAction):
                 "images": [] if early else list(dict.fromkeys(service["image"] for service in here)),
                 "containers": [] if early else [service["container_name"] for service in here],
                 "writable": [str(args["root"])],
+                "files": [file for project in projects for file in project.host_files],
             }
         if "wants" in look:
             request["wants"] = {project.name: project.wants for project in projects}

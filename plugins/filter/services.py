@@ -97,14 +97,26 @@ def configuration_of(
 
 def validation_of(here: Services, files: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """Return the `validate` argument of `qinling.kolla.configuration_info`: which files of services `here` hold options
-    of oslo.config (their entry has a true `oslo`), and the images and containers that they are for.
+    of oslo.config (their entry has a true `oslo`), the images and containers that they are for, and the paths that are
+    in these containers though not in the images (`provided`).
     """
     wanted = {name: [file["dest"] for file in files.get(name, []) if file.get("oslo")] for name in here}
     return {
-        name: {"image": here[name]["image"], "container": here[name]["container_name"], "files": paths}
+        name: {
+            "image": here[name]["image"],
+            "container": here[name]["container_name"],
+            "files": paths,
+            "provided": provided_paths(here[name], files.get(name, [])),
+        }
         for name, paths in wanted.items()
         if paths
     }
+
+
+def provided_paths(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the paths in a service's container that its volumes and its `files` provide."""
+    mounted = [volume.split(":")[1] for volume in service.get("volumes", []) if volume.count(":")]
+    return sorted({*mounted, *(file["container"]["path"] for file in files if "container" in file)})
 
 
 def groups_of(roles: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -166,7 +178,10 @@ def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) ->
 
 def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return services' containers and their health checks, as `qinling.kolla.container_health` takes them."""
-    return [{"name": service["container_name"], "test": service["healthcheck"]["test"]} for service in services]
+    return [
+        {"name": service["container_name"], "test": healthcheck_of(service["healthcheck"])["test"]}
+        for service in services
+    ]
 
 
 def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
@@ -179,6 +194,23 @@ def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
     ]
 
 
+def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a health check as Docker's modules take it, from Kolla's, where durations are numbers of seconds."""
+    test = healthcheck["test"]
+    times = {
+        name: f"{value}s" if str(value).isdecimal() else value
+        for name, value in healthcheck.items()
+        if name not in {"test", "retries"}
+    }
+    retries = {"retries": int(healthcheck["retries"])} if "retries" in healthcheck else {}
+    return {**times, **retries, "test": ["CMD-SHELL", test] if isinstance(test, str) else list(test)}
+
+
+def environment_of(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return an environment as Docker's modules take it, where numbers are strings as well."""
+    return {name: str(value) for name, value in environment.items()}
+
+
 class FilterModule:
     """Ansible's entry to the filters of this file."""
 
@@ -189,6 +221,8 @@ class FilterModule:
             "services_of_host": services_of_host,
             "health_of": health_of,
             "ulimits_of": ulimits_of,
+            "healthcheck_of": healthcheck_of,
+            "environment_of": environment_of,
             "first_host": first_host,
             "named_volumes": named_volumes,
             "configuration_of": configuration_of,

@@ -240,6 +240,16 @@ def writable_findings(paths: Iterable[str]) -> list[str]:
     return findings
 
 
+def file_findings(wanted: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return which variables name no file on this host, from ``{name, path}`` of the files that are read here."""
+    return [
+        f"{item['name']}: {item['path']} is not a file on the host {socket.gethostname()}, where the playbooks read "
+        "it; expected a file; put it there or set another path"
+        for item in wanted
+        if not Path(item["path"]).is_file()
+    ]
+
+
 def registry_of(image: str) -> str:
     """Takes an image's name, returns the registry it comes from, as Docker tells it from a path."""
     first, slash, _rest = image.partition("/")

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "label": "qinling.kolla/managed",
     "disk": [],
     "writable": [],
+    "files": [],
 }
 
 
@@ -77,7 +78,8 @@ def listeners() -> list[host_checks.Listener]:
 def host_findings(asked: Mapping[str, Any]) -> list[str]:
     """Takes what is asked beside DEFAULTS, returns everything that is wrong.
 
-    `ports` are ``{port, address, service, containers}``, `disk` ``{path, free_mb}``, the others names or paths;
+    `ports` are ``{port, address, service, containers}``, `disk` ``{path, free_mb}``, `files` ``{name, path}`` with the
+    variable's name, the others names or paths;
     `containers` of a port may hold it, as they are this deployment's own.
     """
     params = {**DEFAULTS, **asked}
@@ -100,4 +102,5 @@ def host_findings(asked: Mapping[str, Any]) -> list[str]:
     findings += host_checks.port_findings(params["ports"], containers, params["label"], listeners())
     findings += host_checks.disk_findings(params["disk"])
     findings += host_checks.writable_findings(params["writable"])
+    findings += host_checks.file_findings(params["files"])
     return findings

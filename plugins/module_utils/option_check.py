@@ -48,12 +48,12 @@ def docker(*arguments: str, text: str = "") -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr.strip()
 
 
-def ask(image: str, files: dict[str, str], script: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
-    """Takes an image, files by name and the script that reads them; returns findings by name, or why there are none."""
+def ask(image: str, request: dict[str, Any], script: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
+    """Takes an image, what oslo_options reads and its script; returns findings by name, or why there are none."""
     name = f"qinling_options_{os.getpid()}_{zlib.crc32(image.encode())}"
     options = ["--rm", "--interactive", "--name", name, "--network", "none", "--log-driver", "none"]
     options += ["--read-only", "--cap-drop", "ALL", "--entrypoint", "python3"]
-    code, output, errors = docker("run", *options, image, "-c", script, text=json.dumps({"files": files}))
+    code, output, errors = docker("run", *options, image, "-c", script, text=json.dumps(request))
     try:
         return json.loads(output.splitlines()[-1]), ""
     except (ValueError, IndexError):
@@ -79,8 +79,13 @@ def validate(api: DockerApi, request: dict[str, Any]) -> dict[str, Any]:
                 return {}, f"the image {image} is not on this host yet"
             if problem := pull(image):
                 return {}, f"the image {image} can not be fetched: {problem}"
-        files = {f"{item['service']}/{path}": text for item in by_image[image] for path, text in item["files"].items()}
-        return ask(image, files, request["script"])
+        files: dict[str, str] = {}
+        provided: dict[str, list[str]] = {}
+        for item in by_image[image]:
+            for path, text in item["files"].items():
+                files[f"{item['service']}/{path}"] = text
+                provided[f"{item['service']}/{path}"] = item["provided"]
+        return ask(image, {"files": files, "provided": provided}, request["script"])
 
     found = []
     with ThreadPoolExecutor(max_workers=4) as pool:

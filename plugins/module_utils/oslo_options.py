@@ -7,7 +7,8 @@ that its packages list under the entry point ``oslo.config.opts``, as for oslo.c
 That validator looks at names only. Here values are looked at too, by oslo.config itself, and so are the options that an
 authentication plugin adds to its section once ``auth_type`` names it.
 
-It reads ``{"files": {name: text}}`` from standard input and prints ``{name: [finding]}``. Files stay in memory.
+It reads ``{"files": {name: text}, "provided": {name: [path]}}`` from standard input and prints ``{name: [finding]}``.
+Files stay in memory. `provided` are the paths that the service's container has beyond its image.
 """
 
 from __future__ import annotations
@@ -19,6 +20,18 @@ import os
 import sys
 from collections.abc import Iterable
 from typing import Any
+
+# Options that name a file which has to be there; the libraries list them as plain strings. Those of [kubernetes] are
+# checked with the certificates themselves.
+FILE_OPTIONS = frozenset(
+    (section, name)
+    for section, names in {
+        "keystone_authtoken": ("cafile", "certfile", "keyfile"),
+        "oslo_messaging_rabbit": ("ssl_ca_file", "ssl_cert_file", "ssl_key_file"),
+        "etcd": ("ca_cert", "cert_file", "cert_key"),
+    }.items()
+    for name in names
+)
 
 # What the libraries list: a section and its options.
 Listed = list[tuple[str, list[Any]]]
@@ -89,8 +102,18 @@ def fold(section: str) -> str:
     return section if section == "DEFAULT" else section.lower()
 
 
-def findings(text: str, listed: Listed) -> list[dict[str, Any]]:
-    """Takes a file's text and what is listed, returns what is wrong: section, option, kind, message or near names."""
+def is_there(path: str, provided: Iterable[str]) -> bool:
+    """Tell whether a path exists here, or is among paths that are provided, or below one of them."""
+    return os.path.exists(path) or any(  # noqa: PTH110 - the image's Python runs this
+        path == given or path.startswith(f"{given.rstrip('/')}/") for given in provided
+    )
+
+
+def findings(text: str, listed: Listed, provided: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Return what is wrong with a file's text: section, option, kind, message or near names.
+
+    `listed` are the options of the libraries, `provided` the paths that are in the container though not in the image.
+    """
     # A file that has no name and no place on a disk.
     descriptor = os.memfd_create("options")
     try:
@@ -111,7 +134,7 @@ def findings(text: str, listed: Listed) -> list[dict[str, Any]]:
                     wrong.append({"section": section, "option": name, "kind": "unknown", "near": near})
                     continue
                 try:
-                    known.value(*meant)
+                    value = known.value(*meant)
                 except known.cfg.NoSuchOptError:
                     # How oslo.config tells of a $ that leads nowhere.
                     wrong.append({"section": section, "option": name, "kind": "reference"})
@@ -119,6 +142,8 @@ def findings(text: str, listed: Listed) -> list[dict[str, Any]]:
                 except (ValueError, known.cfg.Error) as error:
                     message = str(error).rpartition(" is not valid: ")[2].rstrip(".")
                 else:
+                    if value and (section, name) in FILE_OPTIONS and not is_there(str(value), provided):
+                        wrong.append({"section": section, "option": name, "kind": "file", "message": str(value)})
                     continue
                 wrong.append({"section": section, "option": name, "kind": "bad", "message": message})
     finally:
@@ -149,7 +174,8 @@ def main() -> None:
     """Answers the request on standard input."""
     listed = installed_options()
     request = json.load(sys.stdin)
-    print(json.dumps({name: findings(text, listed) for name, text in request["files"].items()}))
+    provided = request["provided"]
+    print(json.dumps({name: findings(text, listed, provided[name]) for name, text in request["files"].items()}))
 
 
 if __name__ == "__main__":

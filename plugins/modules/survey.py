@@ -62,6 +62,11 @@ options:
     description: What containers of all services are made with.
     type: dict
     default: {}
+  globals:
+    description: Files of the operator's variables, so that a finding about one of these names file and line.
+    type: list
+    elements: path
+    default: []
   shared_files:
     description: As for M(qinling.kolla.configuration_info).
     type: list

@@ -11,19 +11,30 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.qinling.kolla.plugins.plugin_utils import _input_docker
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding
 
 # Ansible's names of types: what `prechecks` calls them.
 _TYPES = {"str": "text", "path": "text", "int": "int", "float": "float", "bool": "bool", "list": "list", "dict": "dict"}
-# Types of `prechecks` by what they are at least.
-_BARE = {"port": "int", "url": "text", "host": "text", "cidr": "text", "server": "text", "ip": "text", "string": "text"}
+# Types of `prechecks` by what they are at least, which is enough for templates to be rendered.
+_BARE = {
+    **dict.fromkeys(("port", "int"), "like_int"),
+    **dict.fromkeys(
+        ("url", "host", "cidr", "server", "ip", "string", "name", "database_name", "database_user"), "text"
+    ),
+    **dict.fromkeys(_input_docker.TYPES, "any"),
+    **dict.fromkeys(("image", "repository", "tag", "docker_name", "volume", "size", "constraint"), "text"),
+    **{name: shape["type"] for name, shape in _input_docker.SHAPES.items()},
+}
 _NEAR = 0.8
+_YAML_INTEGER = "tag:yaml.org,2002:int"
 # The one in C, which Ansible takes too, is ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -35,16 +46,20 @@ class Knowledge:
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    global_defaults: dict[str, Any] = field(default_factory=dict)
     ascending: list[list[str]] = field(default_factory=list)
     overrides: list[dict[str, Any]] = field(default_factory=list)
     policy: dict[str, str] = field(default_factory=dict)
+    # Variables that nothing can be expected of, and why.
+    free_form: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, roles: Path, global_folder: Path) -> Knowledge:
         """Takes the folders of the roles and of the globals' defaults, returns what their files say."""
         known = cls()
         for path in sorted(global_folder.glob("*.yml")):
-            known.names |= set(_mapping(path))
+            known.global_defaults.update(_mapping(path))
+        known.names |= set(known.global_defaults)
         for role in sorted(path for path in roles.iterdir() if path.is_dir()):
             specs = _mapping(role / "meta/argument_specs.yml").get("argument_specs") or {}
             for entry, spec in specs.items():
@@ -64,17 +79,31 @@ class Knowledge:
             known.names |= set(more.get("names") or []) | set(more.get("variables") or {})
             known.ascending += more.get("ascending") or []
             known.overrides += more.get("overrides") or []
+            known.free_form.update(more.get("free_form") or {})
             for name, limits in (more.get("variables") or {}).items():
-                limits = {"type": limits} if isinstance(limits, str) else limits
-                known.variables[name] = {"required": False, "empty": True, **known.variables.get(name, {}), **limits}
+                own = {"required": False, "empty": True, **known.variables.get(name, {})}
+                known.variables[name] = _merged(own, limits)
         return known
+
+    def given(self, variables: Mapping[str, Any]) -> list[str]:
+        """Return the names of the variables whose values are to be checked.
+
+        Those with `only_given`, which are made of passwords or of other hosts' facts, are left out where `variables`
+        (as they are written, not evaluated) have the collection's own default.
+        """
+        return [
+            name
+            for name, spec in self.variables.items()
+            if name in variables and not (spec.get("only_given") and variables[name] == self.global_defaults.get(name))
+        ]
 
     def types(self) -> dict[str, dict[str, Any]]:
         """Returns the variables' expectations without what a template gets along with: choices, ranges, addresses."""
         return {name: _bare(spec) for name, spec in self.variables.items()}
 
 
-def _bare(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _bare(spec: Mapping[str, Any] | str) -> dict[str, Any]:
+    spec = {"type": spec} if isinstance(spec, str) else spec
     kind = str(spec.get("type", "any"))
     bare = {"type": _BARE.get(kind, kind), "required": spec.get("required", True), "empty": True}
     if isinstance(spec.get("elements"), Mapping):
@@ -82,6 +111,15 @@ def _bare(spec: Mapping[str, Any]) -> dict[str, Any]:
     if spec.get("options"):
         bare["options"] = {name: _bare(part) for name, part in spec["options"].items()}
     return bare
+
+
+def _merged(expected: Mapping[str, Any], more: Any) -> dict[str, Any]:
+    """Return an expectation with what `more`, a mapping or the name of a type, adds to it or replaces."""
+    merged = dict(expected)
+    for key, value in ({"type": more} if isinstance(more, str) else more).items():
+        nested = key in {"elements", "options"} or isinstance(expected.get(key), Mapping)
+        merged[key] = _merged(expected.get(key) or {}, value) if nested else value
+    return merged
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -125,6 +163,41 @@ def key_lines(text: str) -> tuple[dict[str, int], list[tuple[str, int, int]]]:
             twice.append((name, lines[name], line))
         lines[name] = line
     return lines, twice
+
+
+def number_findings(text: str, source: str, specs: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Return the integers of a YAML text that YAML does not read as plain decimal numbers.
+
+    YAML 1.1 reads 07070 as octal and 6:07:50 in base 60, and drops underscores. `specs` are the expectations by
+    variable: only where an integer is expected does its spelling matter.
+    """
+    try:
+        node = yaml.compose(text, _LOADER)
+    except yaml.YAMLError:
+        return []
+    found = []
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
+        if specs.get(str(key.value), {}).get("type") not in {"int", "port", "float"} or value.tag != _YAML_INTEGER:
+            continue
+        if not re.fullmatch(r"[+-]?(0|[1-9][0-9]*)", value.value):
+            number = yaml.load(value.value, Loader=_LOADER)  # noqa: S506 - one plain integer
+            message = (
+                f"{key.value}: YAML reads {value.value} as {number}; expected a plain decimal number; write {number}"
+            )
+            found.append(Finding(source, key.start_mark.line + 1, f"{message}, or the number that is meant"))
+    return found
+
+
+def unusual_warnings(specs: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> list[str]:
+    """Return a warning for each variable with a value that is possible, but not `usual` by its expectation.
+
+    The expectation's `unusual` says what another value means.
+    """
+    return [
+        f"{name}: {values[name]} is not one of {', '.join(spec['usual'])}: {spec['unusual']}"
+        for name, spec in specs.items()
+        if isinstance(values.get(name), str) and "usual" in spec and values[name] not in spec["usual"]
+    ]
 
 
 def twice_findings(text: str, source: str) -> list[Finding]:

@@ -24,6 +24,7 @@ def wanted_checks(rendered: Rendered, validate: Mapping[str, Mapping[str, Any]])
             "image": str(validate[name]["image"]),
             "container": str(validate[name]["container"]),
             "digest": digest(files),
+            "provided": validate[name].get("provided") or [],
             "files": {file.path: file.content.decode() for file in files if file.path in validate[name]["files"]},
         }
         for name, files in wanted_files(rendered).items()
@@ -59,6 +60,9 @@ def judged(
             message = f"{name}: the libraries of {item['service']} know no such option{hint}"
         elif item["kind"] == "reference":
             message = f"{name}: its value has a $ that refers to no option; write $$ for the character"
+        elif item["kind"] == "file":
+            findings.append(file_finding(item, option, name))
+            continue
         else:
             made = f" (it comes from {', '.join(option.variables)})" if option.variables else ""
             # What is said about a value may quote it.
@@ -67,6 +71,20 @@ def judged(
         finding = Finding(option.source or f"{item['service']}/{item['file']}", next(iter(option.lines), 0), message)
         (warnings if item["kind"] == "unknown" and option.source in of_others else findings).append(finding)
     return findings, warnings
+
+
+def file_finding(item: Mapping[str, Any], option: ini.Option, name: str) -> Finding:
+    """Return the finding about a file that an option names and a container lacks.
+
+    It names the variable where a role's template sets the option from one variable.
+    """
+    message = (
+        f"{item['message']} is not in the container of {item['service']}, which reads it for {name}; "
+        "expected a file of its image or of a volume; set another path, or mount the file with an extra volume"
+    )
+    if option.source.endswith(".j2") and len(option.variables) == 1:
+        return Finding(option.variables[0], 0, message)
+    return Finding(option.source or f"{item['service']}/{item['file']}", next(iter(option.lines), 0), message)
 
 
 def told(answer: Mapping[str, Any], rendered: Rendered, shared: Iterable[str]) -> tuple[list[Finding], list[str]]:

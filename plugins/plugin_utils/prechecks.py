@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 
 import yaml
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import is_secret_name
-from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, inputs, policy
+from ansible_collections.qinling.kolla.plugins.plugin_utils import _input_docker, ini, inputs, policy
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Python's int() and float() also read 5_12 and the digits of other scripts, which the services' own parsers do not.
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"yes", "no", "true", "false", "on", "off", "y", "n", "t", "f", "1", "0"}
 FORMATS = ("ini", "yaml", "json", "policy", "text")
 
@@ -29,14 +33,26 @@ class Missing:
         self.reason = reason
 
 
-def _is_number(value: Any, kind: type[int] | type[float]) -> bool:
-    if isinstance(value, bool):
-        return False
+def _is_number(value: Any, pattern: re.Pattern[str]) -> bool:
+    return not isinstance(value, bool) and bool(pattern.fullmatch(str(value).strip()))
+
+
+def _is_python_integer(value: Any) -> bool:
+    """Tell whether Jinja's filter int reads a value, however odd its spelling."""
     try:
-        kind(str(value).strip())
+        int(str(value).strip())
     except ValueError:
         return False
-    return True
+    return not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _is_line(value: Any) -> bool:
+    """Tell whether a value is one line of text; a line break at its end is what YAML's folded style leaves."""
+    return _is_text(value) and not _CONTROL.search(str(value).rstrip("\n"))
 
 
 def _is_ip(value: Any) -> bool:
@@ -78,11 +94,25 @@ def _is_url(value: Any) -> bool:
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "any": ("a value", lambda value: True),
     "bool": ("a boolean (yes or no)", lambda value: isinstance(value, bool) or str(value).lower() in _BOOLEANS),
-    "int": ("an integer", lambda value: _is_number(value, int)),
-    "float": ("a number", lambda value: _is_number(value, float)),
-    "port": ("a port (1 to 65535)", lambda value: _is_number(value, int) and 1 <= int(value) <= 65535),
+    "int": ("an integer", lambda value: _is_number(value, _INTEGER)),
+    "like_int": ("an integer", _is_python_integer),
+    "float": ("a number", lambda value: _is_number(value, _FLOAT)),
+    "port": ("a port (1 to 65535)", lambda value: _is_number(value, _INTEGER) and 1 <= int(value) <= 65535),
     "string": ("a string", lambda value: isinstance(value, str)),
-    "text": ("a string", lambda value: isinstance(value, str | int | float)),
+    "text": ("a string", _is_text),
+    "name": (
+        "a name of at most 255 characters, without blanks at its ends",
+        lambda value: _is_line(value) and bool(re.fullmatch(r"\S(.{0,253}\S)?", str(value))),
+    ),
+    # They stand in the URL of the connection as they are.
+    "database_name": (
+        "a database's name (at most 64 letters, digits, _, $ and -)",
+        _input_docker.matches(r"[A-Za-z0-9_$-]{1,64}"),
+    ),
+    "database_user": (
+        "a database user's name (at most 80 letters, digits, _, . and -)",
+        _input_docker.matches(r"[A-Za-z0-9_.-]{1,80}"),
+    ),
     "host": ("a host's name or address, without scheme, port or brackets", _is_host),
     "cidr": ("a network (address/bits, without host bits)", _is_cidr),
     "server": ("host:port, an IPv6 address in brackets", _is_server),
@@ -91,6 +121,7 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "url": ("a URL (scheme://host, an IPv6 address in brackets)", _is_url),
     "list": ("a list", lambda value: isinstance(value, list | tuple)),
     "dict": ("a mapping", lambda value: isinstance(value, Mapping)),
+    **_input_docker.TYPES,
 }
 
 
@@ -99,8 +130,8 @@ def variable_findings(specs: Mapping[str, Any], values: Mapping[str, Any]) -> li
 
     An expectation is the name of a type, or a mapping of type, required (true), empty (false: may be an empty string,
     list or mapping), choices, min, max, pattern, schemes (of a URL), elements (the expectation of a list's elements),
-    unique (the key by which a list's mappings differ), options (the expectations of a mapping's values) and secret (a
-    value that is not shown).
+    unique (the key by which a list's mappings differ), options (the expectations of a mapping's values by key), keys
+    and values (those of all keys and of all values of a mapping) and secret (a value that is not shown).
     """
     findings = []
     for name, given in specs.items():
@@ -112,7 +143,10 @@ def variable_findings(specs: Mapping[str, Any], values: Mapping[str, Any]) -> li
 
 
 def _full(spec: Any) -> dict[str, Any]:
-    return {"type": spec} if isinstance(spec, str) else dict(spec or {})
+    """Return an expectation as a mapping, the name of a shape replaced by what it stands for."""
+    full = {"type": spec} if isinstance(spec, str) else dict(spec or {})
+    shape = _input_docker.SHAPES.get(full.get("type", "any"))
+    return {**full, **shape} if shape else full
 
 
 def _problems(name: str, spec: Mapping[str, Any], value: Any, absent: str) -> list[str]:
@@ -138,13 +172,15 @@ def _problems(name: str, spec: Mapping[str, Any], value: Any, absent: str) -> li
         return [problem]
     if kind == "list":
         return _list_problems(name, spec, value)
-    return _option_problems(spec.get("options") or {}, value)
+    return _option_problems(spec.get("options") or {}, value) + _entry_problems(spec, value)
 
 
 def _limit_problem(spec: Mapping[str, Any], kind: str, called: str, value: Any, shown: str) -> str:
     choices = spec.get("choices")
     if choices and str(value) not in {str(choice) for choice in choices}:
         return f"expected one of {', '.join(map(str, choices))}{shown}"
+    if kind == "text" and not _is_line(value):
+        return f"expected {called} of one line{shown}"
     if kind in {"int", "float", "port"} and not spec.get("min", float(value)) <= float(value) <= spec.get(
         "max", float(value)
     ):
@@ -182,6 +218,17 @@ def _option_problems(options: Mapping[str, Any], value: Any) -> list[str]:
     unknown = sorted(str(key) for key in value if key not in options)
     if unknown:
         found.append(f"unknown keys: {', '.join(unknown)}; known are {', '.join(options)}")
+    return found
+
+
+def _entry_problems(spec: Mapping[str, Any], value: Any) -> list[str]:
+    """Return what is wrong with any key or value of a mapping, where these are expected to be alike."""
+    found = []
+    for key, item in value.items() if isinstance(value, Mapping) else ():
+        if "keys" in spec:
+            found += [f"key {problem}" for problem in _problems(str(key), _full(spec["keys"]), key, "")]
+        if "values" in spec:
+            found += [f"{key} {problem}" for problem in _problems(str(key), _full(spec["values"]), item, "")]
     return found
 
 

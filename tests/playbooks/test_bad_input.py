@@ -205,6 +205,31 @@ BINARY = b"\x7fELF\x02\x01\n\xff\xfe\x00"
 TWO_NAMES = f"one {HOST}\ntwo {HOST}\n[etcd]\none\n[qinling-api]\none\ntwo\n[qinling-engine]\none\n"
 POLICY = "config/qinling/policy"
 
+NONSENSE = """\
+mariadb_max_connections: "5_12"
+keystone_workers: 0
+keystone_threads: -1
+memcached_max_memory: -1
+memcached_connection_limit: 0
+mariadb_innodb_buffer_pool_size: lots
+rabbitmq_nodename: rabbit
+default_container_dimensions: {memlimit: 1G}
+qinling_api_dimensions: {mem_limit: lots}
+default_extra_volumes: ["relative/path:/x"]
+qinling_api_extra_volumes: ["/nowhere:/x:rx"]
+qinling_engine_extra_volumes: [/a]
+qinling_container_environment: {"a b": [1]}
+qinling_api_healthcheck: {interval: 5 parsecs, test: []}
+qinling_log_max_size: 0
+qinling_log_max_count: -1
+qinling_database_user: "a'b"
+qinling_database_name: q; DROP TABLE x
+qinling_keystone_role: nosuchrole
+openstack_cacert: /nowhere/ca.pem
+qinling_runtimes: [{name: python3, image: "Not A Valid/Image:@"}]
+qinling_swarm_placement_constraints: [node.labels]
+proxysql_admin_port: 07070"""
+
 Cases = dict[str, tuple[Spoil, list[str]]]
 # Each in a run of its own.
 SINGLE: Cases = {
@@ -277,6 +302,43 @@ SINGLE: Cases = {
             "qinling-api.conf:2",
             "policy.yaml:1: rule runtime:create: it refers to rule:nobody",
             "config/qinling/control09: the inventory has no host control09",
+        ],
+    ),
+    "values that a service would refuse or misread": (
+        settings(NONSENSE),
+        [
+            "found 26 problems",
+            "globals.yml:13: mariadb_max_connections: expected an integer, got the string '5_12'",
+            "globals.yml:14: keystone_workers: expected an integer, at least 1, got the integer 0",
+            "globals.yml:15: keystone_threads: expected an integer, at least 1, got the integer -1",
+            "globals.yml:16: memcached_max_memory: expected an integer, at least 1, got the integer -1",
+            "globals.yml:17: memcached_connection_limit: expected an integer, at least 1",
+            "globals.yml:18: mariadb_innodb_buffer_pool_size: expected a size such as 128M or 2G, got the string",
+            "globals.yml:19: rabbitmq_nodename: expected a node's name as name@host, got the string 'rabbit'",
+            "globals.yml:20: default_container_dimensions: unknown keys: memlimit; known are blkio_weight",
+            "globals.yml:21: qinling_api_dimensions: mem_limit expected a size in bytes, or with a unit such as 512M",
+            "globals.yml:22: default_extra_volumes: element 1: expected source:target or source:target:mode",
+            "got the string 'relative/path:/x'",
+            "globals.yml:23: qinling_api_extra_volumes: element 1: expected source:target",
+            "got the string '/nowhere:/x:rx'",
+            "globals.yml:24: qinling_engine_extra_volumes: element 1: expected source:target",
+            "got the string '/a'",
+            "globals.yml:25: qinling_container_environment: key expected a variable's name",
+            "globals.yml:25: qinling_container_environment: a b expected a string or a number",
+            "globals.yml:26: qinling_api_healthcheck: test is empty; expected a command",
+            "globals.yml:26: qinling_api_healthcheck: interval expected seconds, or a duration such as 30s",
+            "globals.yml:27: qinling_log_max_size: expected an integer, at least 1, got the integer 0",
+            "globals.yml:28: qinling_log_max_count: expected an integer, at least 1, got the integer -1",
+            "globals.yml:29: qinling_database_user: expected a database user's name",
+            "globals.yml:30: qinling_database_name: expected a database's name",
+            "qinling_keystone_role: nosuchrole is not one of service, admin: a role that Keystone does not have is",
+            "globals.yml:32: openstack_cacert: /nowhere/ca.pem is not in the container of qinling-api, which reads it "
+            "for [keystone_authtoken] cafile",
+            "openstack_cacert: /nowhere/ca.pem is not in the container of qinling-engine",
+            "kolla_admin_openrc_cacert: /nowhere/ca.pem is not a file on the host",
+            "globals.yml:33: qinling_runtimes: element 1: image expected an image",
+            "globals.yml:34: qinling_swarm_placement_constraints: element 1: expected key==value or key!=value",
+            "globals.yml:35: proxysql_admin_port: YAML reads 07070 as 3640; expected a plain decimal number",
         ],
     ),
 }

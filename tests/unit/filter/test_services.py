@@ -10,9 +10,11 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     FilterModule,
     config_json,
     configuration_of,
+    environment_of,
     first_host,
     groups_of,
     health_of,
+    healthcheck_of,
     hosts_of,
     looks_of,
     named_volumes,
@@ -218,16 +220,24 @@ def test_passwords_of(enabled: list[str], expected: list[str]) -> None:
 
 def test_files_with_options_of_oslo_are_validated_in_their_services_image() -> None:
     here = {
-        "api": {"image": "kolla/api:1", "container_name": "qinling_api"},
+        "api": {"image": "kolla/api:1", "container_name": "qinling_api", "volumes": ["/host:/mounted:ro", "", "/odd"]},
         "relay": {"image": "kolla/relay:1", "container_name": "qinling_relay"},
     }
     files = {
-        "api": [{"dest": "qinling.conf", "oslo": True}, {"dest": "policy.yaml"}],
+        "api": [
+            {"dest": "qinling.conf", "oslo": True, "container": {"path": "/etc/qinling/qinling.conf"}},
+            {"dest": "policy.yaml"},
+        ],
         "engine": [{"dest": "qinling.conf", "oslo": True}],
         "relay": [{"dest": "haproxy.cfg"}],
     }
     assert validation_of(here, files) == {
-        "api": {"image": "kolla/api:1", "container": "qinling_api", "files": ["qinling.conf"]}
+        "api": {
+            "image": "kolla/api:1",
+            "container": "qinling_api",
+            "files": ["qinling.conf"],
+            "provided": ["/etc/qinling/qinling.conf", "/mounted"],
+        }
     }
 
 
@@ -239,6 +249,8 @@ def test_each_filter_is_known_by_its_name() -> None:
             "definition_of",
             "health_of",
             "ulimits_of",
+            "healthcheck_of",
+            "environment_of",
             "passwords_of",
             "first_host",
             "named_volumes",
@@ -286,3 +298,21 @@ def test_ulimits_of(given: Any, expected: list[str]) -> None:
 def test_health_is_asked_by_container() -> None:
     services = [{"container_name": "p_api", "healthcheck": {"test": ["CMD", "probe"]}}]
     assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"]}]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {"interval": "30", "timeout": 5, "retries": "3", "start_period": "1m30s", "test": ["CMD", "probe"]},
+            {"interval": "30s", "timeout": "5s", "retries": 3, "start_period": "1m30s", "test": ["CMD", "probe"]},
+        ),
+        ({"test": "probe || exit 1"}, {"test": ["CMD-SHELL", "probe || exit 1"]}),
+    ],
+)
+def test_healthcheck_of(given: Any, expected: Any) -> None:
+    assert healthcheck_of(given) == expected
+
+
+def test_environment_of() -> None:
+    assert environment_of({"http_proxy": "http://p:1", "NUMBER": 1}) == {"http_proxy": "http://p:1", "NUMBER": "1"}

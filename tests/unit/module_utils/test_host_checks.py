@@ -306,3 +306,11 @@ def test_ports_that_two_services_want() -> None:
         "port 1 on 127.0.0.1 is wanted by a and by d",
         "port 1 on 127.0.0.2 is wanted by b and by d",
     ]
+
+
+def test_files_that_the_host_reads(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    good, gone, folder = tmp_path / "ca.pem", tmp_path / "gone.pem", tmp_path
+    wanted = [{"name": "cacert", "path": str(path)} for path in (good, gone, folder)]
+    found = host_checks.file_findings(wanted)
+    assert [text.split(" is not a file on the host")[0] for text in found] == [f"cacert: {gone}", f"cacert: {folder}"]

@@ -30,7 +30,8 @@ class Docker:
 
 
 def check(service: str, image: str = "image", digest: str = "d1") -> dict[str, Any]:
-    return {"service": service, "image": image, "container": f"c_{service}", "digest": digest, "files": {"f": service}}
+    place = {"service": service, "image": image, "container": f"c_{service}"}
+    return {**place, "digest": digest, "files": {"f": service}, "provided": ["/p"]}
 
 
 @pytest.fixture
@@ -38,8 +39,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     """Which images were asked for which files. The image "dumb" can not tell; that of the name "far" can be fetched."""
     calls: list[tuple[str, list[str]]] = []
 
-    def ask(image: str, files: dict[str, str], _script: str) -> tuple[dict[str, Any], str]:
+    def ask(image: str, request: dict[str, Any], _script: str) -> tuple[dict[str, Any], str]:
+        files = request["files"]
         calls.append((image, list(files)))
+        assert request["provided"] == {name: ["/p"] for name in files}
         return (
             ({}, "it can not tell")
             if image == "dumb"
@@ -105,7 +108,7 @@ def test_a_container_that_can_not_tell_says_why(monkeypatch: pytest.MonkeyPatch)
         return ended
 
     monkeypatch.setattr(module, "docker", docker)
-    assert module.ask("image", {"a/f": "hunter2"}, "script") == (
+    assert module.ask("image", {"files": {"a/f": "hunter2"}}, "script") == (
         {},
         "the image image can not tell its options: docker: no such image.",
     )

@@ -27,7 +27,10 @@ def listed() -> oslo_options.Listed:
         ("api", [cfg.PortOpt("port"), cfg.IntOpt("workers", min=1)]),
         ("api", [cfg.StrOpt("workers")]),
         ("kubernetes", [cfg.StrOpt("kube_host"), cfg.StrOpt("mode", choices=["proxy", "nodeport"])]),
-        ("keystone_authtoken", [cfg.StrOpt("auth_type"), cfg.StrOpt("auth_section"), cfg.StrOpt("password_file")]),
+        (
+            "keystone_authtoken",
+            [cfg.StrOpt("auth_type"), cfg.StrOpt("auth_section"), cfg.StrOpt("password_file"), cfg.StrOpt("cafile")],
+        ),
     ]
 
 
@@ -95,3 +98,20 @@ def test_what_is_wrong_is_told_with_what_may_be_meant(text: str, expected: list[
     assert [
         (item["section"], item["option"], item["kind"], item.get("near", item.get("message"))) for item in found
     ] == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "provided", "missing"),
+    [
+        (__file__, [], False),
+        ("", [], False),
+        ("/nowhere/ca.pem", [], True),
+        ("/nowhere/ca.pem", ["/nowhere/ca.pem"], False),
+        ("/nowhere/ca.pem", ["/nowhere/"], False),
+        ("/nowhere/ca.pem", ["/now"], True),
+    ],
+)
+def test_a_file_has_to_be_in_the_image_or_provided(path: str, provided: list[str], missing: bool) -> None:
+    text = f"[keystone_authtoken]\ncafile = {path}\npassword_file = /nowhere/else\n"
+    expected = [{"section": "keystone_authtoken", "option": "cafile", "kind": "file", "message": path}]
+    assert oslo_options.findings(text, listed(), provided) == (expected if missing else [])

@@ -50,7 +50,8 @@ def test_only_what_holds_options_is_checked_and_the_digest_is_that_of_the_label(
     other = RenderedFile("policy.yaml", "0640", b"rules")
     rendered = Rendered({"api": [FILE, other], "relay": [other]}, ["engine"])
     validate = {
-        name: {"image": f"i/{name}", "container": f"c_{name}", "files": ["q.conf"]} for name in ("api", "engine")
+        name: {"image": f"i/{name}", "container": f"c_{name}", "files": ["q.conf"], "provided": ["/p"]}
+        for name in ("api", "engine")
     }
     assert wanted_checks(rendered, validate) == [
         {
@@ -58,6 +59,7 @@ def test_only_what_holds_options_is_checked_and_the_digest_is_that_of_the_label(
             "image": "i/api",
             "container": "c_api",
             "digest": digest([WantedFile("q.conf", 0o600, b"text"), WantedFile("policy.yaml", 0o640, b"rules")]),
+            "provided": ["/p"],
             "files": {"q.conf": "text"},
         }
     ]
@@ -67,3 +69,20 @@ def test_what_was_not_validated_is_a_warning() -> None:
     answer = {"found": [], "not_validated": {"api": "it is not there"}}
     warning = "the options of api were not validated: it is not there"
     assert told(answer, Rendered({"api": [FILE]}), []) == ([], [warning])
+
+
+def test_a_file_that_is_missing_is_the_fault_of_the_variable_or_file_that_names_it() -> None:
+    sections = {
+        "keystone_authtoken": {
+            "cafile": ini.Option((("/n",),), "r/q.conf.j2", (7,), ("openstack_cacert",)),
+            "certfile": ini.Option((("/n",),), "/c/qinling.conf", (2,), ("folder",)),
+        }
+    }
+    of_one_variable, of_an_override = judged(
+        [found("keystone_authtoken", option, kind="file", message="/n") for option in ("cafile", "certfile")],
+        {("api", "q.conf"): RenderedFile("q.conf", "0600", b"text", False, sections)},
+        [],
+    )[0]
+    message = "/n is not in the container of api, which reads it for [keystone_authtoken] "
+    assert str(of_one_variable).startswith(f"openstack_cacert: {message}cafile; expected a file of its image or")
+    assert str(of_an_override).startswith(f"/c/qinling.conf:2: {message}certfile; expected")

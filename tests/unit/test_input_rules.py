@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every variable that ends in a service's configuration has a rule, or a reason why it has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, prechecks
+from ansible_collections.qinling.kolla.plugins.plugin_utils.inputs import Knowledge
+
+PROJECT = Path(__file__).resolve().parents[2]
+ROLES = ("etcd", "keystone", "mariadb", "memcached", "qinling", "rabbitmq", "service")
+KNOWN = Knowledge.load(PROJECT / "roles", PROJECT / "group_vars/all")
+DEFAULTS = [*(PROJECT / f"roles/{role}/defaults/main.yml" for role in ROLES), *PROJECT.glob("group_vars/all/*.yml")]
+VARIABLES = sorted({name for path in DEFAULTS for name in inputs._mapping(path) if not name.startswith("__")})
+ASCENDING = {name for order in KNOWN.ascending for name in order}
+# They take any text or number at all.
+LOOSE = {"any", "text", "string", "int", "like_int", "float"}
+
+
+def has_rule(spec: Any) -> bool:
+    """Tell whether an expectation refuses more than another type."""
+    full = prechecks._full(spec)
+    kind = full.get("type", "any")
+    if {"choices", "pattern", "min", "max"} & set(full):
+        return True
+    if kind == "list":
+        return has_rule(full.get("elements", "any"))
+    if kind == "dict":
+        parts = [*(full.get("options") or {}).values(), *(full[key] for key in ("keys", "values") if key in full)]
+        return any(map(has_rule, parts))
+    return kind not in LOOSE
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_it_has_a_rule_or_a_reason_for_none(name: str) -> None:
+    ruled = has_rule(KNOWN.variables.get(name, "any")) or name in ASCENDING
+    reason = KNOWN.free_form.get(name, "")
+    assert ruled or reason, f"{name}: add a rule, or a reason under free_form, to the vars/input.yml of its role"
+    assert not (ruled and reason), f"{name} has a rule, and is free-form as well"
+
+
+def test_every_reason_is_of_a_variable_that_there_is() -> None:
+    assert not set(KNOWN.free_form) - set(VARIABLES)
+    assert all(len(reason.split()) > 3 for reason in KNOWN.free_form.values())
+
+
+def literal(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that no template makes."""
+    return {name: value for name, value in values.items() if "{{" not in str(value)}
+
+
+@pytest.mark.parametrize("path", DEFAULTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_literal_defaults_keep_their_rules(path: Path) -> None:
+    values = literal(inputs._mapping(path))
+    specs = {name: spec for name, spec in KNOWN.variables.items() if name in values}
+    assert prechecks.variable_findings(specs, values) == []
+
+
+@pytest.mark.parametrize("path", [*PROJECT.glob("molecule/*/globals.yml")], ids=lambda path: path.parent.name)
+def test_settings_of_the_scenarios_keep_the_rules(path: Path) -> None:
+    values = literal(inputs._mapping(path))
+    specs = {name: spec for name, spec in KNOWN.variables.items() if name in values}
+    assert specs
+    assert prechecks.variable_findings(specs, values) == []
+    assert inputs.number_findings(path.read_text(), "f", KNOWN.variables) == []
+
+
+# As Kolla Ansible's group_vars and roles spell them: most numbers are strings, and 'no' is a boolean of many spellings.
+KOLLA: dict[str, Any] = {
+    "database_port": "3306",
+    "default_container_dimensions": {"ulimits": {"nofile": {"soft": 1048576, "hard": 1048576}}},
+    "default_extra_volumes": [],
+    "default_user_domain_id": "default",
+    "docker_image_url": "quay.io/openstack.kolla/",
+    "docker_namespace": "openstack.kolla",
+    "docker_registry": "quay.io",
+    "docker_restart_policy": "unless-stopped",
+    "enable_mariadb": True,
+    "etcd_client_port": "2379",
+    "kolla_container_engine": "docker",
+    "kolla_dev_repos_git": "https://opendev.org/openstack",
+    "memcached_connection_limit": "5000",
+    "memcached_max_memory": "256",
+    "openstack_cacert": "",
+    "openstack_region_name": "RegionOne",
+    "openstack_release": "2026.1",
+    "openstack_service_workers": "5",
+    "om_rpc_vhost": "/",
+    "rabbitmq_epmd_port": "4369",
+    "network_interface": "eth0",
+}
+
+
+@pytest.mark.parametrize("name", KOLLA)
+def test_values_as_kolla_spells_them_keep_the_rules(name: str) -> None:
+    assert prechecks.variable_findings({name: KNOWN.variables[name]}, {name: KOLLA[name]}) == []
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("mariadb_max_connections", "5_12", "expected an integer"),
+    ("mariadb_max_connections", "٣٢", "expected an integer"),
+    ("mariadb_innodb_buffer_pool_size", "lots", "expected a size such as 128M or 2G"),
+    ("keystone_workers", 0, "at least 1"),
+    ("rabbitmq_nodename", "rabbit", "expected a node's name as name@host"),
+    ("qinling_log_max_count", -1, "at least 1"),
+    ("qinling_database_user", "a'b", "expected a database user's name"),
+    ("qinling_database_name", "q; DROP TABLE x", "expected a database's name"),
+    ("openstack_region_name", "Region\nOne", "expected a name"),
+    ("openstack_cacert", "ca.pem", "expected an absolute path"),
+    ("qinling_runtimes", [{"name": "a", "image": "A:@"}], "element 1: image expected an image"),
+    ("qinling_swarm_placement_constraints", ["node.labels"], "element 1: expected key==value"),
+    ("default_container_dimensions", {"memlimit": 1}, "unknown keys: memlimit"),
+    ("etcd_extra_volumes", ["/a"], "element 1: expected source:target"),
+    ("rpc_transport_url", "rabbit//user:hunter2@x", "expected a URL of oslo.messaging"),
+    ("kolla_serial", "half", "expected a number of hosts or a percentage"),
+    ("qinling_kube_host", "https://a\nb", "expected a URL"),
+    ("qinling_etcd_protocol", "ftp", "expected one of http, https"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), BAD)
+def test_what_breaks_a_rule_is_reported(name: str, value: Any, words: str) -> None:
+    (finding,) = prechecks.variable_findings({name: KNOWN.variables[name]}, {name: value})
+    assert finding.where == name
+    assert words in finding.message
+    assert "hunter2" not in finding.message
+
+
+def test_integers_of_another_base_are_reported_with_what_yaml_makes_of_them() -> None:
+    text = (
+        "qinling_api_port: 07070\nmemcached_port: 6:07:50\nopenstack_service_workers: 1_0\ndatabase_port: 3306\n"
+        'etcd_client_port: "02379"\nqinling_tag: 0777\nkolla_max_fail_percentage: 5\nqinling_relay_port: 0\n'
+    )
+    assert [str(finding) for finding in inputs.number_findings(text, "f", KNOWN.variables)] == [
+        f"f:{line}: {name}: YAML reads {raw} as {number}; expected a plain decimal number; write {number}, "
+        "or the number that is meant"
+        for line, name, raw, number in (
+            (1, "qinling_api_port", "07070", 3640),
+            (2, "memcached_port", "6:07:50", 22070),
+            (3, "openstack_service_workers", "1_0", 10),
+        )
+    ]
+
+
+def test_an_unusual_value_is_warned_of() -> None:
+    values = {"qinling_keystone_role": "nosuchrole"}
+    (warning,) = inputs.unusual_warnings(KNOWN.variables, values)
+    assert warning.startswith(
+        "qinling_keystone_role: nosuchrole is not one of service, admin: a role that Keystone does"
+    )
+    assert inputs.unusual_warnings(KNOWN.variables, {"qinling_keystone_role": "admin"}) == []
+
+
+def test_what_this_collection_made_of_passwords_is_not_evaluated() -> None:
+    own = {"rpc_transport_url": KNOWN.global_defaults["rpc_transport_url"], "openstack_region_name": "RegionOne"}
+    assert KNOWN.given(own) == ["openstack_region_name"]
+    assert sorted(KNOWN.given({**own, "rpc_transport_url": "rabbit//x"})) == [
+        "openstack_region_name",
+        "rpc_transport_url",
+    ]
