@@ -150,6 +150,14 @@ def test_etcd_client(
     assert client.host == "h"
 
 
+def test_a_version_is_forgotten_without_its_neighbours(etcd: Any) -> None:
+    from qinling.utils import etcd_util
+
+    etcd.data = {"f_1/service_url": "u", "f_1/worker_a": "a", "f_10/worker_b": "b", "f_0/worker_c": "c"}
+    etcd_util.delete_function("f", 1)
+    assert set(etcd.data) == {"f_10/worker_b", "f_0/worker_c"}
+
+
 def test_etcd_client_is_made_once(conf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from qinling.utils import etcd_util
 

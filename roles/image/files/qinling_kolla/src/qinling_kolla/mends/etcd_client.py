@@ -4,6 +4,8 @@
 Qinling passes its three file names as they are: an empty [etcd] ca_cert switches verification off, REQUESTS_CA_BUNDLE
 (which container images set) silently wins over a given ca_cert, a missing client certificate breaks every call although
 the server may not ask for one, and without a time limit a call to a host that vanished waits for ever.
+
+Deleting what etcd knows of a function's version 1 also deleted that of versions 10 to 19, whose workers were lost then.
 """
 
 import threading
@@ -44,11 +46,17 @@ def get_client(conf: cfg.ConfigOpts | None = None) -> Any:
         return etcd_util.CLIENT
 
 
+def delete_function(function_id: str, version: int = 0) -> None:
+    """Delete a function version's workers and address; replaces ``qinling.utils.etcd_util.delete_function``."""
+    etcd_util.get_client().delete_prefix(f"{function_id}_{version}/")
+
+
 def needed() -> bool:
-    """Tell whether Qinling's own function is in place."""
+    """Tell whether Qinling's own functions are in place."""
     return etcd_util.get_client.__module__ == etcd_util.__name__
 
 
 def apply() -> None:
-    """Replace Qinling's function."""
+    """Replace Qinling's functions."""
     etcd_util.get_client = get_client
+    etcd_util.delete_function = delete_function
