@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 import requests
+from etcd3gw import exceptions as etcd_exc
 
-from qinling_kolla import worker
+from qinling_kolla import failures, worker
 from qinling_kolla.mends import engine_executions, orchestrator_choice, stuck_executions
+from qinling_kolla.orchestrator import transport
 
 
 class Driver:
@@ -179,13 +181,50 @@ def test_an_execution(run: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -
     assert urls == ["http://worker1/execute"]
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("Keystone refused the trust"), TypeError()])
-def test_whatever_fails_the_execution_ends(
-    run: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyError("secret"), "unexpected KeyError in the engine, see its log"),
+        (worker.Lost(), "the connection to the function's worker broke during the execution"),
+        (etcd_exc.ConnectionFailedError("http://192.0.2.1:2379 refused"), "etcd does not answer"),
+    ],
+)
+def test_whatever_fails_the_execution_ends_in_error_with_its_reason(
+    run: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    reason: str,
 ) -> None:
     reply(monkeypatch, error)
     found = run()
-    assert (found.status, found.result) == ("error", {"output": "Function execution failed."})
+    text = f"Function execution failed: {reason}."
+    assert (found.status, found.result, found.logs) == ("error", {"output": text}, text)
+    (record,) = [each for each in caplog.records if "ends in error" in each.getMessage()]
+    unforeseen = isinstance(error, KeyError)
+    assert (record.levelname, bool(record.exc_info)) == (("ERROR", True) if unforeseen else ("WARNING", False))
+
+
+def test_a_function_that_fails_is_failed(run: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    reply(monkeypatch, (True, {"output": "no luck", "success": False, "logs": "why"}))
+    found = run()
+    assert (found.status, found.result, found.logs) == ("failed", {"output": "no luck"}, "why")
+
+
+def test_an_image_function_that_the_orchestrator_cannot_run_says_why(
+    engine: Any, driver: Driver, ctx: Any, db: Any
+) -> None:
+    function = db.create_function({"code": {"source": "image", "image": "img:1"}, "timeout": 5})
+    execution = db.create_execution({"function_id": function.id, "function_version": 0, "status": "running"})
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise failures.PlatformError("Cannot create service x on the Swarm at tcp://192.0.2.1:2375", "Docker is away")
+
+    driver.prepare_execution = refuse  # type: ignore[attr-defined]
+    engine.create_execution(ctx, execution.id, function.id, 0, None)
+    found = db.get_execution(execution.id)
+    text = "Function execution failed: Docker is away."
+    assert (found.status, found.result, found.logs) == ("error", {"output": text}, text)
 
 
 def test_a_driver_that_fails_in_an_unforeseen_way(run: Callable[[], Any], driver: Driver) -> None:
@@ -220,6 +259,25 @@ def test_a_worker_that_is_back_is_kept(
     assert run().status == "success"
     assert urls == ["http://old/execute"] * 2
     assert driver.calls == []
+
+
+def test_workers_stay_while_the_gateway_is_away(
+    run: Callable[[], Any], driver: Driver, etcd: Any, function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"{function.id}_0"
+    etcd.data = {f"{key}/worker_old": "old", f"{key}/service_url": "http://old"}
+    reply(monkeypatch, worker.Unreachable())
+    session = types.SimpleNamespace(get=lambda *_, **__: raise_(transport.GatewayAway("refused")))
+    ping = worker.ping
+    monkeypatch.setattr(worker, "ping", lambda _, url, seconds: ping(session, url, 0))  # type: ignore[arg-type]
+    found = run()
+    text = "Function execution failed: the function gateway does not answer."
+    assert (found.status, found.result) == ("error", {"output": text})
+    assert driver.calls == [] and len(etcd.data) == 2
+
+
+def raise_(error: Exception) -> Any:
+    raise error
 
 
 def test_no_worker_at_all(run: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -287,6 +287,13 @@ def test_answers_after_which_a_function_may_have_started_are_not_taken_for_unrea
     assert pool.session.get(f"{url}/ping").status_code == status
 
 
+def test_a_gateway_that_is_away_is_named(pool):
+    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    pool.adapter._relay = "http://127.0.0.1:9"
+    with pytest.raises(transport.GatewayAway):
+        pool.session.get(f"{url}/ping")
+
+
 def test_a_function_that_lost_its_workers_gets_another_one(pool, monkeypatch):
     (lost,), url = pool.scaleup_function("f", 0, identifier=RUNTIME)
     known = {lost}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the engine speaks to a worker."""
 
+import contextlib
 import io
 import json
 import logging
@@ -115,25 +116,27 @@ def test_an_execution(fake: FakeWorker) -> None:
         (200, b'{"output": 1, "success": false}', {"output": 1, "success": False}),
         (200, b'{"logs": ["a"]}', {"logs": "['a']", "success": True}),
         (500, b'{"output": "no package"}', {"output": "no package", "success": False}),
-        (
-            200,
-            b"[1]",
-            {"output": worker.FAILED_OUTPUT, "success": False, "logs": "The worker answered 200 without a result."},
-        ),
-        (
-            500,
-            b"<html>",
-            {"output": worker.FAILED_OUTPUT, "success": False, "logs": "The worker answered 500 without a result."},
-        ),
-        (
-            200,
-            b"\xff",
-            {"output": worker.FAILED_OUTPUT, "success": False, "logs": "The worker answered 200 without a result."},
-        ),
     ],
 )
 def test_answers(status: int, content: bytes, expected: dict[str, Any]) -> None:
     assert worker.read_result(status, content) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "reason"),
+    [
+        (200, b"[1]", "the function's worker answered without a result"),
+        (500, b"<html>", "the function's worker answered without a result"),
+        (200, b"\xff", "the function's worker answered without a result"),
+        (502, b"The connection broke.", "the function's worker broke the connection"),
+        (504, b"No answer in time.", "the function's worker did not answer in time"),
+    ],
+)
+def test_an_answer_without_a_result_is_a_failure_of_the_platform(status: int, content: bytes, reason: str) -> None:
+    with pytest.raises(worker.Lost) as raised:
+        worker.read_result(status, content)
+    assert raised.value.reason == reason
+    assert str(status) in str(raised.value)
 
 
 def test_the_functions_timeout_limits_the_wait(fake: FakeWorker) -> None:
@@ -147,16 +150,16 @@ def test_the_functions_timeout_limits_the_wait(fake: FakeWorker) -> None:
 
 def test_a_request_that_may_have_started_is_not_sent_again(fake: FakeWorker) -> None:
     fake.execute = hang_up
-    success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
-    assert not success and result["output"] == worker.FAILED_OUTPUT
+    with pytest.raises(worker.Lost):
+        worker.url_request(requests.Session(), fake.url, {"timeout": 1})
     assert len(fake.posts) == 1
 
 
 def test_a_redirect_is_not_followed(fake: FakeWorker) -> None:
     other = FakeWorker()
     fake.execute = answer(b"", 307, {"Location": other.url})
-    success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
-    assert success and result["success"] is False
+    with pytest.raises(worker.Lost):
+        worker.url_request(requests.Session(), fake.url, {"timeout": 1})
     assert other.posts == []
     other.server.server_close()
 
@@ -165,7 +168,8 @@ def test_a_huge_answer_is_not_taken(fake: FakeWorker, monkeypatch: pytest.Monkey
     monkeypatch.setattr(transport, "MAX_ANSWER", 100)
     fake.execute = answer(b"x" * 101)
     success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
-    assert not success and result["output"] == worker.FAILED_OUTPUT
+    assert not success
+    assert result["output"].startswith("Function execution failed: its answer is larger than")
 
 
 def test_an_address_that_answered_needs_no_ping(fake: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +187,8 @@ def test_an_address_that_failed_needs_a_ping_again(fake: FakeWorker) -> None:
     session = requests.Session()
     for execute in (answer({"output": 1}), hang_up, answer({"output": 1})):
         fake.execute = execute
-        worker.url_request(session, fake.url, {"timeout": 1})
+        with contextlib.suppress(worker.Lost):
+            worker.url_request(session, fake.url, {"timeout": 1})
     assert fake.pings == 2 and len(fake.posts) == 3
 
 
@@ -243,22 +248,23 @@ def new_connection_error() -> requests.ConnectionError:
 
 
 @pytest.mark.parametrize(
-    ("error", "again"),
+    ("error", "again", "lost"),
     [
-        (transport.NotReached("x"), True),
-        (new_connection_error(), True),
-        (requests.ConnectTimeout(), True),
-        (requests.ReadTimeout(), False),
-        (requests.ConnectionError(urllib3.exceptions.ProtocolError("aborted")), False),
-        (requests.ConnectionError(), False),
-        (requests.exceptions.ChunkedEncodingError(), False),
+        (transport.NotReached("x"), True, False),
+        (new_connection_error(), True, False),
+        (requests.ConnectTimeout(), True, False),
+        (requests.ReadTimeout(), False, False),
+        (requests.ConnectionError(urllib3.exceptions.ProtocolError("aborted")), False, True),
+        (requests.ConnectionError(), False, True),
+        (requests.exceptions.ChunkedEncodingError(), False, True),
     ],
 )
-def test_only_what_never_arrived_is_sent_again(error: requests.RequestException, again: bool) -> None:
+def test_only_what_never_arrived_is_sent_again(error: requests.RequestException, again: bool, lost: bool) -> None:
     session = Flaky([error])
-    success, _ = worker.url_request(session, "http://worker/execute", {"timeout": 1})
+    with pytest.raises(worker.Lost) if lost else contextlib.nullcontext():
+        success, _ = worker.url_request(session, "http://worker/execute", {"timeout": 1})
+        assert success is again
     assert session.posts == (2 if again else 1)
-    assert success is again
     assert worker.never_arrived(error) is again
 
 
@@ -272,7 +278,8 @@ def test_nothing_of_request_or_answer_is_logged(fake: FakeWorker, caplog: pytest
     with caplog.at_level(logging.DEBUG):
         for execute in (answer({"output": "ans-secret"}), answer(b"ans-secret", 500), hang_up, sleep_for(3)):
             fake.execute = execute
-            worker.url_request(requests.Session(), fake.url, body)
+            with contextlib.suppress(worker.Lost):
+                worker.url_request(requests.Session(), fake.url, body)
     for secret in ("4111-1111", "tok-secret", "ans-secret"):
         assert secret not in caplog.text
 

@@ -134,18 +134,14 @@ def run(
     given: Any,
     otherwise: Any,
 ) -> None:
-    """Run an execution of a package function to its end.
+    """Run an execution of a package function to its end; raises what keeps the platform from running it.
 
     :param otherwise: Qinling's own method, for image functions and for what has no address.
     """
     function, running = look(function_id, version)
     address = None
     if function.code["source"] != constants.IMAGE_FUNCTION:
-        try:
-            address = address_of(engine, function_id, version, runtime_id, running)
-        except (exc.OrchestratorException, exc.EtcdLockException) as error:
-            utils.handle_execution_exception(execution_id, str(error))
-            return
+        address = address_of(engine, function_id, version, runtime_id, running)
     if not address:
         otherwise(engine, ctx, execution_id, function_id, version, runtime_id, input=given)
         return

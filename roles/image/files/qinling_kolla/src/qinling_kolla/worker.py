@@ -18,10 +18,9 @@ import urllib3
 from oslo_config import cfg
 from oslo_log import log as logging
 from qinling import context
-from qinling import exceptions as exc
 from qinling.utils import constants
 
-from qinling_kolla import identity
+from qinling_kolla import failures, identity
 from qinling_kolla.orchestrator import transport
 
 LOG = logging.getLogger(__name__)
@@ -35,9 +34,10 @@ PONG_BYTES = 4096
 # worker 60 s), so that a POST does not meet one that was just closed.
 WARM_SECONDS = 20
 
-# Qinling's own texts, which users may look for.
+# Qinling's own text, which users may look for.
 TIMEOUT_OUTPUT = "Function execution timeout."
-FAILED_OUTPUT = "Function execution failed."
+# What an answer without a result says, by its HTTP status; the relay gives the first two for a worker.
+_NO_RESULT = {502: "the function's worker broke the connection", 504: "the function's worker did not answer in time"}
 
 
 _warm_guard = threading.Lock()
@@ -63,10 +63,16 @@ def _forget_answer(url: str) -> None:
         _warm.pop(url, None)
 
 
-class Unreachable(exc.OrchestratorException):
+class Unreachable(failures.PlatformError):
     """The worker does not answer, and nothing was started."""
 
-    message = "The function's worker does not answer."
+    reason = transport.NotReached.reason
+
+
+class Lost(failures.PlatformError):
+    """A request went out and no result came back: the function may have run, wholly or in part."""
+
+    reason = "the connection to the function's worker broke during the execution"
 
 
 def never_arrived(error: requests.RequestException) -> bool:
@@ -87,7 +93,7 @@ def _until(deadline: float, attempt: Callable[[], Any]) -> Any:
             return attempt()
         except transport.NotReached as error:
             if time.monotonic() >= deadline:
-                raise Unreachable() from error
+                raise Unreachable(str(error), error.reason) from error
         time.sleep(PAUSE_SECONDS)
 
 
@@ -118,6 +124,8 @@ def _post(session: requests.Session, url: str, body: dict[str, Any], read_second
             return session.post(
                 url, json=body, timeout=(CONNECT_SECONDS, read_seconds), allow_redirects=False, stream=True
             )
+        except transport.NotReached:
+            raise
         except requests.RequestException as error:
             if never_arrived(error):
                 raise transport.NotReached(f"{url}: {type(error).__name__}") from error
@@ -128,13 +136,14 @@ def _post(session: requests.Session, url: str, body: dict[str, Any], read_second
 
 
 def read_result(status: int, content: bytes) -> dict[str, Any]:
-    """Return a worker's answer as Qinling's engine takes it: output, duration, logs, success."""
+    """Return a worker's answer as Qinling's engine takes it: output, duration, logs, success; raise Lost for none."""
     try:
         result = json.loads(content)
     except ValueError:
         result = None
     if not isinstance(result, dict):
-        return {"output": FAILED_OUTPUT, "success": False, "logs": f"The worker answered {status} without a result."}
+        reason = _NO_RESULT.get(status, "the function's worker answered without a result")
+        raise Lost(f"{reason} (HTTP status {status})", reason)
     if not isinstance(result.get("logs", ""), str):
         result["logs"] = str(result["logs"])
     result.setdefault("success", status < 400)
@@ -149,6 +158,7 @@ def url_request(session: requests.Session, url: str, body: dict[str, Any] | None
 
     :param body: the request as get_request_data makes it; its ``timeout`` is the function's.
     :raises Unreachable: when the worker does not answer and nothing was started.
+    :raises Lost: when no result came back, which is a failure of the platform.
     """
     body = body or {}
     limit = (body.get("timeout") or cfg.CONF.resource_limits.max_timeout) + cfg.CONF.engine.worker_read_margin
@@ -166,15 +176,18 @@ def url_request(session: requests.Session, url: str, body: dict[str, Any] | None
 
 
 def _failure(error: Exception, url: str, execution_id: str | None, limit: float, seconds: float) -> dict[str, Any]:
-    """Log why a worker's answer failed to come, and return what becomes of the execution."""
-    timed_out = isinstance(error, requests.Timeout)
-    if timed_out:
+    """Return the result of a function whose answer took too long or is too large; raise Lost for any other failure."""
+    # requests reports a read timeout of a body that has begun as a connection error.
+    late = isinstance(error, requests.ConnectionError) and "Read timed out" in str(error)
+    if late or isinstance(error, requests.Timeout):
         LOG.error("Worker %s did not answer within %d s, execution %s", url, limit, execution_id)
+        text = TIMEOUT_OUTPUT
+    elif isinstance(error, transport.AnswerTooLarge):
+        LOG.error("Worker %s gave too large an answer, execution %s", url, execution_id)
+        text = f"{failures.FAILED}: its answer is larger than {transport.MAX_ANSWER // 2**20} MiB."
     else:
-        LOG.error("Worker %s failed during execution %s: %s", url, execution_id, type(error).__name__)
-        # requests reports a read timeout of a body that has begun as a connection error.
-        timed_out = isinstance(error, requests.ConnectionError) and "Read timed out" in str(error)
-    return {"output": TIMEOUT_OUTPUT if timed_out else FAILED_OUTPUT, "duration": round(seconds, 3)}
+        raise Lost(f"worker {url} failed during the execution: {type(error).__name__}", Lost.reason) from error
+    return {"output": text, "duration": round(seconds, 3)}
 
 
 def download_url(endpoint: str, function_id: str, version: int) -> str:

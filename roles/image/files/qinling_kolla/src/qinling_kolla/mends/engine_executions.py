@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Executions that fail in an unforeseen way stayed "running", and a lost worker failed every later execution as well.
 
-- Whatever goes wrong in the engine, the execution ends in the status error with an output.
+- Whatever goes wrong in the engine, the execution ends in the status error, and its output and log say why.
 - A worker that does not answer any more (its node or container is gone) is forgotten, and the execution runs on
   another.
 - Executions of package functions go the short way (``qinling_kolla.invocation``).
 - Logs longer than the database's column are cut: saving them failed, which left the execution running, too.
 """
 
-import contextlib
+import sys
 from typing import Any
 
 import tenacity
 from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from qinling import exceptions as exc
+from qinling import status
 from qinling.db import api as db_api
 from qinling.db.sqlalchemy import models
 from qinling.engine import default_engine, utils
 from qinling.utils import etcd_util
 
-from qinling_kolla import invocation, worker
+from qinling_kolla import failures, invocation, worker
+from qinling_kolla.orchestrator import transport
 
 NAME = "executions in the engine"
-REASON = "an unforeseen failure left an execution running for ever, and a lost worker failed each later one"
+REASON = "a failure left an execution running for ever or gave no reason, and a lost worker failed each later one"
 
 LOG = logging.getLogger(__name__)
 
@@ -79,10 +81,13 @@ def forget_workers(engine: Any, function_id: str, version: int) -> None:
             raise exc.EtcdLockException(f"Etcd: failed to get worker lock for function {function_id}({version}).")
         url = etcd_util.get_service_url(function_id, version)
         if url:
-            with contextlib.suppress(worker.Unreachable):
+            try:
                 # Another execution may have replaced them already.
                 worker.ping(engine.session, f"{url}/execute", _SECOND_LOOK_SECONDS)
                 return
+            except worker.Unreachable as error:
+                if isinstance(error.__cause__, transport.GatewayAway):
+                    raise
         LOG.warning("The workers of function %s(version %s) are lost, others are taken", function_id, version)
         engine.orchestrator.delete_function(function_id, version)
         etcd_util.delete_function(function_id, version)
@@ -112,7 +117,22 @@ def create_execution(
             forget_workers(self, function_id, function_version)
             attempt()
     except Exception as error:
-        utils.handle_execution_exception(execution_id, f"{type(error).__name__}: {error}")
+        record_failure(execution_id, error)
+
+
+def record_failure(execution_id: str, error: BaseException) -> None:
+    """End an execution that the platform failed: the caller gets the reason, the engine's log has the details."""
+    if failures.known(error):
+        LOG.warning("Execution %s ends in error: %s: %s", execution_id, type(error).__name__, error)
+    else:
+        LOG.error("Execution %s ends in error", execution_id, exc_info=error)
+    text = failures.output(error)
+    utils.db_set_execution_status(execution_id, status.ERROR, text, {"output": text})
+
+
+def handle_execution_exception(execution_id: str, text: str) -> None:
+    """End an execution inside an ``except`` block; replaces ``qinling.engine.utils.handle_execution_exception``."""
+    record_failure(execution_id, sys.exception() or failures.PlatformError(text))
 
 
 def needed() -> bool:
@@ -123,4 +143,5 @@ def needed() -> bool:
 def apply() -> None:
     """Replace it."""
     utils.db_set_execution_status = set_status
+    utils.handle_execution_exception = handle_execution_exception
     default_engine.DefaultEngine.create_execution = create_execution

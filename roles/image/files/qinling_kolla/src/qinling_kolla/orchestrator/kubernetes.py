@@ -32,6 +32,7 @@ from qinling.engine import utils
 from qinling.orchestrator import base
 from qinling.utils import etcd_util
 
+from qinling_kolla import failures
 from qinling_kolla.orchestrator import kubernetes_api as api
 from qinling_kolla.orchestrator import kubernetes_objects as objects
 from qinling_kolla.orchestrator import kubernetes_state as state
@@ -106,7 +107,7 @@ class PodAdapter(transport.WorkerAdapter):
             pod = self._manager.choose_worker(runtime_id, function_id, version, take_turn=path != "ping")
             return self._manager.target(pod, path)
         except api.Unavailable as error:
-            raise transport.NotReached(str(error)) from error
+            raise transport.NotReached(str(error), reason=failures.reason(error)) from error
 
     def not_reached(self, response: requests.Response) -> bool:
         """Tell whether the API server answered instead of the worker, because it cannot connect to it."""
@@ -123,7 +124,8 @@ class PodAdapter(transport.WorkerAdapter):
         if state.never_arrived(response.status_code, message):
             return True
         if response.status_code in (401, 403):
-            raise exc.OrchestratorException(f"Kubernetes API refuses access to a worker (pods/proxy): {message}")
+            text = f"Kubernetes API refuses access to a worker (pods/proxy): {message}"
+            raise failures.PlatformError(text, api.ApiError.reason)
         raise requests.ConnectionError(f"Kubernetes API lost the worker: {message}", response=response)
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
@@ -559,9 +561,6 @@ class KubernetesManager(base.OrchestratorBase):
         name = str(identifier)
         try:
             return self._finish_image(name, timeout or self.conf.resource_limits.max_timeout)
-        except exc.OrchestratorException as error:
-            LOG.error("Image function of execution %s failed: %s", execution_id, error)
-            return False, {"output": "Function execution failed.", "duration": 0}
         finally:
             self._quietly(lambda: self.api.delete("pods", name, grace=0))
 
@@ -575,10 +574,7 @@ class KubernetesManager(base.OrchestratorBase):
             try:
                 pod = self.api.get("pods", name)
             except api.NotFound:
-                return False, {
-                    "output": "Function execution failed: its pod was deleted.",
-                    "duration": int(now - begun),
-                }
+                raise failures.PlatformError(reason="its pod was deleted") from None
             except api.Unavailable:
                 if now - begun > IMAGE_START_SECONDS + timeout:
                     raise

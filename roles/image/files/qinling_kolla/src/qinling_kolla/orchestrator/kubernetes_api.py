@@ -15,6 +15,8 @@ from kubernetes import client
 from oslo_config import cfg
 from qinling import exceptions as exc
 
+from qinling_kolla import failures
+
 Object = dict[str, Any]
 
 # Seconds to connect, and to wait for an answer.
@@ -32,8 +34,10 @@ GROUPS = {
 }
 
 
-class ApiError(exc.OrchestratorException):
+class ApiError(failures.PlatformError):
     """A call that the API server refused or did not answer."""
+
+    reason = "Kubernetes refused a request"
 
     def __init__(self, message: str, status: int = 0) -> None:
         """Keep the HTTP status; 0 stands for no answer."""
@@ -51,6 +55,8 @@ class Conflict(ApiError):
 
 class Unavailable(ApiError):
     """The API server does not answer, or says that it cannot now."""
+
+    reason = "Kubernetes does not answer"
 
 
 def check_file(option: str, path: str | None) -> str:

@@ -26,7 +26,7 @@ from qinling import exceptions as exc
 from qinling.orchestrator import base
 from qinling.utils import etcd_util
 
-from qinling_kolla import worker
+from qinling_kolla import failures, worker
 from qinling_kolla.orchestrator import names, transport
 from qinling_kolla.orchestrator import swarm_spec as spec
 from qinling_kolla.orchestrator.swarm_client import SwarmClient
@@ -213,10 +213,7 @@ class SwarmManager(base.OrchestratorBase):
             self.qinling_endpoint,
             seconds,
         )
-        try:
-            return worker.url_request(self.session, f"{service_url}/execute", body=body)
-        except worker.Unreachable as error:
-            return False, {"output": str(error), "duration": 0}
+        return worker.url_request(self.session, f"{service_url}/execute", body=body)
 
     def delete_function(self, function_id: str, function_version: int = 0, labels: Any = None, **_kwargs: Any) -> None:
         """Remove a function's workers; idle ones take their place."""
@@ -276,7 +273,7 @@ class SwarmManager(base.OrchestratorBase):
             tasks = self.client.tasks([service["ID"] for service in services])
             key = spec.key_of(self._record(runtime_id))
         except exc.OrchestratorException as error:
-            raise transport.NotReached(str(error)) from error
+            raise transport.NotReached(str(error), reason=failures.reason(error)) from error
         found = spec.workers(services, tasks, self.options.network)
         if not found:
             raise transport.NotReached(
@@ -440,8 +437,8 @@ class SwarmManager(base.OrchestratorBase):
         if claimed:
             LOG.info("Workers %s serve function %s (version %s)", claimed, function_id, version)
             return claimed
-        busy = len(pool) - len(idle)
         why = spec.why_not_running(starting, self.client.tasks([service["ID"] for service in starting]))
+        busy = len(pool) - len(idle)
         raise exc.OrchestratorException(
             f"Not enough workers available: runtime {runtime_id} has {len(pool)}, {busy} in use"
             + (f"; not running: {why}" if why else "")
@@ -494,7 +491,7 @@ class SwarmManager(base.OrchestratorBase):
         """Wait for the end of an image function and return (success, result); its service is removed in any case."""
         service = self.client.service(self._identifier(name, "execution name"))
         if service is None:
-            return False, {"output": "Function execution failed: its service is gone.", "duration": 0}
+            raise failures.PlatformError(reason="the service of its container was removed")
         try:
             task, started = self._wait_ended(service["ID"], seconds)
             if task is None:
@@ -625,12 +622,14 @@ class SwarmAdapter(transport.WorkerAdapter):
         self._sending.worker = None
         try:
             return super().send(request, *args, **kwargs)
-        except requests.ConnectionError:
+        except requests.ConnectionError as error:
             if self._sending.worker:
                 name, function_id, version = self._sending.worker
                 self.forget(function_id, version)
                 with self._guard:
                     self._avoid[name] = time.monotonic() + AVOID_SECONDS
+            if self._relay and not isinstance(error, transport.NotReached) and worker.never_arrived(error):
+                raise transport.GatewayAway(str(error)) from error
             raise
         finally:
             if self._sending.worker:

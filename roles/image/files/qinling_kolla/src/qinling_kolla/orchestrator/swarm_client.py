@@ -12,6 +12,7 @@ import requests
 from docker import errors
 from qinling import exceptions as exc
 
+from qinling_kolla import failures
 from qinling_kolla.orchestrator import swarm_spec as spec
 
 TIMEOUT_SECONDS = 30
@@ -56,7 +57,10 @@ class SwarmClient:
             yield self._connect()
         except (errors.DockerException, requests.RequestException, OSError, ValueError) as error:
             where = self._options.docker_host
-            raise exc.OrchestratorException(f"Cannot {what} on the Swarm at {where}: {_reason(error)}") from error
+            reason = "Docker Swarm " + (
+                "refused a request" if isinstance(error, errors.APIError) else "does not answer"
+            )
+            raise failures.PlatformError(f"Cannot {what} on the Swarm at {where}: {_reason(error)}", reason) from error
 
     def api_at_least(self, major: int, minor: int) -> bool:
         """Tell whether the daemon speaks this version of the API, or a later one."""

@@ -17,7 +17,22 @@ MAX_ANSWER = 16 * 1024 * 1024
 
 
 class NotReached(requests.ConnectionError):
-    """The request certainly never arrived at the worker, so it may be sent again."""
+    """The request certainly never arrived at the worker, so it may be sent again.
+
+    ``reason`` says so in one clause to the caller of the function; the text is for logs.
+    """
+
+    reason = "the function's worker does not answer"
+
+    def __init__(self, *args: Any, reason: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reason = reason or type(self).reason
+
+
+class GatewayAway(NotReached):
+    """What requests to workers pass through does not answer; the workers may be well."""
+
+    reason = "the function gateway does not answer"
 
 
 class AnswerTooLarge(requests.RequestException):
