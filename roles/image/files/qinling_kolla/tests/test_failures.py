@@ -8,7 +8,7 @@ from oslo_db import exception as db_exc
 from qinling import exceptions as exc
 from sqlalchemy import exc as sa_exc
 
-from qinling_kolla import failures, worker
+from qinling_kolla import failures, reclaim, worker
 from qinling_kolla.orchestrator import kubernetes_api
 
 ETCD_FULL = etcd_exc.Etcd3Exception(
@@ -19,6 +19,11 @@ ETCD_FULL = etcd_exc.Etcd3Exception(
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
+        (reclaim.NoFreeWorker("r", 3, 3), "no free worker for runtime r: 3 of 3 in use"),
+        (
+            reclaim.NoFreeWorker("r", 3, 2, details="w: rejected, tcp://node:1"),
+            "no free worker for runtime r: 2 of 3 in use, 1 not running",
+        ),
         (worker.Unreachable(), "the function's worker does not answer"),
         (worker.Unreachable(reason="the function gateway does not answer"), "the function gateway does not answer"),
         (kubernetes_api.Unavailable("GET https://192.0.2.1:6443/api: refused"), "Kubernetes does not answer"),

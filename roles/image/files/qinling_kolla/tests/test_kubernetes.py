@@ -204,10 +204,14 @@ def test_claim_takes_another_worker_when_somebody_was_faster(manager, cluster):
 @pytest.mark.parametrize(
     ("pods", "count", "message"),
     [
-        ([], 1, "0 of 0 free, 1 wanted"),
-        ([{"function_id": "f"}, {"function_id": "g"}], 1, "0 of 2 free, 1 wanted"),
-        ([{}, {"function_id": "g"}], 2, "1 of 2 free, 2 wanted"),
-        ([{"ready": False, "waiting": "ImagePullBackOff"}, {"function_id": "g"}], 1, "ImagePullBackOff"),
+        ([], 1, f"no free worker for runtime {RUNTIME}: 0 of 0 in use$"),
+        ([{"function_id": "f"}, {"function_id": "g"}], 1, f"no free worker for runtime {RUNTIME}: 2 of 2 in use$"),
+        ([{}, {"function_id": "g"}], 2, f"only 1 of 2 workers wanted are free for runtime {RUNTIME}: 1 of 2 in use$"),
+        (
+            [{"ready": False, "waiting": "ImagePullBackOff"}, {"function_id": "g"}],
+            1,
+            f"no free worker for runtime {RUNTIME}: 1 of 2 in use, 1 not running .ImagePullBackOff",
+        ),
     ],
 )
 def test_claim_without_enough_workers_says_why_and_takes_none(manager, cluster, pods, count, message):
@@ -236,6 +240,15 @@ def test_claim_from_a_runtime_without_pool(manager, cluster):
     cluster.deployments.clear()
     with pytest.raises(exc.OrchestratorException, match="has no pool"):
         manager.scaleup_function(FUNCTION, 0, identifier=RUNTIME)
+
+
+def test_holders_are_the_functions_with_workers(manager, cluster):
+    cluster.add("free")
+    cluster.add("a", function_id=FUNCTION, function_version="0")
+    cluster.add("b", function_id=FUNCTION, function_version="12")
+    assert manager.holders(RUNTIME) == {(FUNCTION, 0), (FUNCTION, 12)}
+    manager.delete_function(FUNCTION, 0)
+    assert manager.holders(RUNTIME) == {(FUNCTION, 12)}
 
 
 def test_forgotten_workers_come_first(manager, cluster, registry):

@@ -190,7 +190,7 @@ def test_replicas_cap_what_functions_get(pool):
     pool.scaleup_function("f", 0, identifier=RUNTIME, count=5)
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 0}
     assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] == []
-    with pytest.raises(exc.OrchestratorException, match="has 2, 2 in use"):
+    with pytest.raises(exc.OrchestratorException, match=f"^no free worker for runtime {RUNTIME}: 2 of 2 in use$"):
         pool.scaleup_function("g", 0, identifier=RUNTIME)
     pool.delete_function("f", 0)
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
@@ -287,11 +287,30 @@ def test_answers_after_which_a_function_may_have_started_are_not_taken_for_unrea
     assert pool.session.get(f"{url}/ping").status_code == status
 
 
+def test_a_request_that_another_worker_refuses_is_sent_to_the_functions_own(pool):
+    """Its address was given to a fresh worker of another function; the token tells them apart."""
+    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    Worker.answers = [(403, {})]
+    with pytest.raises(transport.NotReached):
+        pool.session.get(f"{url}/ping")
+    assert not pool.adapter._cache
+
+
 def test_a_gateway_that_is_away_is_named(pool):
     _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
     pool.adapter._relay = "http://127.0.0.1:9"
     with pytest.raises(transport.GatewayAway):
         pool.session.get(f"{url}/ping")
+
+
+def test_holders_are_the_functions_with_workers(pool):
+    assert pool.holders(RUNTIME) == set()
+    pool.scaleup_function("f", 0, identifier=RUNTIME)
+    pool.scaleup_function("f", 12, identifier=RUNTIME)
+    assert pool.holders(RUNTIME) == {("f", 0), ("f", 12)}
+    assert pool.holders("other") == set()
+    pool.delete_function("f", 0)
+    assert pool.holders(RUNTIME) == {("f", 12)}
 
 
 def test_a_function_that_lost_its_workers_gets_another_one(pool, monkeypatch):

@@ -125,7 +125,7 @@ def test_package_function(manager, runtime, etcd):
     # A second function gets the other worker, a third none.
     other = str(uuid.uuid4())
     assert manager.prepare_execution(other, 1, rlimit=RLIMIT, identifier=runtime)[0] not in names
-    with pytest.raises(exc.OrchestratorException, match=r"Not enough workers available: .* has 2, 2 in use"):
+    with pytest.raises(exc.OrchestratorException, match=r"no free worker for runtime .*: 2 of 2 in use"):
         manager.scaleup_function(str(uuid.uuid4()), 0, identifier=runtime)
     # One that has a worker keeps it when there are no more.
     assert manager.scaleup_function(function_id, 0, identifier=runtime) == ([], url)

@@ -4,14 +4,16 @@
 Qinling's own way takes etcd's lock of the function for each execution, to see whether it needs another worker: six
 calls, three of which wait for etcd's disk, and where two executions meet, the second one tries again after a second.
 Here one look at etcd and one at the database tell that no worker is needed, and only who needs one takes the lock,
-under which Qinling's own check looks again. A function that has a worker runs there when it cannot get another one.
+under which Qinling's own check looks again. A function that has a worker runs there when it cannot get another one. One
+that has none waits for its first worker, and takes the place of an idle function where none is free.
 """
 
+import functools
+import random
 import threading
 import time
 from typing import Any
 
-import tenacity
 from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import encodeutils
@@ -23,20 +25,21 @@ from qinling.db.sqlalchemy import models
 from qinling.engine import default_engine, utils
 from qinling.utils import constants, etcd_util
 
+from qinling_kolla import reclaim
+
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
 # How long a function that got no further worker waits before it asks for one again.
 SCALE_PAUSE_SECONDS = 5
-# A function without workers waits for whoever gets it its first one.
+# How long a function's lock may be held by another execution, which claims a worker (CLAIM_SECONDS) or reclaims one.
 LOCK_SECONDS = 30
+# Pauses between two tries, in seconds: for a lock, which is held for moments, and for a worker.
+LOCK_PAUSE = (0.05, 0.15)
+WORKER_PAUSE = (0.3, 0.7)
 
-_load_check = default_engine.DefaultEngine.function_load_check
-# Qinling waits a second between two tries.
-_first_worker = _load_check.retry_with(
-    wait=tenacity.wait_random(0.05, 0.15), stop=tenacity.stop_after_delay(LOCK_SECONDS)
-)
-_more_workers = _load_check.__wrapped__
+# Qinling's check under the function's lock, without its own retries, which wait a second each.
+_load_check = default_engine.DefaultEngine.function_load_check.__wrapped__
 
 _guard = threading.Lock()
 _paused: dict[tuple[str, int], float] = {}
@@ -88,18 +91,16 @@ def _pause(key: tuple[str, int]) -> None:
 def address_of(engine: Any, function_id: str, version: int, runtime_id: str | None, running: int) -> str | None:
     """Return the address of a function's workers, after getting it another one where it needs one.
 
-    Raises what Qinling's own check raises when there is no worker at all.
+    Raises NoFreeWorker when it has no worker at all and gets none.
     """
     workers, address = known_workers(function_id, version)
     if not (workers and address):
-        return _first_worker(engine, function_id, version, runtime_id) or etcd_util.get_service_url(
-            function_id, version
-        )
+        return first_worker(engine, function_id, version, runtime_id)
     key = (function_id, version)
     if not overloaded(running, workers) or not _may_scale(key):
         return address
     try:
-        address = _more_workers(engine, function_id, version, runtime_id) or address
+        address = _load_check(engine, function_id, version, runtime_id) or address
     except exc.EtcdLockException:
         # Somebody else is at it.
         return address
@@ -108,6 +109,55 @@ def address_of(engine: Any, function_id: str, version: int, runtime_id: str | No
     if known_workers(function_id, version)[0] <= workers:
         _pause(key)
     return address
+
+
+@functools.cache
+def _waiting() -> threading.BoundedSemaphore:
+    """Return the slots of executions that wait for a worker: half of the threads, so that functions with one go on."""
+    return threading.BoundedSemaphore(max(1, getattr(CONF, "executor_thread_pool_size", 64) // 2))
+
+
+def first_worker(engine: Any, function_id: str, version: int, runtime_id: str | None) -> str | None:
+    """Return the address of a function that has no worker, after getting it one; None where it has no address.
+
+    Where no worker is free, an idle one is reclaimed; where all are busy, the function waits with reclaim.Patience.
+    Raises what the last try raised.
+    """
+    patience = reclaim.Patience(time.monotonic())
+    locked_until = time.monotonic() + LOCK_SECONDS
+    waiting = False
+    try:
+        while True:
+            try:
+                return _load_check(engine, function_id, version, runtime_id) or etcd_util.get_service_url(
+                    function_id, version
+                )
+            except exc.EtcdLockException:
+                # Another execution of the function gets the worker, or another function reclaims the last one.
+                if time.monotonic() >= locked_until:
+                    raise
+                pause = LOCK_PAUSE
+            except reclaim.NoFreeWorker:
+                holders = engine.orchestrator.holders(runtime_id) - {(function_id, version)}
+                reclaimed = reclaim.reclaim(engine.orchestrator, holders)
+                if reclaimed:
+                    patience.renew(time.monotonic())
+                if patience.exhausted(time.monotonic(), holders):
+                    raise
+                if reclaimed:
+                    continue
+                waiting = waiting or _waiting().acquire(blocking=False)
+                if not waiting:
+                    raise
+                locked_until = time.monotonic() + LOCK_SECONDS
+                pause = WORKER_PAUSE
+            time.sleep(random.uniform(*pause))
+            workers, address = known_workers(function_id, version)
+            if workers and address:
+                return address
+    finally:
+        if waiting:
+            _waiting().release()
 
 
 def package_state(function: Any, version: int) -> dict[str, Any]:

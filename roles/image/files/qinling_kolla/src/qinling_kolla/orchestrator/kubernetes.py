@@ -32,7 +32,7 @@ from qinling.engine import utils
 from qinling.orchestrator import base
 from qinling.utils import etcd_util
 
-from qinling_kolla import failures
+from qinling_kolla import failures, reclaim
 from qinling_kolla.orchestrator import kubernetes_api as api
 from qinling_kolla.orchestrator import kubernetes_objects as objects
 from qinling_kolla.orchestrator import kubernetes_state as state
@@ -106,7 +106,7 @@ class PodAdapter(transport.WorkerAdapter):
             # A ping asks the worker whose turn it is; only executions are dealt out.
             pod = self._manager.choose_worker(runtime_id, function_id, version, take_turn=path != "ping")
             return self._manager.target(pod, path)
-        except api.Unavailable as error:
+        except (api.Unavailable, reclaim.NoFreeWorker) as error:
             raise transport.NotReached(str(error), reason=failures.reason(error)) from error
 
     def not_reached(self, response: requests.Response) -> bool:
@@ -386,7 +386,7 @@ class KubernetesManager(base.OrchestratorBase):
         return [pod for pod in pods if not state.leaving(pod)]
 
     def _claim(self, runtime_id: str, function_id: str, version: object, count: int = 1) -> list[api.Object]:
-        """Give free workers of a pool to a function; waits for workers that are just starting."""
+        """Give free workers of a pool to a function, or raise NoFreeWorker; wait for workers that are just starting."""
         deadline = time.monotonic() + CLAIM_SECONDS
         claimed: list[api.Object] = []
         while True:
@@ -411,8 +411,10 @@ class KubernetesManager(base.OrchestratorBase):
         for pod in claimed:
             self.delete_worker(state.name(pod))
         failure = state.pods_failure(waiting)
-        detail = f", {failure.reason}" if failure else f": {len(usable)} of {len(pods)} free, {count} wanted"
-        raise exc.OrchestratorException(f"Not enough workers available in the pool of runtime {runtime_id}{detail}")
+        total = sum(1 for pod in pods if not state.leaving(pod))
+        raise reclaim.NoFreeWorker(
+            runtime_id, total, total - len(waiting), count, len(usable), failure.reason if failure else ""
+        )
 
     def _growing(self, runtime_id: str, pods: list[api.Object]) -> bool:
         """Tell whether a pool is about to have more free workers than now."""
@@ -631,6 +633,16 @@ class KubernetesManager(base.OrchestratorBase):
         workers = [state.name(pod) for pod in (*forgotten, *claimed)]
         LOG.info("Function %s(version %s) has new workers: %s", function_id, version, workers)
         return workers, service_url(runtime_id, function_id, version)
+
+    def holders(self, runtime_id: str) -> set[reclaim.FunctionVersion]:
+        """Return the function versions that have workers of a runtime."""
+        with self._checked_names():
+            pods = [pod for pod in self._pods(runtime_id) if not state.leaving(pod)]
+        return {
+            (labels[objects.FUNCTION], int(labels[objects.VERSION]))
+            for labels in map(state.labels, pods)
+            if objects.FUNCTION in labels
+        }
 
     def delete_function(
         self, function_id: str, version: int, labels: Mapping[str, str] | None = None, **_: Any

@@ -26,7 +26,7 @@ from qinling import exceptions as exc
 from qinling.orchestrator import base
 from qinling.utils import etcd_util
 
-from qinling_kolla import failures, worker
+from qinling_kolla import failures, reclaim, worker
 from qinling_kolla.orchestrator import names, transport
 from qinling_kolla.orchestrator import swarm_spec as spec
 from qinling_kolla.orchestrator.swarm_client import SwarmClient
@@ -259,6 +259,11 @@ class SwarmManager(base.OrchestratorBase):
             self._fill(labels[spec.RUNTIME])
         self._tidy()
 
+    def holders(self, runtime_id: str) -> set[reclaim.FunctionVersion]:
+        """Return the function versions that have workers of a runtime."""
+        labels = map(spec.labels_of, self._pool_services(self._identifier(runtime_id, "runtime ID")))
+        return {(each[spec.FUNCTION], int(each[spec.VERSION])) for each in labels if spec.FUNCTION in each}
+
     # For the adapter.
 
     def find_workers(self, function_id: str, version: str, runtime_id: str) -> tuple[list[spec.Worker], bytes]:
@@ -412,7 +417,7 @@ class SwarmManager(base.OrchestratorBase):
     def _claim(
         self, runtime_id: str, function_id: object, version: object, count: int, seconds: float = CLAIM_SECONDS
     ) -> list[str]:
-        """Claim up to ``count`` running idle workers and return their names: at least one, or OrchestratorException."""
+        """Claim up to ``count`` running idle workers and return their names: at least one, or raise NoFreeWorker."""
         labels = self._function(function_id, version)
         self._record(runtime_id)
         deadline = time.monotonic() + seconds
@@ -438,11 +443,7 @@ class SwarmManager(base.OrchestratorBase):
             LOG.info("Workers %s serve function %s (version %s)", claimed, function_id, version)
             return claimed
         why = spec.why_not_running(starting, self.client.tasks([service["ID"] for service in starting]))
-        busy = len(pool) - len(idle)
-        raise exc.OrchestratorException(
-            f"Not enough workers available: runtime {runtime_id} has {len(pool)}, {busy} in use"
-            + (f"; not running: {why}" if why else "")
-        )
+        raise reclaim.NoFreeWorker(runtime_id, len(pool), len(pool) - len(idle), details=why)
 
     def _wait_ready(self, services: list[dict[str, Any]], seconds: float) -> None:
         """Wait until these workers answer a ping; OrchestratorException names the cause when they do not."""
@@ -611,11 +612,14 @@ class SwarmAdapter(transport.WorkerAdapter):
         )
 
     def not_reached(self, response: requests.Response) -> bool:
-        """Tell whether the relay answered that it could not connect to the worker."""
+        """Tell whether the relay could not connect to the worker, or another worker has its address by now.
+
+        A worker answers 403 to a token that is not its own, before anything else.
+        """
         told = response.headers.get(RELAY_HEADER)
         if told == "denied":
             LOG.error("The relay does not carry requests to this worker's address: see its configuration")
-        return told in ("unreachable", "denied")
+        return told in ("unreachable", "denied") or (told is None and response.status_code == 403)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request to a worker; one that cannot be reached is passed by for a while."""

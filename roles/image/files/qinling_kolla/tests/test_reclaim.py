@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which function gives its workers up for another one, and that none does while it runs."""
+
+import datetime
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from qinling_kolla import invocation, reclaim
+
+A, B, C = ("a", 0), ("b", 0), ("b", 12)
+RUNTIME = "r"
+
+
+def at(minute: int) -> datetime.datetime:
+    return datetime.datetime(2026, 1, 1, 0, minute)
+
+
+@pytest.mark.parametrize(
+    ("holders", "running", "used", "expected"),
+    [
+        ([], [], {}, []),
+        ([A, B, C], [], {A: at(3), B: at(1), C: at(2)}, [B, C, A]),
+        ([A, B, C], [B], {A: at(3), B: at(1), C: at(2)}, [C, A]),
+        ([A, B], [A, B], {A: at(3), B: at(1)}, []),
+        # No longer in the database.
+        ([A, B, C], [], {A: at(3), B: at(1)}, [C, B, A]),
+        # Running, but without a worker.
+        ([A], [B], {A: at(3), B: at(1)}, [A]),
+    ],
+)
+def test_victims(holders: Any, running: Any, used: Any, expected: Any) -> None:
+    assert reclaim.victims(holders, running, used) == expected
+
+
+@pytest.mark.parametrize(
+    ("total", "in_use", "wanted", "free", "expected"),
+    [
+        (3, 3, 1, 0, "no free worker for runtime r: 3 of 3 in use"),
+        (3, 1, 1, 0, "no free worker for runtime r: 1 of 3 in use, 2 not running"),
+        (3, 2, 2, 1, "only 1 of 2 workers wanted are free for runtime r: 2 of 3 in use"),
+        (0, 0, 1, 0, "no free worker for runtime r: 0 of 0 in use"),
+    ],
+)
+def test_shortage(total: int, in_use: int, wanted: int, free: int, expected: str) -> None:
+    assert reclaim.shortage("r", total, in_use, wanted, free) == expected
+
+
+@pytest.mark.parametrize(
+    ("seen", "until"),
+    [
+        # (second, who has workers); all stay busy.
+        ([(0, [A]), (10, [A])], 20),
+        # They change hands at 15 s, so it goes on from there.
+        ([(0, [A]), (15, [B])], 35),
+        ([(0, [A]), (15, [])], 35),
+        # At the end it is over, however often they do.
+        ([(second, [A] if second % 2 else [B]) for second in range(119)], 120),
+    ],
+)
+def test_patience(seen: list[tuple[int, Any]], until: int) -> None:
+    patience = reclaim.Patience(1000.0)
+    for second, holders in seen:
+        assert not patience.exhausted(1000.0 + second, holders)
+    last = seen[-1][1]
+    assert not patience.exhausted(1000.0 + until - 0.1, last)
+    assert patience.exhausted(1000.0 + until, last)
+
+
+def test_patience_begins_again_with_a_worker_that_was_reclaimed() -> None:
+    patience = reclaim.Patience(1000.0)
+    patience.renew(1015.0)
+    assert not patience.exhausted(1034.9, [A])
+    assert patience.exhausted(1035.0, [A])
+
+
+class Lock:
+    """A lock of etcd's: whoever comes second does not get it, and waits for nothing."""
+
+    def __init__(self, held: set[str], name: str, guard: threading.Lock) -> None:
+        self._held, self._name, self._guard, self._mine = held, name, guard, False
+
+    def __enter__(self) -> "Lock":
+        with self._guard:
+            self._mine = self._name not in self._held
+            self._held.add(self._name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            if self._mine:
+                self._held.discard(self._name)
+
+    def is_acquired(self) -> bool:
+        return self._mine
+
+
+@pytest.fixture
+def held(etcd: Any, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the locks that are held."""
+    names: set[str] = set()
+    guard = threading.Lock()
+    monkeypatch.setattr(etcd, "lock", lambda id: Lock(names, id, guard))
+    return names
+
+
+class Pool:
+    """An orchestrator with a number of workers, which notes any function that it is made to stop."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.guard, self.number = size, threading.Lock(), 0
+        self.workers: dict[str, tuple[str, int]] = {}
+        self.running: list[tuple[str, int]] = []
+        self.stopped: list[tuple[str, int]] = []
+        self.deleted: list[tuple[str, int]] = []
+        self.broken = False
+
+    def holders(self, runtime_id: str) -> set[tuple[str, int]]:
+        with self.guard:
+            return set(self.workers.values())
+
+    def scaleup_function(
+        self, function_id: str, version: int, identifier: str | None = None, count: int = 1
+    ) -> tuple[list[str], str]:
+        with self.guard:
+            if len(self.workers) >= self.size:
+                raise reclaim.NoFreeWorker(str(identifier), self.size, len(self.workers))
+            self.number += 1
+            self.workers[f"w{self.number}"] = (function_id, version)
+            return [f"w{self.number}"], f"pool://{function_id}/{version}"
+
+    def delete_function(self, function_id: str, function_version: int = 0) -> None:
+        if self.broken:
+            raise RuntimeError("Docker is away")
+        key = (function_id, function_version)
+        with self.guard:
+            self.deleted.append(key)
+            self.stopped += [each for each in self.running if each == key]
+            self.workers = {name: owner for name, owner in self.workers.items() if owner != key}
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return Pool(2)
+
+
+@pytest.fixture
+def engine(conf: Any, db: Any, held: set[str], pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from qinling.engine import default_engine
+
+    monkeypatch.setattr(invocation, "LOCK_PAUSE", (0.001, 0.005))
+    monkeypatch.setattr(invocation, "WORKER_PAUSE", (0.005, 0.01))
+    monkeypatch.setattr(reclaim, "BUSY_SECONDS", 0.3)
+    invocation._waiting.cache_clear()
+    return default_engine.DefaultEngine(pool, "http://api:7070")
+
+
+@pytest.fixture
+def function(db: Any) -> Callable[[int], str]:
+    """Makes functions that were used at a minute."""
+    from qinling.db import base
+    from qinling.db.sqlalchemy import models
+
+    def make(minute: int) -> str:
+        made = db.create_function({"code": {"source": "package"}, "timeout": 5}).id
+        with base.get_engine().begin() as connection:
+            table = models.Function.__table__
+            connection.execute(table.update().where(table.c.id == made).values(updated_at=at(minute)))
+        return str(made)
+
+    return make
+
+
+def execute(db: Any, function_id: str, version: int = 0) -> Any:
+    return db.create_execution({"function_id": function_id, "function_version": version, "status": "running"})
+
+
+def finish(db: Any, execution: Any) -> None:
+    db.update_execution(execution.id, {"status": "success"})
+
+
+def start(engine: Any, db: Any, function_id: str, version: int = 0) -> Any:
+    """Begin an execution as API and engine do, and return it once its function has an address."""
+    execution = execute(db, function_id, version)
+    address = invocation.address_of(engine, function_id, version, RUNTIME, 1)
+    assert address == f"pool://{function_id}/{version}"
+    return execution
+
+
+def test_the_function_used_least_recently_makes_room(
+    engine: Any, db: Any, pool: Pool, function: Any, etcd: Any
+) -> None:
+    recent, old, new = function(30), function(10), function(40)
+    for each in (recent, old):
+        finish(db, start(engine, db, each))
+    start(engine, db, new)
+    assert pool.deleted == [(old, 0)]
+    assert pool.holders(RUNTIME) == {(recent, 0), (new, 0)}
+    assert not [key for key in etcd.data if key.startswith(old)]
+
+
+def test_a_version_makes_room_without_its_neighbours(
+    engine: Any, db: Any, pool: Pool, function: Any, etcd: Any
+) -> None:
+    old, new = function(10), function(40)
+    for version in range(10):
+        db.increase_function_version(old, version)
+    start(engine, db, old, 10)
+    finish(db, start(engine, db, old, 1))
+    start(engine, db, new)
+    assert pool.deleted == [(old, 1)]
+    assert etcd.get(f"{old}_10/service_url") and not etcd.get(f"{old}_1/service_url")
+
+
+def test_functions_that_run_keep_their_workers(engine: Any, db: Any, pool: Pool, function: Any, etcd: Any) -> None:
+    for minute in (10, 20):
+        start(engine, db, function(minute))
+    before = dict(etcd.data)
+    begin = time.monotonic()
+    with pytest.raises(reclaim.NoFreeWorker, match=r"^no free worker for runtime r: 2 of 2 in use$"):
+        start(engine, db, function(30))
+    assert time.monotonic() - begin >= 0.3, "it waits until they are busy for that long"
+    assert pool.deleted == [] and etcd.data == before
+
+
+def test_a_function_waits_for_one_that_ends(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:
+    from qinling import context
+
+    busy = [start(engine, db, function(minute)) for minute in (10, 20)]
+
+    def end() -> None:
+        context.set_ctx(ctx)
+        finish(db, busy[1])
+
+    timer = threading.Timer(0.1, end)
+    timer.start()
+    start(engine, db, function(30))
+    timer.join()
+    assert pool.deleted == [(busy[1].function_id, 0)]
+
+
+def test_scaling_up_reclaims_nothing(engine: Any, db: Any, pool: Pool, function: Any) -> None:
+    idle, loaded = function(10), function(20)
+    finish(db, start(engine, db, idle))
+    start(engine, db, loaded)
+    for _ in range(9):
+        execute(db, loaded)
+    assert invocation.address_of(engine, loaded, 0, RUNTIME, 10) == f"pool://{loaded}/0"
+    assert pool.deleted == []
+
+
+def test_a_lock_that_is_held_is_not_waited_for(engine: Any, db: Any, pool: Pool, function: Any, held: set[str]) -> None:
+    old, older = function(20), function(10)
+    for each in (old, older):
+        finish(db, start(engine, db, each))
+    held.add(f"function_worker_{older}_0")
+    start(engine, db, function(30))
+    assert pool.deleted == [(old, 0)]
+
+
+def test_an_execution_that_begins_meanwhile_keeps_its_worker(
+    engine: Any, db: Any, pool: Pool, function: Any, etcd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It read the address before that was deleted: its record is seen afterwards."""
+    old, other = function(10), function(20)
+    for each in (old, other):
+        finish(db, start(engine, db, each))
+    delete = etcd.delete
+
+    def begins(key: str) -> None:
+        if key == f"{old}_0/service_url":
+            execute(db, old)
+        delete(key)
+
+    monkeypatch.setattr(etcd, "delete", begins)
+    start(engine, db, function(30))
+    assert pool.deleted == [(other, 0)]
+    assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
+
+
+def test_an_orchestrator_that_fails_leaves_the_address(
+    engine: Any, db: Any, pool: Pool, function: Any, held: set[str]
+) -> None:
+    old = function(10)
+    for each in (old, function(20)):
+        finish(db, start(engine, db, each))
+    pool.broken = True
+    with pytest.raises(RuntimeError):
+        start(engine, db, function(30))
+    assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
+    assert held == set()
+
+
+def test_waiting_leaves_half_of_the_threads(
+    engine: Any, db: Any, pool: Pool, function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in (10, 20):
+        start(engine, db, function(minute))
+    slots = threading.BoundedSemaphore(1)
+    slots.acquire()
+    monkeypatch.setattr(invocation, "_waiting", lambda: slots)
+    monkeypatch.setattr(reclaim, "BUSY_SECONDS", 60)
+    begin = time.monotonic()
+    with pytest.raises(reclaim.NoFreeWorker):
+        start(engine, db, function(30))
+    assert time.monotonic() - begin < 30
+
+
+def test_many_functions_and_engines_on_few_workers(
+    conf: Any, db: Any, ctx: Any, pool: Pool, engine: Any, function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing fails, nothing is stopped while it runs, nobody waits for somebody who waits."""
+    from qinling import context
+    from qinling.engine import default_engine
+
+    monkeypatch.setattr(reclaim, "BUSY_SECONDS", 20)
+    engines = [engine, default_engine.DefaultEngine(pool, "http://api:7070")]
+    functions = [function(minute) for minute in range(6)]
+    database = threading.Lock()
+    problems: list[BaseException] = []
+    done: list[str] = []
+
+    def client(number: int) -> None:
+        context.set_ctx(ctx)
+        dice = random.Random(number)
+        try:
+            for _ in range(5):
+                mine = dice.choice(functions)
+                # SQLite has one writer.
+                with database:
+                    execution = execute(db, mine)
+                invocation.address_of(dice.choice(engines), mine, 0, RUNTIME, 1)
+                with pool.guard:
+                    assert (mine, 0) in pool.workers.values()
+                    pool.running.append((mine, 0))
+                time.sleep(dice.uniform(0, 0.01))
+                with pool.guard:
+                    pool.running.remove((mine, 0))
+                with database:
+                    finish(db, execution)
+                done.append(mine)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert problems == [] and pool.stopped == []
+    assert len(done) == 40
+    assert len(pool.deleted) > 0
