@@ -23,7 +23,7 @@ from qinling import config as qinling_config
 from qinling import context
 from qinling import exceptions as exc
 from qinling_kolla import config as our_config
-from qinling_kolla import worker
+from qinling_kolla import reclaim, worker
 from qinling_kolla.orchestrator import kubernetes as driver
 from qinling_kolla.orchestrator import kubernetes_api
 
@@ -174,6 +174,20 @@ def test_life_of_a_function(
         manager.get_pool(runtime)
     eventually(lambda: not pods(admin, runtime_id=runtime), 90)
     assert not request(admin, "GET", "/api/v1/namespaces/qinling/services")["items"]
+
+
+def test_fresh_worker_takes_the_place_of_a_reclaimed_one(start: Any, runtime: str, images: list[str]) -> None:
+    manager, (first, second, third) = start(), [str(uuid.uuid4()) for _ in range(3)]
+    manager.create_pool(runtime, images[0])
+    claimed = {name for each in (first, second) for name in manager.scaleup_function(each, 0, identifier=runtime)[0]}
+    assert manager.holders(runtime) == {(first, 0), (second, 0)}
+    with pytest.raises(reclaim.NoFreeWorker):
+        manager.scaleup_function(third, 0, identifier=runtime)
+    manager.delete_function(first, 0)
+    workers, url = manager.scaleup_function(third, 0, identifier=runtime)
+    assert not claimed & set(workers)
+    assert manager.holders(runtime) == {(second, 0), (third, 0)}
+    assert execute(manager, url, third)["output"]["calls"] == 1
 
 
 def test_worker_refuses_who_has_no_token(start: Any, runtime: str, images: list[str]) -> None:

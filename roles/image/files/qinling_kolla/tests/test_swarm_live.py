@@ -140,6 +140,18 @@ def test_package_function(manager, runtime, etcd):
     assert not manager._services({})
 
 
+def test_a_fresh_worker_takes_the_place_of_a_reclaimed_one(manager, runtime):
+    first, second, third = (str(uuid.uuid4()) for _ in range(3))
+    claimed = {name for each in (first, second) for name in manager.scaleup_function(each, 0, identifier=runtime)[0]}
+    assert manager.holders(runtime) == {(first, 0), (second, 0)}
+    manager.delete_function(first, 0)
+    names, url = manager.scaleup_function(third, 0, identifier=runtime)
+    assert not claimed & set(names)
+    assert manager.holders(runtime) == {(second, 0), (third, 0)}
+    success, result = run(manager, third, url)
+    assert (success, result["success"]) == (True, True)
+
+
 def test_two_engines_share_a_pool(manager, runtime, swarm_conf):
     engines = [manager, swarm.SwarmManager(swarm_conf, "http://qinling-api:7070")]
     claimed, failed = [], []
