@@ -16,10 +16,16 @@ import yaml
 
 
 class Qinling:
-    """Qinling's HTTP API, with a token of the user that clouds.yaml names."""
+    """Qinling's HTTP API, with a token of the user that clouds.yaml names, or of another one in the same domains.
 
-    def __init__(self, clouds: Path) -> None:
-        cloud = yaml.safe_load(clouds.read_text())["clouds"]["qinling"]["auth"]
+    Args:
+        clouds: The clouds.yaml with the deployment's administrator.
+        other: What replaces the administrator's `username`, `password` and `project_name`.
+    """
+
+    def __init__(self, clouds: Path, **other: str) -> None:
+        cloud = yaml.safe_load(clouds.read_text())["clouds"]["qinling"]["auth"] | other
+        self.identity = f"{cloud['auth_url']}/v3"
         identity = {
             "methods": ["password"],
             "password": {
@@ -32,7 +38,7 @@ class Qinling:
         }
         scope = {"project": {"name": cloud["project_name"], "domain": {"name": cloud["project_domain_name"]}}}
         answer = requests.post(
-            f"{cloud['auth_url']}/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}, timeout=30
+            f"{self.identity}/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}, timeout=30
         )
         answer.raise_for_status()
         services = answer.json()["token"]["catalog"]

@@ -51,6 +51,7 @@ START: tuple[str, ...] = (
     "database_facade",
     "statement_cache",
     "function_version_default",
+    "alias_project",
     "finished_jobs",
     "etcd_client",
     "keystone_clients",
@@ -71,6 +72,7 @@ START: tuple[str, ...] = (
 CONTROLLERS: tuple[str, ...] = (
     "collections_iterable",
     "version_project",
+    "alias_controllers",
     "runtime_update",
     "function_input",
 )

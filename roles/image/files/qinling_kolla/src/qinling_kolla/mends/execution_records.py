@@ -14,12 +14,14 @@ from typing import Any
 from oslo_config import cfg
 from oslo_db import api as oslo_db_api
 from oslo_serialization import jsonutils
+from qinling import context, status
 from qinling import exceptions as exc
-from qinling import status
 from qinling.db import api as db_api
 from qinling.db import base as db_base
 from qinling.db.sqlalchemy import models
 from qinling.utils import constants, executions
+
+from qinling_kolla.mends import alias_project
 
 NAME = "records of executions"
 REASON = "each took five transactions, and waiting executions could take all threads, those for their packages included"
@@ -82,8 +84,8 @@ def read_input(given: str | None) -> Any:
 def resolve(params: dict[str, Any]) -> tuple[str, int]:
     """Return the function and its version that an execution names, by an alias or outright."""
     if params.get("function_alias"):
-        alias = db_api.get_function_alias(params["function_alias"])
-        return alias.function_id, alias.function_version
+        function, version = alias_project.resolve(context.get_ctx().projectid, params["function_alias"])
+        return function.id, version
     return params["function_id"], params.get("function_version", 0)
 
 

@@ -18,6 +18,8 @@ from qinling.services import periodics
 from qinling.utils import constants, executions, jobs
 from qinling.utils.openstack import keystone
 
+from qinling_kolla.mends import alias_project
+
 NAME = "job handler"
 REASON = "one job whose function is gone kept all others from running"
 
@@ -28,11 +30,9 @@ INTERVAL_SECONDS = 3
 
 def find_function(job: Any) -> tuple[Any, int]:
     """Return a job's function and the version to run; raises DBEntityNotFoundError when one is gone."""
-    function_id, version = job.function_id, job.function_version
     if job.function_alias:
-        alias = db_api.get_function_alias(job.function_alias, insecure=True)
-        function_id, version = alias.function_id, alias.function_version
-    return db_api.get_function(function_id, insecure=True), version or 0
+        return alias_project.resolve(job.project_id, job.function_alias)
+    return db_api.get_function(job.function_id, insecure=True), job.function_version or 0
 
 
 def claim(job: Any) -> bool:
