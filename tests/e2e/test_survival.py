@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -16,6 +17,7 @@ from qinling_http import Qinling, wait_for
 SLOW = """
 import time
 def main(seconds=0, **kwargs):
+    print("started", flush=True)
     time.sleep(seconds)
     return "awake"
 """
@@ -40,14 +42,22 @@ def workers(qinling: Qinling, function: str) -> int:
     return len(qinling.call("GET", f"functions/{function}/workers", 200)["workers"])
 
 
-def test_engine_killed_during_an_execution(
-    qinling: Qinling, deployment: Deployment, make_function: MakeFunction
-) -> None:
+def test_engine_lost_during_executions(qinling: Qinling, deployment: Deployment, make_function: MakeFunction) -> None:
+    """The engine hangs while one execution runs and another one waits for it, and is killed once both were given up."""
     function = make_function(SLOW, timeout=30)
     assert works(qinling, function)
-    ended: list[dict[str, Any]] = []
-    call = threading.Thread(target=lambda: ended.append(qinling.execute(function, input='{"seconds": 10}')))
-    call.start()
+    ended: dict[str, dict[str, Any]] = {}
+
+    def call(name: str, seconds: int) -> threading.Thread:
+        given = json.dumps({"seconds": seconds})
+        thread = threading.Thread(target=lambda: ended.update({name: qinling.execute(function, input=given)}))
+        thread.start()
+        return thread
+
+    def record(name: str) -> dict[str, Any]:
+        return dict(qinling.call("GET", f"executions/{ended[name]['id']}", 200))
+
+    running = call("running", 10)
     wait_for(
         "a running execution",
         lambda: any(
@@ -55,13 +65,25 @@ def test_engine_killed_during_an_execution(
             for entry in qinling.call("GET", "executions", 200)["executions"]
         ),
     )
+    container = f"{deployment.prefix}qinling_engine"
+    run("docker", "pause", container)
+    waiting = call("waiting", 0)
+    running.join(90)
+    waiting.join(90)
+    run("docker", "unpause", container)
     os.kill(deployment.inspect("qinling_engine")["State"]["Pid"], signal.SIGKILL)
-    call.join(90)
-    assert ended, "the call did not end"
-    assert ended[0]["status"] in ("error", "failed"), ended
+    assert sorted(ended) == ["running", "waiting"], "a call did not end"
+    for execution in ended.values():
+        assert execution["status"] == "error", execution
+        assert "may have run" in json.loads(execution["result"])["output"]
     wait_for("the engine's return", lambda: healthy(deployment))
     wait_for("work as before", lambda: works(qinling, function))
     assert workers(qinling, function) == 1
+    # The answers to the callers stay true, and what was given up is not started.
+    for name, execution in ended.items():
+        assert record(name) == execution
+    log = qinling.session.get(f"{qinling.endpoint}/v1/executions/{ended['waiting']['id']}/log", timeout=30)
+    assert "started" not in log.text
 
 
 def test_lost_workers_are_replaced(qinling: Qinling, deployment: Deployment, make_function: MakeFunction) -> None:

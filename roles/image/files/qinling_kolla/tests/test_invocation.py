@@ -239,15 +239,6 @@ def test_what_cannot_be_executed_leaves_no_record(records: Any, function: Any, d
     assert db.get_executions() == [] and db.get_function(function.id).count == 0
 
 
-def test_an_engine_that_does_not_answer(records: Any, function: Any) -> None:
-    from qinling import exceptions
-
-    def fail(_: str) -> None:
-        raise exceptions.QinlingException("no answer")
-
-    assert records.create_execution(Rpc(fail), {"function_id": function.id}).status == "error"
-
-
 @pytest.mark.parametrize(("threads", "waiting"), [(1, 1), (2, 1), (4, 3), (8, 6), (32, 24)])
 def test_threads_that_may_wait(records: Any, threads: int, waiting: int) -> None:
     assert records.waiting_threads(threads) == waiting

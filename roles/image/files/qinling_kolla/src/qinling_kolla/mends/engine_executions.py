@@ -2,6 +2,7 @@
 """Executions that fail in an unforeseen way stayed "running", and a lost worker failed every later execution as well.
 
 - Whatever goes wrong in the engine, the execution ends in the status error, and its output and log say why.
+- An execution ends once: one that was given up before is not started, and its record is not overwritten.
 - A worker that does not answer any more (its node or container is gone) is forgotten, and the execution runs on
   another.
 - Executions of package functions go the short way (``qinling_kolla.invocation``).
@@ -16,12 +17,10 @@ from oslo_db import exception as db_exc
 from oslo_log import log as logging
 from qinling import exceptions as exc
 from qinling import status
-from qinling.db import api as db_api
-from qinling.db.sqlalchemy import models
 from qinling.engine import default_engine, utils
 from qinling.utils import etcd_util
 
-from qinling_kolla import failures, invocation, worker
+from qinling_kolla import failures, final_states, invocation, worker
 from qinling_kolla.orchestrator import transport
 
 NAME = "executions in the engine"
@@ -57,15 +56,17 @@ def cut_log(text: str, limit: int = MAX_LOG_BYTES) -> str:
     retry=tenacity.retry_if_exception_type(db_exc.DBConnectionError),
 )
 def set_status(execution_id: str, execution_status: str, logs: Any, res: Any) -> None:
-    """Record how an execution ended, waiting for a database that restarts.
+    """Record how an execution ended, unless it has ended already; wait for a database that restarts.
 
     Replaces ``qinling.engine.utils.db_set_execution_status``.
     """
     text = logs if isinstance(logs, str) else "" if logs is None else str(logs)
     result = res if isinstance(res, dict) else {"output": res}
     values = {"status": execution_status, "logs": cut_log(text), "result": result}
-    # Without reading it first. One that was deleted meanwhile needs no result.
-    db_api.conditional_update(models.Execution, values, {"id": execution_id}, insecure=True)
+    if not final_states.end(execution_id, values):
+        LOG.warning(
+            "Execution %s is not recorded as %s: it ended already or was deleted", execution_id, execution_status
+        )
 
 
 @tenacity.retry(
@@ -110,6 +111,10 @@ def create_execution(
         )
 
     try:
+        if final_states.ended(execution_id):
+            # Given up before the queue delivered it to this engine.
+            LOG.warning("Execution %s is not started: it has ended already", execution_id)
+            return
         try:
             attempt()
         except worker.Unreachable:

@@ -13,6 +13,7 @@ from typing import Any
 
 from oslo_config import cfg
 from oslo_db import api as oslo_db_api
+from oslo_log import log as logging
 from oslo_serialization import jsonutils
 from qinling import context, status
 from qinling import exceptions as exc
@@ -21,11 +22,13 @@ from qinling.db import base as db_base
 from qinling.db.sqlalchemy import models
 from qinling.utils import constants, executions
 
-from qinling_kolla.mends import alias_project
+from qinling_kolla import final_states
+from qinling_kolla.mends import alias_project, execution_rpc
 
 NAME = "records of executions"
 REASON = "each took five transactions, and waiting executions could take all threads, those for their packages included"
 
+LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
 _original = executions.create_execution
@@ -141,12 +144,11 @@ def _run(engine_client: Any, params: dict[str, Any], is_sync: bool) -> Any:
             input=execution.input,
             is_sync=is_sync,
         )
-    except exc.QinlingException:
-        # The engine records how an execution ended that it knew of; of any other one nobody else does.
-        current = db_api.get_execution(execution.id)
-        if current.status == status.RUNNING:
-            current = db_api.update_execution(execution.id, {"status": status.ERROR})
-        return current
+    except execution_rpc.NotExecuted as error:
+        # Final unless an engine recorded an end before: the answer to the caller has to stay true.
+        if final_states.give_up(execution.id, str(error)):
+            LOG.warning("Execution %s was given up: %s", execution.id, error)
+        return db_api.get_execution(execution.id)
     return db_api.get_execution(execution.id) if is_sync else execution
 
 

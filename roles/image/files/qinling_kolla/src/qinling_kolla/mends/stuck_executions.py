@@ -16,8 +16,9 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 from qinling import status
 from qinling.db import api as db_api
-from qinling.db.sqlalchemy import models
 from qinling.services import periodics
+
+from qinling_kolla import final_states
 
 NAME = "executions of a lost engine"
 REASON = "an execution whose engine was killed stayed running for ever"
@@ -27,7 +28,7 @@ CONF = cfg.CONF
 
 INTERVAL_SECONDS = 60
 TASK = "stuck_execution_handler"
-OUTPUT = "The execution did not finish: the engine that ran it was lost."
+LOST = "The execution did not finish: the engine that ran it was lost"
 
 _original_start = periodics.start_function_mapping_handler
 
@@ -60,14 +61,7 @@ def end_stuck(now: datetime.datetime | None = None) -> list[str]:
         limit = age_limit(timeouts.get(row.function_id))
         if now - row.created_at < datetime.timedelta(seconds=limit):
             continue
-        # Only if nobody else ended it meanwhile.
-        changed = db_api.conditional_update(
-            models.Execution,
-            {"status": status.ERROR, "result": {"output": OUTPUT}, "updated_at": now},
-            {"id": row.id, "status": status.RUNNING},
-            insecure=True,
-        )
-        if changed:
+        if final_states.give_up(row.id, LOST):
             LOG.warning("Execution %s ran for more than %d s: its engine was lost, it ends in error", row.id, limit)
             ended.append(row.id)
     return ended
