@@ -47,6 +47,7 @@ START: tuple[str, ...] = (
     "token_echo",
     "log_secrets",
     "api_errors",
+    "nested_json",
     "model_names",
     "database_facade",
     "statement_cache",

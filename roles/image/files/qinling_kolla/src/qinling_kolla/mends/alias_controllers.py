@@ -14,13 +14,13 @@ from oslo_log import log as logging
 from qinling import context
 from qinling import exceptions as exc
 from qinling.api import access_control as acl
-from qinling.api.controllers.v1 import function_alias, job, resources, webhook
+from qinling.api.controllers.v1 import function_alias, job, resources, types, webhook
 from qinling.db import api as db_api
 from qinling.utils import constants, executions, rest_utils
 from qinling.utils.openstack import keystone
 from wsme import types as wtypes
 
-from qinling_kolla.mends import alias_project
+from qinling_kolla.mends import alias_project, execution_records
 
 NAME = "aliases in the API"
 REASON = "aliases and jobs were stored with other projects' functions, and webhooks ran them"
@@ -31,8 +31,12 @@ _ALIASES = function_alias.FunctionAliasesController
 _JOBS = job.JobsController
 _WEBHOOKS = webhook.WebhooksController
 
-# The method itself, without what exposes it.
+# The content types that pecan takes for JSON.
+_JSON = ("application/json", "application/javascript")
+
+# The methods themselves, without what exposes them.
 _original_post_job = inspect.unwrap(_JOBS.post)
+_original_put_job = inspect.unwrap(_JOBS.put)
 
 
 def _project(requested: str | None) -> str:
@@ -84,20 +88,52 @@ def delete_alias(self: Any, alias_name: str, project_id: str | None = None) -> N
     db_api.delete_function_alias(alias_name, project_id=_project(project_id))
 
 
+def _check_input(job: Any) -> None:
+    """Raise InputException where a job's executions could not take its input."""
+    execution_records.read_input(job.to_dict().get("function_input"), "function_input")
+
+
+def _webhook_input(request: Any, parameters: dict[str, Any]) -> Any:
+    """Return the input of a webhook's execution, or raise InputException.
+
+    Args:
+        request: The request, whose body is an input as an execution's is where it says that it is JSON.
+        parameters: The parameters of the address, and of a body that is a form.
+    """
+    if request.content_type not in _JSON or not request.body.strip():
+        return parameters
+    try:
+        text = request.body.decode()
+    except UnicodeDecodeError:
+        raise exc.InputException("body: it is not UTF-8; expected JSON") from None
+    given = execution_records.read_input(text, "body")
+    return given if given and execution_records.TEXT in given else {**parameters, **(given or {})}
+
+
 @rest_utils.wrap_wsme_controller_exception
 @wsme_pecan.wsexpose(resources.Job, body=resources.Job, status_code=201)
 def post_job(self: Any, job: Any) -> Any:
     """Create a job; one by an alias stores nothing else of the function, as the alias decides at each run."""
+    _check_input(job)
     if job.to_dict().get("function_alias"):
         job.function_id = job.function_version = wtypes.Unset
         alias_project.resolve(_project(None), job.function_alias)
     return _original_post_job(self, job)
 
 
+@rest_utils.wrap_wsme_controller_exception
+@wsme_pecan.wsexpose(resources.Job, types.uuid, body=resources.Job)
+def put_job(self: Any, id: str, job: Any) -> Any:
+    """Change a job."""
+    _check_input(job)
+    return _original_put_job(self, id, job)
+
+
 @rest_utils.wrap_pecan_controller_exception
 @pecan.expose("json")
 def invoke(self: Any, id: str, **kwargs: Any) -> dict[str, str]:
     """Execute a webhook's function, which has to be of the webhook's project; the ID is all that a caller needs."""
+    given = _webhook_input(pecan.request, kwargs)
     found = db_api.get_webhook(id, insecure=True)
     if found.function_alias:
         function, version = alias_project.resolve(found.project_id, found.function_alias)
@@ -112,7 +148,7 @@ def invoke(self: Any, id: str, **kwargs: Any) -> dict[str, str]:
             "function_id": function.id,
             "function_version": version,
             "sync": False,
-            "input": json.dumps(kwargs),
+            "input": json.dumps(given),
             "description": constants.EXECUTION_BY_WEBHOOK % id,
         },
     )
@@ -122,7 +158,7 @@ def invoke(self: Any, id: str, **kwargs: Any) -> dict[str, str]:
 
 _REPLACED = (
     (_ALIASES, {"post": post_alias, "get": get_alias, "put": put_alias, "delete": delete_alias}),
-    (_JOBS, {"post": post_job}),
+    (_JOBS, {"post": post_job, "put": put_job}),
     (_WEBHOOKS, {"invoke": invoke}),
 )
 

@@ -83,6 +83,8 @@ def translate(error: Exception) -> Exception:
         return ServiceUnavailableException("The database is temporarily unavailable, please try again later.")
     if any(isinstance(cause, db_exc.DBDataError) for cause in causes):
         return exc.InputException("A value is too long, or not of the kind that is stored there.")
+    if any(isinstance(cause, UnicodeEncodeError) for cause in causes):
+        return exc.InputException("A value has characters that are not Unicode text; expected UTF-8.")
     if any(isinstance(cause, db_exc.DBDuplicateEntry) for cause in causes):
         return exc.ConflictException("There is such an entry already.")
     if any(isinstance(cause, db_exc.DBReferenceError) for cause in causes):

@@ -8,13 +8,14 @@
   before anything has happened.
 """
 
+import json
+import math
 import threading
 from typing import Any
 
 from oslo_config import cfg
 from oslo_db import api as oslo_db_api
 from oslo_log import log as logging
-from oslo_serialization import jsonutils
 from qinling import context, status
 from qinling import exceptions as exc
 from qinling.db import api as db_api
@@ -30,6 +31,10 @@ REASON = "each took five transactions, and waiting executions could take all thr
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
+
+# By this name the runtimes and the drivers know an input that is text.
+TEXT = "__function_input"
+MAX_DEPTH = 100
 
 _original = executions.create_execution
 
@@ -72,16 +77,65 @@ def waiting_threads(threads: int) -> int:
     return max(1, threads - max(1, threads // 4))
 
 
-def read_input(given: str | None) -> Any:
-    """Return an execution's input as it is stored: what the JSON says, or wrapped where it is a number or no JSON."""
+def _refuse(name: str, fault: str) -> exc.InputException:
+    return exc.InputException(
+        f"{name}: {fault}; expected a JSON object (its members are the function's arguments), a number or plain text"
+    )
+
+
+def _nested_too_deeply(value: Any) -> bool:
+    """Return whether lists and objects are nested deeper than queue, database and workers can handle."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def read_input(given: str | None, name: str = "input") -> dict[str, Any] | None:
+    """Return an execution's input as it is stored, or raise InputException (400).
+
+    A JSON object is the function's named arguments. Text, and a number or string of JSON, is its one positional
+    argument. Null and nothing at all are no input. Other JSON has no place in a call and is refused.
+
+    Args:
+        given: What the user wrote, JSON or text.
+        name: What the user knows it by, for the message.
+    """
+
+    def finite(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            raise _refuse(name, f"{text[:40]} is no number of JSON")
+        return number
+
     if not given:
-        return given
+        return None
     try:
-        value = jsonutils.loads(given)
-    except ValueError:
-        return {"__function_input": given}
-    # The column takes no number.
-    return {"__function_input": given} if type(value) is int else value
+        value = json.loads(given, parse_float=finite, parse_constant=finite)
+    except json.JSONDecodeError:
+        return {TEXT: given}
+    except (ValueError, RecursionError):
+        raise _refuse(name, "the JSON is nested too deeply, or has a number of too many digits") from None
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return {TEXT: value}
+    if isinstance(value, dict):
+        if _nested_too_deeply(value):
+            raise _refuse(name, f"the JSON is nested deeper than {MAX_DEPTH} levels")
+        if not isinstance(value.get(TEXT, ""), str):
+            raise _refuse(name, f"{TEXT} is reserved for text")
+        return value
+    if isinstance(value, list | bool):
+        raise _refuse(name, f"a JSON {'list' if isinstance(value, list) else 'true or false'} is no input")
+    return {TEXT: given}
 
 
 def resolve(params: dict[str, Any]) -> tuple[str, int]:
