@@ -58,6 +58,7 @@ START: tuple[str, ...] = (
     "keystone_clients",
     "rpc_reply",
     "storage_exact",
+    "storage_partial",
     "periodics_stop",
     "job_handler",
     "stuck_executions",

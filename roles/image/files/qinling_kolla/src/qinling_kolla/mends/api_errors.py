@@ -2,10 +2,11 @@
 """The API's answers to failures inside: no SQL, no host names, no file names, and the right status.
 
 Qinling answers a database outage with 400 and the SQL statement, others with 500 and the text of the exception. Here an
-outage of the database or of etcd answers 503, a value that the database refuses 400, and anything unforeseen 500, each
-with a plain text; the whole exception goes to the log.
+outage of the database or of etcd answers 503, a full disk 507, a value that the database refuses 400, and anything
+unforeseen 500, each with a plain text; the whole exception goes to the log.
 """
 
+import errno
 import functools
 import inspect
 from collections.abc import Callable, Iterator
@@ -37,6 +38,13 @@ class ServiceUnavailableException(exc.QinlingException):
     message = "The service is temporarily unavailable, please try again later."
 
 
+class InsufficientStorageException(exc.QinlingException):
+    """The disk that packages are stored on is full."""
+
+    http_code = 507
+    message = "There is no space left for the package; it was not stored. An operator has to make room."
+
+
 class InternalException(exc.QinlingException):
     """Anything unforeseen."""
 
@@ -57,6 +65,9 @@ _DATABASE_DOWN = (
     sa.exc.InterfaceError,
 )
 _DATABASE = (db_exc.DBError, sa.exc.SQLAlchemyError)
+# Qinling's own, each of which may stand for any reason.
+_OPAQUE = (exc.DBError, exc.StorageProviderException)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _ETCD_DOWN = (
     etcd_exc.ConnectionFailedError,
     etcd_exc.ConnectionTimeoutError,
@@ -78,11 +89,14 @@ def translate(error: Exception) -> Exception:
     """Return the exception to answer with; ``error`` itself where it is fit to be shown."""
     if isinstance(error, (*_ANSWERS, exc.DBEntityNotFoundError)):
         return error
-    causes = list(chain(error)) if isinstance(error, exc.DBError) or not isinstance(error, exc.QinlingException) else []
+    opaque = isinstance(error, _OPAQUE) or not isinstance(error, exc.QinlingException)
+    causes = list(chain(error)) if opaque else []
     if any(isinstance(cause, _DATABASE_DOWN) for cause in causes):
         return ServiceUnavailableException("The database is temporarily unavailable, please try again later.")
     if any(isinstance(cause, db_exc.DBDataError) for cause in causes):
         return exc.InputException("A value is too long, or not of the kind that is stored there.")
+    if any(isinstance(cause, OSError) and cause.errno in _DISK_FULL for cause in causes):
+        return InsufficientStorageException()
     if any(isinstance(cause, UnicodeEncodeError) for cause in causes):
         return exc.InputException("A value has characters that are not Unicode text; expected UTF-8.")
     if any(isinstance(cause, db_exc.DBDuplicateEntry) for cause in causes):
