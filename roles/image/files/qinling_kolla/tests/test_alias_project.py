@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from oslo_context.context import get_current
 
 from .conftest import Recorder
 
@@ -84,6 +85,7 @@ def test_a_webhook(send: Send, same_name: dict[str, str], engine_client: Recorde
         response = send(None, "POST", f"/v1/webhooks/{webhook}/invoke", {"secret": project})
         assert response.status_int == 202, response.text
         assert started(engine_client) == [same_name[project]]
+        assert get_current().project_id is None, "what is logged after that is logged as the owner's"
         execution = send(project, "GET", f"/v1/executions/{response.json['execution_id']}").json
         assert (execution["project_id"], execution["function_id"]) == (project, same_name[project])
 

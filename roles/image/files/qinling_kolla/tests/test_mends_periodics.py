@@ -64,6 +64,16 @@ def test_a_job_without_end(
     assert (db.get_job(job.id).count, db.get_job(job.id).status) == (None, "running")
 
 
+def test_nothing_is_logged_as_the_owner_of_a_job_that_ran(
+    handle: Callable[[], list[str]], make_job: Callable[..., Any], function: Any
+) -> None:
+    from oslo_context.context import get_current
+
+    make_job(function_id=function.id, count=1)
+    assert handle() == [function.id]
+    assert get_current() is None
+
+
 def test_a_single_job(handle: Callable[[], list[str]], make_job: Callable[..., Any], function: Any, db: Any) -> None:
     job = make_job(function_id=function.id, count=1)
     assert handle() == [function.id]

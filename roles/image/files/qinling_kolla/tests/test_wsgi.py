@@ -23,6 +23,7 @@ from qinling_kolla import config, wsgi
 SERVER = """
 import json, os, sys, threading, time
 from oslo_config import cfg
+from oslo_context import context
 from oslo_log import log
 from qinling_kolla import config, health, logs, wsgi
 
@@ -38,6 +39,9 @@ def build(conf):
             time.sleep(float(environ["QUERY_STRING"]))
         if path == "/break":
             raise ValueError("broken")
+        if "HTTP_X_USER_ID" in environ:
+            # As Qinling does where a request has got as far as its controllers.
+            context.RequestContext.from_environ(environ)
         size = len(environ["wsgi.input"].read())
         answer = {"pid": os.getpid(), "built_in": built_in, "master": MASTER, "size": size,
                   "scheme": environ["wsgi.url_scheme"], "max": conf.api.max_package_size,
@@ -159,6 +163,21 @@ def test_a_caller_cannot_move_the_application_or_pretend_tls(api):
             answer += chunk
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["script"] == ""
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["scheme"] == "http"
+
+
+def test_who_asked_is_logged_with_the_request_alone(own_api):
+    server = own_api(workers=1, threads=1)
+    known = {"X-User-Id": "user-of-one", "X-Project-Id": "project-of-one"}
+    server.get("/known", headers=known)
+    server.get("/anonymous")
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"no http\r\n\r\n")
+        connection.recv(1000)
+    server.get("/last")
+    lines = server.log.read_text().splitlines()
+    named = [line for line in lines if "user-of-one" in line or "req-" in line]
+    assert ["/known" in line for line in named] == [True], named
+    assert any("Invalid" in line for line in lines) and any("/anonymous" in line for line in lines)
 
 
 def test_slow_requests_leave_threads_for_others(own_api):

@@ -128,6 +128,7 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "accesslog": "-",
         "when_ready": open_unix_sockets,
         "pre_request": close_refused(body_limit(conf)),
+        "post_request": lambda worker, request, environ, response: logs.forget_context(),
     }
     # Heartbeats are written to a file, which must never wait for a disk.
     if os.access(MEMORY, os.W_OK):

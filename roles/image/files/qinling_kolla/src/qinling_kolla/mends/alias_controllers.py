@@ -141,17 +141,23 @@ def invoke(self: Any, id: str, **kwargs: Any) -> dict[str, str]:
         version = found.function_version
         function = alias_project.function_of(found.project_id, found.function_id, version)
     LOG.info("Invoke function %s(version %s) by a webhook", function.id, version)
+    caller = context.get_ctx()
     context.set_ctx(keystone.create_trust_context(function.trust_id, found.project_id))
-    execution = executions.create_execution(
-        self.engine_client,
-        {
-            "function_id": function.id,
-            "function_version": version,
-            "sync": False,
-            "input": json.dumps(given),
-            "description": constants.EXECUTION_BY_WEBHOOK % id,
-        },
-    )
+    try:
+        execution = executions.create_execution(
+            self.engine_client,
+            {
+                "function_id": function.id,
+                "function_version": version,
+                "sync": False,
+                "input": json.dumps(given),
+                "description": constants.EXECUTION_BY_WEBHOOK % id,
+            },
+        )
+    finally:
+        # What is logged of the request from here on is its caller's, who is not the function's owner.
+        context.set_ctx(caller)
+        caller.update_store()
     pecan.response.status = 202
     return {"execution_id": execution.id}
 

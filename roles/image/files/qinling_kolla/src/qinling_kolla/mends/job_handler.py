@@ -18,6 +18,7 @@ from qinling.services import periodics
 from qinling.utils import constants, executions, jobs
 from qinling.utils.openstack import keystone
 
+from qinling_kolla import logs
 from qinling_kolla.mends import alias_project
 
 NAME = "job handler"
@@ -77,6 +78,7 @@ def run_job(job: Any, engine_client: Any) -> None:
         )
     finally:
         context.set_ctx(None)
+        logs.forget_context()
 
 
 @futurist_periodics.periodic(INTERVAL_SECONDS)
