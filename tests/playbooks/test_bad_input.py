@@ -203,6 +203,7 @@ def all_of(*spoils: Spoil) -> Spoil:
 VAULTED_VALUE = "!vault |\n" + "".join(f"  {line}\n" for line in VAULT.encrypt(SECRET).decode().splitlines())
 BINARY = b"\x7fELF\x02\x01\n\xff\xfe\x00"
 TWO_NAMES = f"one {HOST}\ntwo {HOST}\n[etcd]\none\n[qinling-api]\none\ntwo\n[qinling-engine]\none\n"
+BALANCED = ("etcd", "loadbalancer", "mariadb", "rabbitmq", "memcached", "qinling-api", "qinling-engine")
 POLICY = "config/qinling/policy"
 
 NONSENSE = """\
@@ -274,6 +275,17 @@ SINGLE: Cases = {
     "a group without hosts": (
         inventory(f"one {HOST}\n[etcd]\none\n[qinling-api]\n[qinling-engine]\none\n"),
         ["group qinling-api: has no host, but qinling is enabled; add one to [qinling-api]"],
+    ),
+    "the load balancer's containers are missing": (
+        all_of(
+            inventory(f"one {HOST}\n" + "".join(f"[{group}]\none\n" for group in BALANCED)),
+            more("passwords.yml", f"proxysql_admin_password: {SECRET}\n"),
+            variables(qinling_haproxy_container="nowhere_haproxy", qinling_proxysql_container="nowhere_proxysql"),
+        ),
+        [
+            "the container nowhere_haproxy of the load balancer does not run: start it",
+            "the container nowhere_proxysql of the load balancer does not run: start it",
+        ],
     ),
     "one machine under two names": (inventory(TWO_NAMES), ["hosts one, two: are one machine", "keep one of them"]),
     "an inventory that is not there": (lambda _: {"inventory": "/nowhere/hosts"}, ["/nowhere/hosts"]),
