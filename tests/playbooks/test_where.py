@@ -21,14 +21,14 @@ PASSWORDS = (
 )
 GROUPS = ("etcd", "rabbitmq", "memcached", "qinling-api", "qinling-engine")
 OVERRIDES = {
-    "global.conf": "[DEFAULT]\nrpc_response_timeout = 11\n[oslo_messaging_notifications]\ndriver = one\ndriver = two\n",
-    "qinling.conf": "# of all\n[DEFAULT]\nrpc_response_timeout = 12\n[engine]\nsidecar_image = {{ greeting }}\n",
-    "qinling/qinling-api.conf": "{% if true %}\n[DEFAULT]\n{% endif %}\nrpc_response_timeout = 13\n",
+    "global.conf": "[DEFAULT]\nmax_logfile_count = 11\n[oslo_messaging_notifications]\ndriver = one\ndriver = two\n",
+    "qinling.conf": "# of all\n[DEFAULT]\nmax_logfile_count = 12\n[engine]\nsidecar_image = {{ greeting }}\n",
+    "qinling/qinling-api.conf": "{% if true %}\n[DEFAULT]\n{% endif %}\nmax_logfile_count = 13\n",
     "qinling/qinling-engine.conf": "[oslo_messaging_notifications]\ndriver = three\n",
-    "qinling/two/qinling.conf": "[DEFAULT]\nrpc_response_timeout = 14\n",
+    "qinling/two/qinling.conf": "[DEFAULT]\nmax_logfile_count = 14\n",
     # Nothing reads these in Kolla's order.
-    "qinling-api.conf": "[DEFAULT]\nrpc_response_timeout = 15\n",
-    "qinling/two/qinling-api.conf": "[DEFAULT]\nrpc_response_timeout = 16\n",
+    "qinling-api.conf": "[DEFAULT]\nmax_logfile_count = 15\n",
+    "qinling/two/qinling-api.conf": "[DEFAULT]\nmax_logfile_count = 16\n",
 }
 
 
@@ -64,12 +64,12 @@ def test_files_count_in_kollas_order_on_each_host(operator: Path) -> None:
     code, shown = where(operator)
     assert code == 0, shown[-3000:]
     config = operator / "config"
-    timeout = shown.partition("[DEFAULT] rpc_response_timeout ")[2].partition("[DEFAULT]")[0]
+    count = shown.partition("[DEFAULT] max_logfile_count ")[2].partition("[DEFAULT]")[0]
     steps = [
-        f"rpc_response_timeout = 14 set in {config}/qinling/two/qinling.conf:2",
-        f"rpc_response_timeout = 13 set in {config}/qinling/qinling-api.conf:4",
-        f"rpc_response_timeout = 12 set in {config}/qinling.conf:3",
-        f"rpc_response_timeout = 11 set in {config}/global.conf:2",
+        f"max_logfile_count = 14 set in {config}/qinling/two/qinling.conf:2",
+        f"max_logfile_count = 13 set in {config}/qinling/qinling-api.conf:4",
+        f"max_logfile_count = 12 set in {config}/qinling.conf:3",
+        f"max_logfile_count = 11 set in {config}/global.conf:2",
     ]
     for title, first, *others in (
         ("qinling-api/qinling.conf on one", *steps[1:]),
@@ -77,8 +77,8 @@ def test_files_count_in_kollas_order_on_each_host(operator: Path) -> None:
         ("qinling-api/qinling.conf on two", *steps),
         ("qinling-engine/qinling.conf on two", steps[0], *steps[2:]),
     ):
-        assert f"{title} {first} instead of {' '.join(others)} rpc_response_timeout = 60 set in" in timeout
-    assert "from qinling_rpc_response_timeout" in timeout
+        assert f"{title} {first} instead of {' '.join(others)} max_logfile_count = 6 set in" in count
+    assert "from qinling_log_max_count" in count
     # Templates know the host's variables.
     for host, greeting in (("one", "eins"), ("two", "zwei")):
         assert f"qinling-api/qinling.conf on {host} sidecar_image = {greeting} set in {config}/qinling.conf:5" in shown

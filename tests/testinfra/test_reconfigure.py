@@ -28,6 +28,9 @@ graceful_timeout=4
 api_threads = 6
 {% endif %}
 """
+# Variables of which one service alone reads the options.
+API_VARIABLE = ("-e", "qinling_default_cpu=150")
+ENGINE_VARIABLE = ("-e", "qinling_function_service_expiration=3000")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +55,7 @@ def overrides(deployment: Deployment) -> Iterator[Path]:
 def test_options_and_policy_of_the_api_restart_the_api(deployment: Deployment, overrides: Path) -> None:
     (overrides / "qinling-api.conf").write_text(API_CONF)
     (overrides / "policy.json").write_text('{"runtime:create": "rule:admin_or_owner"}')
-    done = deployment.reconfigure()
+    done = deployment.reconfigure(*API_VARIABLE)
     assert done.made_anew == ["qinling_api"]
     assert "+api_threads = 6" in done.shown
     policy = yaml.safe_load(deployment.inside("qinling_api", "cat", "/etc/qinling/policy.yaml"))
@@ -69,7 +72,7 @@ def test_order_and_comments_restart_nothing_and_the_engines_options_the_engine(
     # The same image by another name.
     image = deployment.inspect("qinling_engine")["Config"]["Image"]
     run("docker", "tag", image, image.rpartition(":")[0] + ":reconfigured")
-    done = deployment.reconfigure("-e", "qinling_engine_tag=reconfigured")
+    done = deployment.reconfigure(*API_VARIABLE, *ENGINE_VARIABLE, "-e", "qinling_engine_tag=reconfigured")
     assert done.made_anew == ["qinling_engine"]
     assert deployment.inspect("qinling_engine")["Config"]["Image"].endswith(":reconfigured")
     assert (
