@@ -11,6 +11,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.qinling.kolla.plugins.module_utils.definitions import definition_of
 
 Services = Mapping[str, Mapping[str, Any]]
+# Molecule skips these, the last one in its second run.
+_TAGS_OF_MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
 
 
 def services_of_host(services: Services, group_names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
@@ -159,6 +161,29 @@ def roles_of_host(roles: Iterable[Mapping[str, Any]], group_names: Iterable[str]
     return [role for role in roles if here.intersection(role["groups"])]
 
 
+def roles_of_tags(
+    roles: Iterable[Mapping[str, Any]], run_tags: Iterable[str], skip_tags: Iterable[str]
+) -> list[Mapping[str, Any]]:
+    """Return the roles (`{tags, …}`) that --tags selects and --skip-tags leaves, in order."""
+    run, skip = set(run_tags), set(skip_tags)
+    return [role for role in roles if run.intersection(["all", *role["tags"]]) and not skip.intersection(role["tags"])]
+
+
+def tag_findings(roles: Iterable[Mapping[str, Any]], run_tags: Iterable[str], skip_tags: Iterable[str]) -> list[str]:
+    """Return what is wrong with --tags and --skip-tags: those that no role (`{tags, …}`) has.
+
+    Ansible itself would skip every task, or none, without a word. Without roles, a playbook takes no tags at all.
+    """
+    known = list(dict.fromkeys(tag for role in roles for tag in role["tags"]))
+    remedy = f"expected any of {', '.join(known)}" if known else "this playbook takes no tags; run it without"
+    given = {"--tags": set(run_tags) - {"all"}, "--skip-tags": set(skip_tags) - _TAGS_OF_MOLECULE}
+    return [
+        f"{option} {','.join(unknown)}: there is no such tag; {remedy}"
+        for option, tags in given.items()
+        if (unknown := sorted(tags.difference(known)))
+    ]
+
+
 def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) -> list[dict[str, Any]]:
     """Return what `qinling.kolla.service_check` is to look at on a host: containers of services `here`, then `looks`.
 
@@ -232,5 +257,7 @@ class FilterModule:
             "ports_of": ports_of,
             "passwords_of": passwords_of,
             "roles_of_host": roles_of_host,
+            "roles_of_tags": roles_of_tags,
+            "tag_findings": tag_findings,
             "looks_of": looks_of,
         }

@@ -21,7 +21,9 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     passwords_of,
     ports_of,
     roles_of_host,
+    roles_of_tags,
     services_of_host,
+    tag_findings,
     ulimits_of,
     validation_of,
 )
@@ -259,6 +261,8 @@ def test_each_filter_is_known_by_its_name() -> None:
             "hosts_of",
             "ports_of",
             "roles_of_host",
+            "roles_of_tags",
+            "tag_findings",
             "looks_of",
             "validation_of",
         )
@@ -316,3 +320,37 @@ def test_healthcheck_of(given: Any, expected: Any) -> None:
 
 def test_environment_of() -> None:
     assert environment_of({"http_proxy": "http://p:1", "NUMBER": 1}) == {"http_proxy": "http://p:1", "NUMBER": "1"}
+
+
+TAGGED = [
+    {"name": "etcd", "tags": ["etcd"]},
+    {"name": "lb", "tags": ["haproxy", "api"]},
+    {"name": "api", "tags": ["api"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("run", "skip", "selected", "findings"),
+    [
+        (["all"], [], ["etcd", "lb", "api"], []),
+        (["all"], ["molecule-notest", "notest", "molecule-idempotence-notest"], ["etcd", "lb", "api"], []),
+        (["api"], [], ["lb", "api"], []),
+        (["api", "etcd"], ["haproxy"], ["etcd", "api"], []),
+        (["all"], ["api"], ["etcd"], []),
+        (["haproxy"], ["api"], [], []),
+        (["no", "ap"], [], [], ["--tags ap,no: there is no such tag; expected any of etcd, haproxy, api"]),
+        (["api"], ["lb"], ["lb", "api"], ["--skip-tags lb: there is no such tag; expected any of etcd, haproxy, api"]),
+        # What Ansible knows by itself selects tasks, and here are none with tags.
+        (["tagged"], [], [], ["--tags tagged: there is no such tag; expected any of etcd, haproxy, api"]),
+    ],
+)
+def test_tags_select_roles(run: list[str], skip: list[str], selected: list[str], findings: list[str]) -> None:
+    assert [role["name"] for role in roles_of_tags(TAGGED, run, skip)] == selected
+    assert tag_findings(TAGGED, run, skip) == findings
+
+
+def test_where_there_are_no_roles_there_are_no_tags() -> None:
+    assert tag_findings([], ["all"], ["notest"]) == []
+    assert tag_findings([], ["api"], []) == [
+        "--tags api: there is no such tag; this playbook takes no tags; run it without"
+    ]
