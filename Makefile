@@ -22,7 +22,7 @@ PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_D
 PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
-.PHONY: help tools test-tools deploy destroy where test lint unit molecule bench bench-functions clean \
+.PHONY: help tools test-tools deploy destroy where test test-long lint unit molecule bench bench-functions clean \
 	collection $(PLAYBOOKS)
 
 help: ## List the commands
@@ -69,6 +69,9 @@ $(PLAYBOOKS): tools
 
 test: test-tools ## Run every test: lint, unit tests, molecule scenarios
 	@tests/run
+
+test-long: test-tools ## Run the tests that take too long for `make test`: a deployment under every supported ansible-core
+	@tests/run long
 
 lint: test-tools ## Run the linters
 	@tests/run lint

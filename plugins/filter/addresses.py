@@ -144,10 +144,11 @@ def put_address_in_context(address: str, context: str) -> str:
 
 
 def transport_url(
-    hosts: Iterable[str], user: str, password: str, port: int | str, vhost: str = "/", transport: str = "rabbit"
+    hosts: Iterable[str], user: str, password: str | int, port: int | str, vhost: str = "/", transport: str = "rabbit"
 ) -> str:
     """Takes the brokers' addresses, user, password, port, virtual host and transport, returns oslo.messaging's URL."""
-    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    # A password of digits without quotes is a number since ansible-core 2.19.
+    login = f"{quote(str(user), safe='')}:{quote(str(password), safe='')}"
     members = ",".join(f"{login}@{put_address_in_context(host, 'url')}:{port}" for host in hosts)
     return f"{transport}://{members}/{vhost}"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.qinling.kolla.plugins.module_utils.definitions import definition_of
+from ansible_collections.qinling.kolla.plugins.module_utils.definitions import canonical, definition_of
 
 Services = Mapping[str, Mapping[str, Any]]
 # Molecule skips these, the last one in its second run.
@@ -231,23 +231,18 @@ def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
     return {**times, **retries, "test": ["CMD-SHELL", test] if isinstance(test, str) else list(test)}
 
 
-def environment_of(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Return an environment as Docker's modules take it, where numbers are strings as well."""
-    return {name: str(value) for name, value in environment.items()}
-
-
 class FilterModule:
     """Ansible's entry to the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
         return {
+            "canonical": canonical,
             "definition_of": definition_of,
             "services_of_host": services_of_host,
             "health_of": health_of,
             "ulimits_of": ulimits_of,
             "healthcheck_of": healthcheck_of,
-            "environment_of": environment_of,
             "first_host": first_host,
             "named_volumes": named_volumes,
             "configuration_of": configuration_of,

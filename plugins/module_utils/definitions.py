@@ -29,13 +29,28 @@ MADE_FROM = (
 )
 
 
+def canonical(value: Any) -> Any:
+    """Return a value with every scalar in it as text, so that it is the same on every ansible-core.
+
+    The result of `{{ 30 }}` is a number since ansible-core 2.19, and text before. Docker takes either for what a
+    container is made from, but a digest and a comparison would see a difference.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return str(value)
+
+
 def definition_of(service: Mapping[str, Any], configuration: str, settings: Mapping[str, Any]) -> str:
     """Return the digest of all that a service's container is made from.
 
     `configuration` is the digest of its files, `settings` is what containers of all services have in common.
     """
     made_from = {key: service[key] for key in MADE_FROM if key in service}
-    whole = json.dumps([made_from, configuration, settings], sort_keys=True, default=str)
+    whole = json.dumps(canonical([made_from, configuration, settings]), sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 

@@ -127,3 +127,8 @@ def test_a_context_that_can_not_be(address: str, context: str) -> None:
 )
 def test_transport_url(hosts: list[str], options: dict[str, str], expected: str) -> None:
     assert transport_url(hosts, "u", "p/@", "5672", **options) == expected
+
+
+def test_transport_url_takes_a_password_of_digits() -> None:
+    """Without quotes it is a number in passwords.yml."""
+    assert transport_url(["10.0.0.1"], "u", 123, 5672) == "rabbit://u:123@10.0.0.1:5672//"

@@ -10,7 +10,6 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     FilterModule,
     config_json,
     configuration_of,
-    environment_of,
     first_host,
     groups_of,
     health_of,
@@ -248,6 +247,7 @@ def test_each_filter_is_known_by_its_name() -> None:
         name: name
         for name in (
             "services_of_host",
+            "canonical",
             "definition_of",
             "health_of",
             "ulimits_of",
@@ -316,10 +316,6 @@ def test_health_is_asked_by_container() -> None:
 )
 def test_healthcheck_of(given: Any, expected: Any) -> None:
     assert healthcheck_of(given) == expected
-
-
-def test_environment_of() -> None:
-    assert environment_of({"http_proxy": "http://p:1", "NUMBER": 1}) == {"http_proxy": "http://p:1", "NUMBER": "1"}
 
 
 TAGGED = [

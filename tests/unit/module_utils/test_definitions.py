@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.qinling.kolla.plugins.module_utils.definitions import (
     LABEL,
     MADE_FROM,
+    canonical,
     definition_of,
     made_of,
     settled_of,
 )
+from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
 
 PROJECT = Path(__file__).resolve().parents[3]
 SERVICE: dict[str, Any] = {
@@ -85,3 +89,51 @@ def test_the_role_makes_containers_from_nothing_else() -> None:
     """A key that container.yml learns to use has to get into the digest."""
     used = re.findall(r"service_item\.value\.(\w+)", (PROJECT / "roles/service/tasks/container.yml").read_text())
     assert set(used) - {"container_name"} == set(MADE_FROM)
+
+
+# By key of a service's entry: what an operator writes, and the same without templates. Jinja keeps the types of results
+# since ansible-core 2.19, and makes text of them before; these tests run on both.
+TEMPLATED: dict[str, tuple[Any, Any]] = {
+    "image": ("kolla/api:{{ 2026.1 }}", "kolla/api:2026.1"),
+    "healthcheck": (
+        {"interval": "{{ seven }}s", "retries": "{{ seven }}", "test": ["CMD", "{{ seven }}"]},
+        {"interval": "7s", "retries": 7, "test": ["CMD", 7]},
+    ),
+    "environment": (
+        {"A": "{{ seven }}", "B": "{{ yes }}", "C": "{{ half }}", "D": "{{ none }}", "E": "{{ seven | int + 1 }}"},
+        {"A": 7, "B": True, "C": 0.5, "D": None, "E": 8},
+    ),
+    "published_ports": (["127.0.0.1:{{ seven }}:{{ seven }}"], ["127.0.0.1:7:7"]),
+    "groups": (["{{ seven }}", "{{ seven | string }}"], [7, "7"]),
+    "dimensions": (
+        "{{ {'cpu_shares': seven | int, 'ulimits': {'nofile': {'soft': seven, 'hard': 8}}} }}",
+        {"cpu_shares": 7, "ulimits": {"nofile": {"soft": 7, "hard": 8}}},
+    ),
+    "volumes": ("{{ ['a:/a'] + (['b:/b'] if yes else []) }}", ["a:/a", "b:/b"]),
+}
+
+
+@pytest.mark.parametrize("key", TEMPLATED)
+def test_the_digest_does_not_depend_on_how_jinja_types_values(key: str) -> None:
+    template, literal = TEMPLATED[key]
+    variables = {"seven": "{{ 3 + 4 }}", "yes": "{{ 1 == 1 }}", "half": "{{ 1 / 2 }}", "none": None}
+    trusted = {name: templating.trust(value) if isinstance(value, str) else value for name, value in variables.items()}
+    rendered = Templar(loader=DataLoader(), variables=trusted).template(trust_all(template))
+    assert canonical(rendered) == canonical(literal)
+    assert definition_of({key: rendered}, "abc", SETTINGS) == definition_of({key: literal}, "abc", SETTINGS)
+
+
+def trust_all(value: Any) -> Any:
+    """Return data with every text in it trusted as a template."""
+    if isinstance(value, dict):
+        return {key: trust_all(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [trust_all(item) for item in value]
+    return templating.trust(value)
+
+
+def test_settings_count_the_same_as_numbers_and_as_text() -> None:
+    assert definition_of(SERVICE, "abc", {"stop_timeout": 60}) == definition_of(SERVICE, "abc", {"stop_timeout": "60"})
+    assert canonical({1: [True, None, 0.5, "text", {"a": (1, 2)}]}) == {
+        "1": ["True", "", "0.5", "text", {"a": ["1", "2"]}]
+    }

@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError, UnansweredError
 from ansible_collections.qinling.kolla.plugins.modules import registration
+
+# New in ansible-core 2.17.
+patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_module_args
 
 GIVEN = {
     "auth": {"auth_url": "http://keystone", "username": "admin", "password": "the secret"},

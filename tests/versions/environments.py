@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python environments with each supported ansible-core, kept in .cache.
+
+As a script it prints the folder of an environment's programs.
+
+Argument: a version (2.16), "lowest" or "highest".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+# By ansible-core: the release of the package `ansible` that comes with it and holds the collections, and the Python
+# versions that run it. `make test` itself runs on the one of requirements.txt.
+VERSIONS = {
+    "2.16": ("9.13.0", ("3.12", "3.11", "3.10")),
+    "2.18": ("11.13.0", ("3.13", "3.12", "3.11")),
+    "2.20": ("13.8.0", ("3.14", "3.13", "3.12")),
+    "2.21": ("14.5.0", ("3.14", "3.13", "3.12")),
+}
+LOWEST, *_, HIGHEST = VERSIONS
+# What of the pinned tools is not installed: Ansible, which differs, and the clients, which no playbook uses.
+_LEFT_OUT = re.compile(r"ansible|python-|-r ")
+_TEST_TOOLS = re.compile(r"oslo\.config|pytest==")
+
+
+class NoPythonError(Exception):
+    """This machine has no Python that runs an ansible-core."""
+
+
+def requirements(version: str) -> list[str]:
+    """Return what is installed for an ansible-core: its `ansible`, and what the pinned lists have beside it."""
+    needed = [line for line in _lines("requirements.txt") if not _LEFT_OUT.match(line)]
+    tools = [line for line in _lines("requirements-test.txt") if _TEST_TOOLS.match(line)]
+    return [f"ansible=={VERSIONS[version][0]}", f"ansible-core~={version}.0", *needed, *tools]
+
+
+def _lines(name: str) -> list[str]:
+    lines = (PROJECT / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def python_of(version: str) -> str:
+    """Return the interpreter for an ansible-core, from PATH or pyenv; raise NoPythonError where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for python in VERSIONS[version][1]:
+        candidates = [shutil.which(f"python{python}"), *sorted(map(str, pyenv.glob(f"{python}.*/bin/python")))]
+        for candidate in filter(None, candidates):
+            # A shim of pyenv is there for versions that are not selected too, and only fails.
+            if subprocess.run([candidate, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
+                return candidate
+    raise NoPythonError(
+        f"ansible-core {version}: there is no Python for it; expected one of {', '.join(VERSIONS[version][1])} on PATH "
+        f"or in {pyenv}; install one"
+    )
+
+
+def programs(version: str) -> Path:
+    """Return the folder of the programs of an ansible-core's environment, which is made where it is missing."""
+    wanted, python = requirements(version), python_of(version)
+    digest = hashlib.sha256("\n".join([python, *wanted]).encode()).hexdigest()[:16]
+    folder = PROJECT / ".cache" / f"ansible-core-{version}-{digest}"
+    complete = folder / ".complete"
+    if not complete.exists():
+        for old in folder.parent.glob(f"ansible-core-{version}-*"):
+            shutil.rmtree(old)
+        subprocess.run([python, "-m", "venv", str(folder)], check=True)
+        pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        subprocess.run([*pip, *wanted], check=True, stdout=sys.stderr)
+        # The many collections that nothing here uses stay uncompiled.
+        compiling = [str(folder / "bin/python"), "-m", "compileall", "-q", "-j", "0", "-x", "ansible_collections"]
+        subprocess.run([*compiling, str(folder / "lib")], check=False, stdout=subprocess.DEVNULL)
+        complete.touch()
+    return folder / "bin"
+
+
+if __name__ == "__main__":
+    name = {"lowest": LOWEST, "highest": HIGHEST}.get(sys.argv[1], sys.argv[1])
+    try:
+        print(programs(name))
+    except NoPythonError as error:
+        print(error, file=sys.stderr)
+        # As a test that is skipped.
+        sys.exit(77)
