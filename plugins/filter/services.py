@@ -202,9 +202,13 @@ def looks_of(looks: Iterable[Mapping[str, Any]], here: Services, first: bool) ->
 
 
 def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return services' containers and their health checks, as `qinling.kolla.container_health` takes them."""
+    """Return services' containers, health checks and log files, as `qinling.kolla.container_health` takes them."""
     return [
-        {"name": service["container_name"], "test": healthcheck_of(service["healthcheck"])["test"]}
+        {
+            "name": service["container_name"],
+            "test": healthcheck_of(service["healthcheck"])["test"],
+            "log_file": service.get("log_file", ""),
+        }
         for service in services
     ]
 

@@ -1,14 +1,16 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""The few reading calls of Docker's API that checks need, with Python's standard library only."""
+"""The few calls of Docker's API that checks and backups need, with Python's standard library only."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
 import socket
 import tarfile
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +19,10 @@ SOCKET = "/var/run/docker.sock"
 
 class DockerUnreachableError(Exception):
     """The engine does not answer; the message says why."""
+
+
+class DockerRefusedError(Exception):
+    """The engine refuses a change; the message says why."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -56,13 +62,49 @@ class DockerApi:
             member = archive.extractfile(archive.next() or "")
             return member.read() if member else None
 
+    def file_end(self, container: str, path: str, size: int) -> bytes:
+        """Return the last `size` bytes of a file in a container, running or not; nothing where there is no such file.
+
+        Raises DockerUnreachableError.
+        """
+        with self._answer("GET", f"/containers/{quote(container)}/archive?path={quote(path)}") as answer:
+            if answer.status != 200:
+                return b""
+            # A log may be large: it passes by in pieces.
+            end = b""
+            with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=answer, mode="r|") as archive:
+                member = archive.next()
+                content = archive.extractfile(member) if member else None
+                while content and (piece := content.read(1 << 20)):
+                    end = (end + piece)[-size:]
+            return end
+
+    def change(self, method: str, url: str, seconds: float, *, missing_ok: bool = False) -> None:
+        """Request a change, which may take so many seconds; with `missing_ok`, of something that may be gone.
+
+        Raises DockerUnreachableError, and DockerRefusedError with the engine's message.
+        """
+        with self._answer(method, url, timeout=seconds) as answer:
+            if answer.status >= 400 and not (missing_ok and answer.status == 404):
+                text = answer.read().decode("utf-8", "replace")
+                with contextlib.suppress(ValueError, AttributeError):
+                    text = json.loads(text).get("message") or text
+                raise DockerRefusedError(text.strip() or f"status {answer.status}")
+
     def raw(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         """Takes a URL's path, returns the answer's status and its body; raises DockerUnreachableError."""
-        connection = _UnixConnection(self.path, self.timeout)
+        with self._answer("GET", url, headers) as answer:
+            return answer.status, answer.read()
+
+    @contextlib.contextmanager
+    def _answer(
+        self, method: str, url: str, headers: dict[str, str] | None = None, timeout: float | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Yield the engine's answer to a request, as long as it is read; raises DockerUnreachableError."""
+        connection = _UnixConnection(self.path, timeout or self.timeout)
         try:
-            connection.request("GET", url, headers=headers or {})
-            answer = connection.getresponse()
-            body = answer.read()
+            connection.request(method, url, headers=headers or {})
+            yield connection.getresponse()
         except FileNotFoundError as error:
             raise DockerUnreachableError("there is no such socket") from error
         except PermissionError as error:
@@ -71,7 +113,6 @@ class DockerApi:
             raise DockerUnreachableError(str(error) or type(error).__name__) from error
         finally:
             connection.close()
-        return answer.status, body
 
     def version(self) -> dict[str, Any]:
         """Returns what the engine says about itself."""

@@ -77,10 +77,15 @@ def mask_lines(text: str, secrets: list[str]) -> list[str]:
             opens = value.strip() in {"", "{", "[", "|", ">", "|-", ">-"}
             masked.append(start + value if opens else start + MASK + ("," if value.rstrip().endswith(",") else ""))
             continue
-        shown = hide(line, secrets)
-        shown = _INLINE.sub(lambda m: m.group(0) if _HARMLESS.search(m.group(2)) else m.group(1) + MASK, shown)
-        masked.append(_URL.sub(rf"\g<1>{MASK}@", shown))
+        masked.append(mask_line(line, secrets))
     return masked
+
+
+def mask_line(line: str, secrets: list[str]) -> str:
+    """Take a line of any text, such as a log, and the output of `literals`; return it without what is secret."""
+    shown = hide(line, secrets)
+    shown = _INLINE.sub(lambda m: m.group(0) if _HARMLESS.search(m.group(2)) else m.group(1) + MASK, shown)
+    return _URL.sub(rf"\g<1>{MASK}@", shown)
 
 
 def mask_pair(before: str, after: str, secrets: Iterable[str]) -> tuple[str, str]:

@@ -252,7 +252,6 @@ def test_each_filter_is_known_by_its_name() -> None:
             "health_of",
             "ulimits_of",
             "healthcheck_of",
-            "environment_of",
             "passwords_of",
             "first_host",
             "named_volumes",
@@ -301,7 +300,9 @@ def test_ulimits_of(given: Any, expected: list[str]) -> None:
 
 def test_health_is_asked_by_container() -> None:
     services = [{"container_name": "p_api", "healthcheck": {"test": ["CMD", "probe"]}}]
-    assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"]}]
+    assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": ""}]
+    with_log = [{**services[0], "log_file": "/var/log/kolla/api.log"}]
+    assert health_of(with_log) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": "/var/log/kolla/api.log"}]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,8 +28,11 @@ class Fake(module.Host):
         self.now += 0.1
         return (self.probes.pop(0) if len(self.probes) > 1 else self.probes[0]), "the probe's word"
 
-    def log(self, name: str) -> str:
+    def output(self, name: str) -> str:
         return "first\nlast\n"
+
+    def log_file(self, name: str, path: str) -> str:
+        return "2026-11-27 09:00:00 earlier\n2026-11-27 09:30:00 password=hunter22 for 5ecret!\n"
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -84,15 +88,101 @@ def test_pauses_have_no_end() -> None:
     assert [next(found) for _number in range(50)][-1] == module.LONGEST_PAUSE
 
 
-def test_what_is_told_of_one_that_is_not_well() -> None:
-    (text,) = module.wait_for_all([{"name": "api", "test": TEST}], 0, "logs", Fake([state(restarts=5)]))
-    for words in (
-        "did not become healthy within 0 s, and was given up",
-        "started again 5 times",
-        "probe api, said last",
+API = {"name": "api", "test": TEST, "log_file": "/var/log/kolla/api.log"}
+
+
+def wait_for_all(containers: list[dict[str, Any]], found: dict[str, Any], probe: int = 1) -> Any:
+    return module.wait_for_all(containers, 0, "logs", ["5ecret!"], Fake([found], [probe]))
+
+
+def test_report_on_one_that_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    found = {**state(restarts=5), "Created": "2026-11-27T09:29:59.9Z", "Config": {"Image": "kolla/api:1"}}
+    (summary,), (text,) = wait_for_all([API], found)
+    assert text.splitlines() == [
+        "The container api did not become healthy within 0 s, and was given up as it ends again and again.",
+        "It is running, and was restarted 5 times.",
+        "The last lines of its health check (probe api):",
+        "    the probe's word",
+        "The last lines of /var/log/kolla/api.log in the volume logs:",
+        "    2026-11-27 09:30:00 password=*** for ***",
+        'The last lines of "docker logs api":',
+        "    first",
         "    last",
-    ):
-        assert words in text
-    assert "volume logs" in text
-    assert module.wait_for_all([{"name": "api", "test": TEST}], 0, "logs", Fake([state()], [0])) == []
-    assert module.wait_for_all([], 0, "logs", Fake([{}])) == []
+    ]
+    assert summary == {"name": "api", "image": "kolla/api:1", "status": "unhealthy"}
+
+
+@pytest.mark.parametrize(
+    ("found", "probe", "status"),
+    [
+        ({**state(), "Config": {"Healthcheck": {"Test": TEST}}}, 0, "healthy"),
+        ({**state("restarting", restarts=4), "Config": {}}, 0, "restarting"),
+        ({}, 0, "missing"),
+    ],
+)
+def test_summary(found: dict[str, Any], probe: int, status: str) -> None:
+    (summary,), _reports = wait_for_all([API], found, probe)
+    assert summary["status"] == status
+
+
+def test_without_a_test_it_is_the_container_s_own() -> None:
+    host = Fake([{**state(), "Config": {"Healthcheck": {"Test": ["CMD", "own", "check"]}}}], [0])
+    assert host.wait([]).well
+    assert host.asked == [["own", "check"]]
+
+
+def test_nothing_to_report() -> None:
+    assert wait_for_all([API], state(), 0)[1] == []
+    assert wait_for_all([], {}) == ([], [])
+
+
+STARTUP = [
+    "+ sudo -E kolla_set_configs",
+    "2026-11-27 09:30:00.123 INFO Loading config file at /var/lib/kolla/config_files/config.json",
+    "2026-11-27 09:30:00.124 INFO Setting permission for /var/lib/mysql/ibdata1",
+    "++ cat /run_command",
+    "Running command: 'mariadbd --defaults-file=/etc/mysql/my.cnf'",
+    "+ exec mariadbd --defaults-file=/etc/mysql/my.cnf",
+]
+REFUSED = "2026-11-27 09:30:00.124 ERROR MissingRequiredSource: /var/lib/kolla/config_files/my.cnf"
+OSLO = "2026-11-27 09:30:01.124 7 INFO keystone.server [-] ready"
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        ([*STARTUP, "mariadbd: unknown variable", "", OSLO], ["mariadbd: unknown variable", OSLO]),
+        ([*STARTUP, "one", *STARTUP], ["one"]),
+        ([*STARTUP[:2], REFUSED], [REFUSED]),
+        (STARTUP, STARTUP),
+        ([str(number) for number in range(50)], [str(number) for number in range(30, 50)]),
+        ([], []),
+    ],
+    ids=["a program's", "of an earlier start", "kolla_set_configs fails", "nothing else", "the last", "none"],
+)
+def test_program_lines(lines: list[str], shown: list[str]) -> None:
+    assert module.program_lines("\n".join(lines)) == shown
+
+
+MARIADB = ["2026-11-27  9:29:58 0 [Note] before", "2026-11-27  9:30:00 0 [ERROR] Unknown engine", "of two lines"]
+RABBITMQ = ["2026-11-27 09:29:58.1+00:00 [info] before", "2026-11-27 09:30:00.2+00:00 [error] <0.9.0> BOOT FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "created", "shown"),
+    [
+        (MARIADB, "2026-11-27T09:30:00.987654321Z", MARIADB[1:]),
+        (RABBITMQ, "2026-11-27T09:30:00.987654321Z", RABBITMQ[1:]),
+        (MARIADB, "2026-11-27T10:00:00Z", []),
+        (MARIADB, "", MARIADB),
+        (["no time", "at all"], "2026-11-27T09:30:00Z", ["no time", "at all"]),
+        (["2026-99-99 99:99:99 no time"], "2026-11-27T09:30:00Z", ["2026-99-99 99:99:99 no time"]),
+        ([], "2026-11-27T09:30:00Z", []),
+    ],
+)
+def test_lines_since(monkeypatch: pytest.MonkeyPatch, lines: list[str], created: str, shown: list[str]) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert module.lines_since("\n".join(lines), created) == shown

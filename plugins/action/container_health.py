@@ -1,0 +1,26 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Send the secrets that a message may not show to the module of the same name, as text that means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.qinling.kolla.plugins.module_utils import payload
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import plain
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import secrets_in
+
+
+class ActionModule(Action):
+    """Thin glue between Ansible and the module."""
+
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        secrets = [*(plain(secret) for secret in args.get("secrets") or []), *secrets_in(task_vars)]
+        module_args = {name: value for name, value in args.items() if name != "secrets"}
+        module_args["payload"] = payload.dump(secrets)
+        result.update(
+            self._execute_module("qinling.kolla.container_health", module_args=module_args, task_vars=task_vars)
+        )
+        return result
