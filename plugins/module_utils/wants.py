@@ -58,7 +58,7 @@ def registration_missing(want: Want) -> list[str]:
 
 
 def swarm_missing(want: Want) -> list[str]:
-    """Takes `docker_host` and maybe `network` (`name`, `internal`); asks that Docker for its Swarm and its networks."""
+    """Takes `docker_host` and `networks` (see `_network_fits`); asks that Docker for its Swarm and its networks."""
     scheme, _colon, path = str(want["docker_host"]).partition("://")
     if scheme != "unix":
         return [f"a look at the Docker of {want['docker_host']}"]
@@ -66,12 +66,17 @@ def swarm_missing(want: Want) -> list[str]:
     _status, info = docker.get("/info")
     if not (info.get("Swarm") or {}).get("ControlAvailable"):
         return ["a Swarm that this Docker manages"]
-    network = want.get("network")
-    if not network:
-        return []
-    status, found = docker.get(f"/networks/{quote(network['name'])}")
-    fits = status == 200 and found["Driver"] == "overlay" and found["Attachable"]
-    return [] if fits and found["Internal"] == network["internal"] else [f"network {network['name']}"]
+    return [f"network {network['name']}" for network in want["networks"] if not _network_fits(docker, network)]
+
+
+def _network_fits(docker: DockerApi, wanted: Mapping[str, Any]) -> bool:
+    """Tell whether Docker has a network with the name, driver and so on that are `wanted`; an empty subnet is any."""
+    status, found = docker.get(f"/networks/{quote(wanted['name'])}")
+    if status != 200:
+        return False
+    subnets = [config.get("Subnet") for config in (found.get("IPAM") or {}).get("Config") or []]
+    fits = all(found[key.capitalize()] == wanted[key] for key in ("driver", "attachable", "internal") if key in wanted)
+    return fits and (not wanted.get("subnet") or wanted["subnet"] in subnets)
 
 
 def runtimes_missing(want: Want, client: Qinling | None = None) -> list[str]:

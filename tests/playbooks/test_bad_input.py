@@ -430,6 +430,10 @@ BATCHES: list[Cases] = [
             variables(qinling_kubernetes_egress_allowed_cidrs=["10.0.0.0/8", "10.0.0.1/33"]),
             ["qinling_kubernetes_egress_allowed_cidrs: element 2: expected a network", "'10.0.0.1/33'"],
         ),
+        "a subnet with host bits": (
+            variables(qinling_relay_network_subnet="172.29.0.1/24"),
+            ["qinling_relay_network_subnet: expected a network", "'172.29.0.1/24'"],
+        ),
         "a prefix with a blank": (
             variables(qinling_container_prefix="my cloud_"),
             ["qinling_container_prefix: expected a prefix of letters", "'my cloud_'"],

@@ -69,28 +69,47 @@ def test_what_cannot_be_told_is_missing_and_shows_no_secret(monkeypatch: pytest.
     assert wants.missing({"kind": "of a later release"}) == ["of a later release: KeyError"]
 
 
-NETWORK = {"name": "functions", "internal": True}
-FOUND = {"Driver": "overlay", "Attachable": True, "Internal": True}
+FUNCTIONS = {"name": "functions", "driver": "overlay", "attachable": True, "internal": True}
+BRIDGE = {"name": "bridge", "driver": "bridge", "subnet": ""}
+IN_SUBNET = {**BRIDGE, "subnet": "172.29.0.0/24"}
+OVERLAY = {"Driver": "overlay", "Attachable": True, "Internal": True}
+OWN = {
+    "Driver": "bridge",
+    "Attachable": False,
+    "Internal": False,
+    "IPAM": {"Config": [{"Subnet": "172.29.0.0/24", "Gateway": "172.29.0.1"}]},
+}
 
 
 @pytest.mark.parametrize(
-    ("manages", "network", "found", "words"),
+    ("manages", "networks", "found", "words"),
     [
-        (True, NETWORK, FOUND, []),
-        (True, {}, None, []),
-        (True, NETWORK, None, ["network functions"]),
-        (True, NETWORK, {**FOUND, "Internal": False}, ["network functions"]),
-        (True, NETWORK, {**FOUND, "Driver": "bridge"}, ["network functions"]),
-        (False, NETWORK, FOUND, ["a Swarm that this Docker manages"]),
+        (True, [FUNCTIONS], {"functions": OVERLAY}, []),
+        (True, [], {}, []),
+        (True, [FUNCTIONS], {}, ["network functions"]),
+        (True, [FUNCTIONS], {"functions": {**OVERLAY, "Internal": False}}, ["network functions"]),
+        (True, [FUNCTIONS], {"functions": {**OVERLAY, "Attachable": False}}, ["network functions"]),
+        (True, [FUNCTIONS], {"functions": OWN}, ["network functions"]),
+        (False, [FUNCTIONS], {"functions": OVERLAY}, ["a Swarm that this Docker manages"]),
+        (True, [FUNCTIONS, BRIDGE], {"functions": OVERLAY}, ["network bridge"]),
+        (True, [FUNCTIONS, BRIDGE], {"functions": OVERLAY, "bridge": OWN}, []),
+        (True, [BRIDGE], {"bridge": OVERLAY}, ["network bridge"]),
+        (True, [IN_SUBNET], {"bridge": OWN}, []),
+        (True, [IN_SUBNET], {"bridge": {**OWN, "IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}}}, ["network bridge"]),
+        (True, [IN_SUBNET], {"bridge": {**OWN, "IPAM": {"Config": None}}}, ["network bridge"]),
     ],
 )
-def test_swarm(manages: bool, network: Any, found: Any, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = {
-        "/info": (200, {"Swarm": {"ControlAvailable": manages}}),
-        "/networks/functions": (200, found) if found else (404, {"message": "no such network"}),
-    }
-    monkeypatch.setattr(DockerApi, "get", lambda _self, url, headers=None: answers[url])
-    assert wants.missing({"kind": "swarm", "docker_host": "unix:///run/docker.sock", "network": network}) == words
+def test_swarm(
+    manages: bool, networks: Any, found: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(_self: DockerApi, url: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        if url == "/info":
+            return 200, {"Swarm": {"ControlAvailable": manages}}
+        network = found.get(url.removeprefix("/networks/"))
+        return (200, network) if network else (404, {"message": "no such network"})
+
+    monkeypatch.setattr(DockerApi, "get", get)
+    assert wants.missing({"kind": "swarm", "docker_host": "unix:///run/docker.sock", "networks": networks}) == words
 
 
 def test_a_docker_elsewhere_or_none_is_left_to_the_work_itself() -> None:
