@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps the Dockers of several hosts from being one Swarm."""
+"""What keeps the Dockers of several hosts from being one Swarm, or the relay from its work on one of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -43,6 +44,33 @@ def swarm_findings(
     ]
 
 
+def relay_findings(daemon: str, host: str, api_here: bool) -> list[str]:
+    """Return what in a host's daemon.json (its text, empty where there is none) keeps the relay there from its work.
+
+    Without iptables Docker translates no addresses: its userland proxy publishes ports, and no container leaves the
+    host. `api_here` tells whether Qinling's API is on the same host, where the relay reaches it without the network.
+    """
+    try:
+        settings = json.loads(daemon or "{}")
+    except ValueError:
+        # Docker does not start with such a file, which is reported already.
+        return []
+    if settings.get("iptables", True):
+        return []
+    findings = []
+    if not settings.get("userland-proxy", True):
+        findings.append(
+            f'/etc/docker/daemon.json on {host}: "userland-proxy" and "iptables" are false, so Docker publishes no '
+            'port of the relay; expected one of them; remove "userland-proxy" there and restart Docker'
+        )
+    if not api_here:
+        findings.append(
+            f'/etc/docker/daemon.json on {host}: "iptables" is false, so functions on {host} cannot reach a Qinling '
+            f"API on another host; expected an API on each host with an engine; add {host} to the group qinling-api"
+        )
+    return findings
+
+
 def _swarm(hostvars: Mapping[str, Mapping[str, Any]], host: str) -> Mapping[str, Any]:
     looked = (hostvars[host].get("__qinling_docker") if host in hostvars else None) or {}
     found = (looked.get("host_info") or {}).get("Swarm") or {}
@@ -54,4 +82,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"swarm_findings": swarm_findings}
+        return {"swarm_findings": swarm_findings, "relay_findings": relay_findings}

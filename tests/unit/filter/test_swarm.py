@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Dockers of several hosts: one Swarm, or why not."""
+"""The Dockers of several hosts: one Swarm, or why not; and the relay on one of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.filter.swarm import FilterModule, swarm_findings
+from ansible_collections.qinling.kolla.plugins.filter.swarm import FilterModule, relay_findings, swarm_findings
 
 NONE = {"LocalNodeState": "inactive", "ControlAvailable": False, "Cluster": None}
 WORKER = {"LocalNodeState": "active", "ControlAvailable": False, "Cluster": None}
@@ -42,5 +42,29 @@ def test_swarm_findings(states: list[dict[str, Any] | None], makes: bool, expect
         assert words in "".join(found)
 
 
-def test_it_is_known_by_its_name() -> None:
-    assert FilterModule().filters() == {"swarm_findings": swarm_findings}
+KOLLA = '{"bridge": "none", "ip-forward": false, "iptables": false}'
+
+
+@pytest.mark.parametrize(
+    ("daemon", "api_here", "expected"),
+    [
+        ("", False, []),
+        ("{}", False, []),
+        ("not JSON", False, []),
+        (KOLLA, True, []),
+        (KOLLA, False, ["functions on one cannot reach a Qinling API on another host"]),
+        ('{"userland-proxy": false}', False, []),
+        ('{"userland-proxy": false, "iptables": false}', True, ["publishes no port of the relay"]),
+        ('{"userland-proxy": false, "iptables": false}', False, ["publishes no port", "cannot reach a Qinling API"]),
+    ],
+)
+def test_relay_findings(daemon: str, api_here: bool, expected: list[str]) -> None:
+    found = relay_findings(daemon, "one", api_here)
+    assert len(found) == len(expected)
+    for finding, words in zip(found, expected, strict=True):
+        assert finding.startswith("/etc/docker/daemon.json on one: ")
+        assert words in finding
+
+
+def test_they_are_known_by_their_names() -> None:
+    assert FilterModule().filters() == {"swarm_findings": swarm_findings, "relay_findings": relay_findings}
