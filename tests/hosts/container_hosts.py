@@ -8,13 +8,15 @@ Needs a local Docker that the caller may use, and the images of this collection 
 from __future__ import annotations
 
 import ipaddress
+import json
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # What a dockerd in a container needs; --privileged wants CAP_SYS_RESOURCE as well, which not every machine gives.
 CONFINEMENT = (
@@ -41,6 +43,8 @@ version: 0.1
 storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
 http: {addr: ":5000"}
 """
+# A host's init: starts dockerd again when it ends, as systemd does, and ends with it when the host is stopped.
+INIT = 'trap "exit 0" TERM; while :; do dockerd "$@"; sleep 1; done'
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -77,6 +81,7 @@ class ContainerHosts:
     `subnet` is theirs: .1 is this machine, .10 the registry, .11 the first host. `port` is the registry's on 127.0.0.1,
     to push to. `state` is a folder of this machine that all hosts see as /state, with a socket of each host's Docker.
     `images` and `tag` are prefix and tag of the collection's images. `bridge` names the network's interface here.
+    `daemons` is the daemon.json of each host that has one, by the host's name without prefix.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class ContainerHosts:
         images: str = "kolla/",
         tag: str = "2026.1-debian-trixie",
         bridge: str = "",
+        daemons: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.prefix = prefix
         self.names = [f"{prefix}-{name}" for name in names]
@@ -99,6 +105,7 @@ class ContainerHosts:
         self.images = images
         self.tag = tag
         self.bridge = bridge
+        self.daemons = {f"{prefix}-{name}": daemon for name, daemon in (daemons or {}).items()}
         self.image = f"{prefix}-host"
         self.registry_name = f"{prefix}-registry"
         self.registry = f"{self.subnet[10]}:5000"
@@ -146,7 +153,29 @@ class ContainerHosts:
             for tag in tags:
                 self._push(image, tag)
         for host in self.names:
-            wait_for(f"the start of {host}'s dockerd", partial(self.on, host, "info", "-f", "{{.ID}}", check=False), 60)
+            self._wait_for_dockerd(host)
+
+    def _wait_for_dockerd(self, host: str) -> None:
+        wait_for(f"the start of {host}'s dockerd", partial(self.on, host, "info", "-f", "{{.ID}}", check=False), 60)
+
+    def restart_dockerd(self, host: str) -> None:
+        """Restart a host's dockerd, as an operator does who changed daemon.json."""
+        before = docker("exec", host, "cat", "/run/docker.pid")
+        docker("exec", host, "kill", before)
+        # Its containers get their time to stop.
+        wait_for(
+            f"the restart of {host}'s dockerd",
+            lambda: docker("exec", host, "cat", "/run/docker.pid", check=False) not in ("", before),
+            120,
+        )
+        self._wait_for_dockerd(host)
+
+    def reboot(self, *hosts: str) -> None:
+        """Stop hosts, all at once, and start them."""
+        docker("stop", "--time", "120", *hosts)
+        docker("start", *hosts)
+        for host in hosts:
+            self._wait_for_dockerd(host)
 
     def _start_registry(self) -> None:
         (self.state / "registry.yml").write_text(REGISTRY_CONFIG)
@@ -175,11 +204,15 @@ class ContainerHosts:
 
     def _start(self, host: str, volumes: Iterable[str]) -> None:
         self.say(f"starting {host}")
+        daemon = self.state / f"{host}.json"
+        daemon.write_text(json.dumps(self.daemons.get(host, {})))
         docker(
             "run", "--detach", "--name", host, "--hostname", host, "--network", self.prefix, "--ip", self.address(host),
             *CONFINEMENT, "--volume", f"{host}:/var/lib/docker", "--volume", f"{self.state}:/state",
-            *(f"--volume={volume}" for volume in volumes), "--tmpfs", "/run:exec",
-            "--entrypoint", "dumb-init", self.image, "--",
+            *(f"--volume={volume}" for volume in volumes), "--volume", f"{daemon}:/etc/docker/daemon.json:ro",
+            # As a host has it; dockerd switches it on where it may.
+            "--sysctl=net.ipv4.ip_forward=0",
+            "--tmpfs", "/run:exec", "--entrypoint", "dumb-init", self.image, "--", "sh", "-c", INIT,
             "dockerd", f"--host=unix:///state/{host}.sock", "--host=unix:///var/run/docker.sock",
             f"--insecure-registry={self.registry}",
             # A group of their own, so that down can take away what a killed host leaves on cgroup v1.

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three hosts: what is right for each, what one may miss, and what a run does when one is down."""
+"""Three hosts: what is right for each, what one may miss, and what happens when one is down, or was."""
 
 from __future__ import annotations
 
 import configparser
+import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,20 @@ HOSTS = [*ENGINES, "multinode-3"]
 ADDRESSES = {host: f"172.31.251.{number}" for number, host in enumerate(HOSTS, 11)}
 # What Qinling needs, and the load balancer in front of it, is on the machine that the hosts run on.
 BACKING = "172.31.251.1"
-SOURCE = 'def main(name="?"):\n    return f"Hello, {name}"\n'
+# Greets; asked for URLs, answers with the status that each has for a function.
+SOURCE = """
+import urllib.error, urllib.request
+
+def status(url):
+    try:
+        return urllib.request.urlopen(url, timeout=5).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+def main(name="?", urls=()):
+    return [status(url) for url in urls] or f"Hello, {name}"
+"""
+SCRIPT = str(PROJECT / "tests/hosts/hosts")
 
 
 class Hosts(Deployment):
@@ -37,6 +52,11 @@ class Hosts(Deployment):
     def docker(self, host: str, *command: str) -> str:
         """Return what a host's Docker client prints."""
         return run("docker", "exec", host, "docker", *command)
+
+    @property
+    def functions(self) -> str:
+        """The name of the functions' network."""
+        return f"{self.prefix.replace('_', '-')}qinling-functions"
 
     def containers(self, host: str) -> dict[str, str]:
         """Return the ids of a host's containers of this deployment by name, without prefix."""
@@ -121,6 +141,28 @@ def test_the_engines_share_a_swarm_that_outlives_a_host(hosts: Hosts) -> None:
     assert states[0].endswith("true\n")
 
 
+def test_the_hosts_docker_and_the_swarm_are_of_other_kinds(hosts: Hosts) -> None:
+    """What the other tests stand on: as tests/hosts/hosts and the scenario's prepare.yml made them."""
+
+    def subnet(host: str, network: str) -> str:
+        return hosts.docker(host, "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network).strip()
+
+    assert "bridge" not in hosts.docker(HOSTS[0], "network", "ls", "--format", "{{.Name}}").split()
+    assert subnet(HOSTS[1], "bridge") == "10.200.0.0/24"
+    networks = [subnet(host, hosts.functions) for host in ENGINES]
+    assert [network.startswith("172.30.") for network in networks] == [True, True]
+
+
+def test_functions_get_the_api_alone_from_any_relay(hosts: Hosts, qinling: Qinling, function: str) -> None:
+    """What bridges and pools the hosts have decides nothing here: the engine's side is closed to functions."""
+    described = [json.loads(hosts.docker(host, "inspect", f"{hosts.prefix}qinling_relay"))[0] for host in ENGINES]
+    relays = [container["NetworkSettings"]["Networks"][hosts.functions]["IPAddress"] for container in described]
+    urls = [f"http://{relay}:{side}" for relay in relays for side in ("7070/healthcheck", "7071/health")]
+    execution = qinling.execute(function, input=json.dumps({"urls": urls}))
+    assert execution["status"] == "success", execution
+    assert json.loads(execution["result"])["output"] == [200, 403, 200, 403]
+
+
 def test_every_api_knows_what_another_took(qinling: Qinling, function: str) -> None:
     packages = set()
     for host in HOSTS:
@@ -133,15 +175,27 @@ def test_every_api_knows_what_another_took(qinling: Qinling, function: str) -> N
     assert len(packages) == 1
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_either_engine_does(hosts: Hosts, qinling: Qinling, function: str, engine: str) -> None:
-    hosts.docker(engine, "stop", "--time", "30", f"{hosts.prefix}qinling_engine")
+@pytest.mark.parametrize(("way", "engine", "other"), [("restart", *ENGINES), ("reboot", *reversed(ENGINES))])
+def test_either_engine_does_and_does_again(
+    hosts: Hosts, qinling: Qinling, function: str, way: str, engine: str, other: str
+) -> None:
+    """Without the other one; and without a command after its Docker or its host, a manager of three, was restarted."""
+    hosts.docker(other, "stop", "--time", "30", f"{hosts.prefix}qinling_engine")
     try:
         assert answers(qinling, function, "you")
+        start = time.monotonic()
+        run(SCRIPT, way, engine)
+        wait_for("executions through each API", lambda: all_answer(qinling, function), 180)
+        print(f"{way} of {engine}: answers after {time.monotonic() - start:.0f} s")
     finally:
-        hosts.docker(engine, "start", f"{hosts.prefix}qinling_engine")
-    health = ("inspect", "-f", "{{.State.Health.Status}}", f"{hosts.prefix}qinling_engine")
-    wait_for("the engine's health", lambda: hosts.docker(engine, *health).strip() == "healthy")
+        hosts.docker(other, "start", f"{hosts.prefix}qinling_engine")
+    wait_for("the engines' health", lambda: all(healthy(hosts, each) for each in ENGINES))
+
+
+def healthy(hosts: Hosts, host: str) -> bool:
+    """Tell whether all containers of a host are healthy, none of them stopped."""
+    shown = hosts.docker(host, "ps", "--all", "--format", "{{.Status}}", "--filter", f"name=^/{hosts.prefix}")
+    return all("(healthy)" in status for status in shown.splitlines())
 
 
 @pytest.fixture
@@ -157,11 +211,10 @@ def overrides(hosts: Hosts) -> Iterator[Path]:
 @pytest.fixture
 def lost() -> Iterator[str]:
     """The first host, which does once what is done once, is down."""
-    script = str(PROJECT / "tests/hosts/hosts")
-    run(script, "lose", HOSTS[0])
+    run(SCRIPT, "lose", HOSTS[0])
     yield HOSTS[0]
     if run("docker", "inspect", "-f", "{{.State.Paused}}", HOSTS[0]).strip() == "true":
-        run(script, "find", HOSTS[0])
+        run(SCRIPT, "find", HOSTS[0])
 
 
 def test_one_broken_file_stops_all_hosts(hosts: Hosts, overrides: Path) -> None:
@@ -200,7 +253,7 @@ def test_hosts_that_are_left_go_on(hosts: Hosts, qinling: Qinling, function: str
     assert changed == {left[0]: {"qinling_api", "qinling_engine"}, left[1]: set()}
 
     # It is back, and gets what it missed.
-    run(str(PROJECT / "tests/hosts/hosts"), "find", lost)
+    run(SCRIPT, "find", lost)
     missed = hosts.containers(lost)
     code, text = hosts.run_playbook("reconfigure", "--limit", lost)
     assert code == 0, text[-6000:]
