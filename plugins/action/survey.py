@@ -70,10 +70,14 @@ class Project:
         self.ports = ports_of(value("service_ports"), self.here) if "host" in look else []
         self.host_files: list[dict[str, str]] = value("service_host_files") if "host" in look else []
         self.always: list[str] = value("service_always")
-        self.volumes: list[str] = []
+        self.one_off: list[str] = value("service_one_off_containers")
+        # What destroy removes: with qinling_destroy_keep_data neither data nor what functions run on.
+        self.removed_volumes: list[str] = []
+        self.removed_networks: list[str] = []
         if "remains" in look:
             kept = value("__service_volumes_kept")
-            self.volumes = [volume for volume in named_volumes(self.services) if volume not in kept]
+            self.removed_volumes = [volume for volume in named_volumes(self.services) if volume not in kept]
+            self.removed_networks = [] if truth(value("qinling_destroy_keep_data")) else networks_of(self.services)
         self.always_prechecked = truth(value("service_always_prechecked")) if "host" in look else False
         self.wants: list[dict[str, Any]] = value("service_wants") if "wants" in look else []
 
@@ -106,6 +110,7 @@ class ActionModule(RenderingAction):
             "secrets",
             "settings",
             "shared_files",
+            "deployment",
         }
         | {"validate", "fail", "pull", "kept_suffix", "kept_directory", "globals"}
     )
@@ -209,6 +214,7 @@ class ActionModule(RenderingAction):
         """Takes projects, the task's options, and whether it is early; returns what the host is asked but for files."""
         look = set(args["look"])
         suffix = str(args.get("kept_suffix") or "")
+        endings = dict.fromkeys(["", suffix])
         request: dict[str, Any] = {
             "root": str(args["root"]),
             "owner": args.get("owner"),
@@ -222,6 +228,19 @@ class ActionModule(RenderingAction):
                 for project in projects
             },
             "here": [name for project in projects for name in project.here],
+            "deployment": str(args.get("deployment") or ""),
+            "claims": {
+                project.name: {
+                    "container": [
+                        *(service["container_name"] + end for service in project.services.values() for end in endings),
+                        *project.one_off,
+                    ],
+                    "volume": named_volumes(project.services),
+                    "network": networks_of(project.services),
+                }
+                for project in projects
+            },
+            "unmanaged": bool(look & {"running", "remains"}),
         }
         here = [service for project in projects for service in project.here.values()]
         if "host" in look:
@@ -233,13 +252,15 @@ class ActionModule(RenderingAction):
                 "writable": [str(args["root"])],
                 "files": [file for project in projects for file in project.host_files],
             }
+        if "containers" in look:
+            request["volumes"] = {project.name: named_volumes(project.here) for project in projects}
         if "wants" in look:
             request["wants"] = {project.name: project.wants for project in projects}
         if "remains" in look:
             request["remains"] = {
                 project.name: {
-                    "volumes": project.volumes,
-                    "networks": networks_of(project.services),
+                    "volumes": project.removed_volumes,
+                    "networks": project.removed_networks,
                     "paths": [f"{args['root']}/{name}" for name in project.services],
                 }
                 for project in projects

@@ -126,15 +126,20 @@ class DockerApi:
         _status, listed = self.get("/containers/json?all=1")
         return listed if isinstance(listed, list) else []
 
-    def volumes(self) -> list[str]:
-        """Returns the names of all volumes."""
+    def volumes(self) -> dict[str, dict[str, str]]:
+        """Return the labels of all volumes by name."""
         _status, found = self.get("/volumes")
-        return [str(volume["Name"]) for volume in (found or {}).get("Volumes") or []]
+        return {str(volume["Name"]): volume.get("Labels") or {} for volume in (found or {}).get("Volumes") or []}
 
-    def networks(self) -> list[str]:
-        """Returns the names of all networks."""
-        _status, found = self.get("/networks")
-        return [str(network["Name"]) for network in found or []]
+    def networks(self) -> dict[str, dict[str, str]]:
+        """Return the labels of all networks by name."""
+        status, found = self.get("/networks")
+        return {str(network["Name"]): network.get("Labels") or {} for network in found or []} if status == 200 else {}
+
+    def swarm_names(self, kind: str, label: str) -> list[str]:
+        """Return the names of the Swarm's `kind` (services, configs) with a label; none where no Swarm is managed."""
+        status, found = self.get(f"/{kind}?filters={quote(json.dumps({'label': [label]}))}")
+        return sorted(str(item["Spec"]["Name"]) for item in found or []) if status == 200 else []
 
     def containers(self) -> list[dict[str, Any]]:
         """Returns all containers as ``{id, name, labels, image, state, pid, ports}``."""

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils import definitions, host_look, option_check, wants
+from ansible_collections.qinling.kolla.plugins.module_utils import (
+    definitions,
+    host_checks,
+    host_look,
+    option_check,
+    ownership,
+    wants,
+)
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import SOCKET, DockerApi, DockerUnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile, digest, reconcile
 
@@ -21,6 +28,16 @@ from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFi
 MOUNTS = ("/etc/localtime", "/etc/timezone", SOCKET)
 # States of a container that has processes.
 _RUNNING = ("running", "paused", "restarting")
+# What a destroyed project leaves none of, and how messages call it.
+_KINDS = {
+    "containers": "container",
+    "volumes": "volume",
+    "networks": "network",
+    "paths": "directory",
+    "worker_volumes": "volume",
+    "services": "Swarm service",
+    "configs": "Swarm config",
+}
 
 
 @dataclass
@@ -32,6 +49,9 @@ class Request:
     each service here, what its container is made with, what host_look, option_check and wants take, and the volumes,
     networks and directories by project that a removed one leaves none of. `kept` are the containers and directories
     by project that an interrupted upgrade may have left aside.
+    `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
+    may belong to another deployment than `deployment` or, with `unmanaged`, be a container without any of our labels.
+    `volumes` are those that its services here mount.
     """
 
     root: Path
@@ -45,6 +65,14 @@ class Request:
     wants: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     remains: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     kept: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    deployment: str = ""
+    claims: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    volumes: Mapping[str, list[str]] = field(default_factory=dict)
+    unmanaged: bool = False
+
+    def claimed(self, kind: str) -> list[str]:
+        """Return what all projects claim of a kind: container, volume or network."""
+        return [name for claims in self.claims.values() for name in claims[kind]]
 
 
 def host_facts() -> dict[str, Any]:
@@ -63,6 +91,24 @@ def with_group(service: Mapping[str, Any], group: int) -> dict[str, Any]:
     return {**service, "groups": [str(group) if name == definitions.SOCKET_GROUP else name for name in groups]}
 
 
+@dataclass
+class Found:
+    """What Docker on the host has: containers as it lists them, labels of volumes and networks by name.
+
+    `swarm` are services and configs of a project's functions, by project and kind.
+    """
+
+    containers: list[dict[str, Any]] = field(default_factory=list)
+    volumes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    swarm: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def by_name(self) -> dict[str, dict[str, Any]]:
+        """Return the containers by name."""
+        return {name.lstrip("/"): container for container in self.containers for name in container["Names"]}
+
+
 def survey(request: Request) -> dict[str, Any]:
     """Takes a request, returns the result of the module survey; raises tree.TreeError where no directory is safe."""
     facts = host_facts()
@@ -75,20 +121,32 @@ def survey(request: Request) -> dict[str, Any]:
     made: list[str] = []
     settled: list[str] = []
     surplus: list[str] = []
+    findings: list[str] = []
+    found = Found()
     try:
-        listing = docker.listing()
+        found.containers = docker.listing()
         if request.options:
             options = option_check.validate(docker, dict(request.options))
-        volumes, networks = (docker.volumes(), docker.networks()) if request.remains else ([], [])
+        found.volumes = docker.volumes() if request.claimed("volume") else {}
+        found.networks = docker.networks() if request.claimed("network") else {}
+        found.swarm = {project: swarm_objects(docker, remains) for project, remains in request.remains.items()}
     except DockerUnreachableError as error:
-        listing, volumes, networks = [], [], []
+        found = Found()
         reason = f"Docker on {SOCKET} does not answer: {error}"
         options["not_validated"] = {check["service"]: reason for check in (request.options or {}).get("checks") or []}
+        findings += unreachable_findings(request, reason)
+    findings += owner_findings(request, found)
 
-    names = {name.lstrip("/"): container["State"] for container in listing for name in container["Names"]}
+    names = {name: container["State"] for name, container in found.by_name.items()}
+    spared = spared_volumes(request, found)
+    leftovers: list[str] = []
+    absent_volumes = [name for name in request.claimed("volume") if name not in found.volumes]
     for project, services in request.projects.items():
         own = [str(service["container_name"]) for service in services.values()]
         missing[project]["running"] = [name for name in own if names.get(name) in _RUNNING]
+        # One that several projects mount is the first one's to create.
+        missing[project]["volumes"] = [name for name in request.volumes.get(project) or [] if name in absent_volumes]
+        absent_volumes = [name for name in absent_volumes if name not in missing[project]["volumes"]]
         if request.settings is not None:
             wanted = {
                 name: with_group(service, facts["docker_socket_group"])
@@ -96,7 +154,7 @@ def survey(request: Request) -> dict[str, Any]:
                 if name in request.here
             }
             settings = {**request.settings, "absent_mounts": facts["absent_mounts"]}
-            present = definitions.made_of(wanted, listing, digests, settings)
+            present = definitions.made_of(wanted, found.containers, digests, settings)
             made += present
             fit = definitions.settled_of(wanted, present, settings)
             settled += fit
@@ -108,19 +166,94 @@ def survey(request: Request) -> dict[str, Any]:
                 *kept_aside(request.kept.get(project) or {}, names),
             ]
         if project in request.remains:
-            remains = request.remains[project]
-            missing[project]["remains"] = [
-                *(name for name in own if name in names),
-                *kept_aside(request.kept.get(project) or {}, names),
-                *(name for name in remains["volumes"] if name in volumes),
-                *(name for name in remains["networks"] if name in networks),
-                *(path for path in remains["paths"] if Path(path).exists()),
-            ]
-    findings = host_look.host_findings(without(request.host, settled)) if request.host else []
-    for project, found in looks.missing().items():
-        missing[project]["wants"] = found
-    judged = {"missing": missing, "made": made, "settled": settled, "surplus": surplus}
-    return {"changed": False, **facts, **judged, "findings": findings, "options": options}
+            missing[project]["remains"] = remains_of(request, project, found, spared)
+            leftovers += leftover_texts(missing[project]["remains"], found)
+    if request.host:
+        findings += host_look.host_findings(without(request.host, settled))
+    for project, differences in looks.missing().items():
+        missing[project]["wants"] = differences
+    judged = {"missing": missing, "made": made, "settled": settled, "surplus": surplus, "leftovers": leftovers}
+    texts = [f"volume {volume} (used by {', '.join(users)})" for volume, users in spared.items()]
+    return {"changed": False, **facts, **judged, "spared": texts, "findings": findings, "options": options}
+
+
+def owner_findings(request: Request, found: Found) -> list[str]:
+    """Return what the request claims and others own: another deployment, or, where host_look is not asked, nobody."""
+    claims = {kind: request.claimed(kind) for kind in ("container", "volume", "network")}
+    by_name = found.by_name
+    labels = {
+        "container": {name: container.get("Labels") or {} for name, container in by_name.items()},
+        "volume": found.volumes,
+        "network": found.networks,
+    }
+    directories = [request.root / service for services in request.projects.values() for service in services]
+    findings = ownership.owner_findings(request.deployment, claims, labels, directories, found.containers)
+    if request.unmanaged:
+        listed = [
+            {"name": name, "labels": labels["container"][name], "state": item["State"], "image": item["Image"]}
+            for name, item in by_name.items()
+        ]
+        findings += host_checks.container_findings(claims["container"], listed, host_look.DEFAULTS["label"])
+    return findings
+
+
+def unreachable_findings(request: Request, reason: str) -> list[str]:
+    """Return a message where a deployment is to be removed whose containers and volumes cannot be seen."""
+    paths = [path for remains in request.remains.values() for path in remains["paths"] if Path(path).exists()]
+    return [f"{reason}; containers and volumes cannot be removed; start it, and run the same again"] if paths else []
+
+
+def swarm_objects(docker: DockerApi, remains: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the Swarm's services and configs of the functions whose networks are to be removed, by kind."""
+    labels = [f"{ownership.INSTANCE}={network}" for network in remains["networks"]]
+    return {
+        kind: [name for label in labels for name in docker.swarm_names(kind, label)] for kind in ("services", "configs")
+    }
+
+
+def spared_volumes(request: Request, found: Found) -> dict[str, list[str]]:
+    """Return the volumes to be removed that containers of no deployment of ours use, and those containers."""
+    names, instances = request.claimed("container"), request.claimed("network")
+    users = ownership.volume_users(found.containers)
+    others = {
+        volume: [
+            ownership.name_of(container)
+            for container in users.get(volume) or []
+            if not ownership.is_own(container, request.deployment, names, instances)
+        ]
+        for remains in request.remains.values()
+        for volume in remains["volumes"]
+    }
+    return {volume: containers for volume, containers in others.items() if containers}
+
+
+def remains_of(request: Request, project: str, found: Found, spared: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return what there is of a project that a destroyed one leaves none of, by kind; kinds without any left out."""
+    remains, names = request.remains[project], found.by_name
+    paths = [*remains["paths"], *((request.kept.get(project) or {}).get("paths") or [])]
+    kinds = {
+        "containers": [name for name in request.claims[project]["container"] if name in names],
+        "volumes": [name for name in remains["volumes"] if name in found.volumes and name not in spared],
+        "networks": [name for name in remains["networks"] if name in found.networks],
+        "paths": [path for path in paths if Path(path).exists()],
+        "worker_volumes": [
+            name for name, labels in found.volumes.items() if labels.get(ownership.INSTANCE) in remains["networks"]
+        ],
+        **found.swarm.get(project, {}),
+    }
+    return {kind: list(dict.fromkeys(names)) for kind, names in kinds.items() if names}
+
+
+def leftover_texts(remains: Mapping[str, list[str]], found: Found) -> list[str]:
+    """Return a sentence for each thing that is there, with the containers that use it."""
+    users = ownership.volume_users(found.containers)
+    texts = []
+    for kind, names in remains.items():
+        for name in names:
+            using = [ownership.name_of(container) for container in users.get(name) or []] if "volume" in kind else []
+            used = f", used by {', '.join(using)}" if using else ""
+            texts.append(f"{_KINDS[kind]} {name} is left{used}; remove it, or run destroy again")
+    return texts
 
 
 def files_missing(request: Request, missing: dict[str, dict[str, Any]]) -> dict[str, str]:

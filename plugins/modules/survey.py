@@ -84,6 +84,12 @@ options:
     description: Fetch an image that is not on the host, to ask it for its options. Not in check mode.
     type: bool
     default: false
+  deployment:
+    description:
+      - Name of the deployment. Containers, volumes and networks of the projects that are labelled with another one are
+        findings, whatever O(look) is.
+    type: str
+    default: ""
   kept_suffix:
     description:
       - What the names of containers end with that an upgrade keeps aside. Where there are such, they count as not as
@@ -119,7 +125,9 @@ findings:
 missing:
   description:
     - What is not as wanted, by project and kind of look; one that was not had may not be there. Those of C(wants) are
-      by kind of want (C(grants), C(registration), C(swarm), C(runtimes), C(told)).
+      by kind of want (C(grants), C(registration), C(swarm), C(runtimes), C(told)), those of C(remains) by what they are
+      (C(containers), C(volumes), C(networks), C(paths), C(services), C(configs), C(worker_volumes)).
+      C(volumes) are named volumes that containers here mount and Docker does not have yet.
   returned: always
   type: dict
   sample: {etcd: {files: [], containers: [etcd], running: [], wants: {}}}
@@ -150,6 +158,16 @@ made:
   elements: str
 settled:
   description: Those of them whose container runs, and is healthy where it has a health check.
+  returned: always
+  type: list
+  elements: str
+leftovers:
+  description: What C(remains) found, one text each, with the containers that use a volume.
+  returned: always
+  type: list
+  elements: str
+spared:
+  description: Volumes that C(remains) leaves out, since containers that are not of the deployment use them.
   returned: always
   type: list
   elements: str

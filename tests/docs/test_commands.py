@@ -98,6 +98,7 @@ def blocks() -> list[Block]:
 def adapted(text: str, directory: Path) -> str:
     """Takes commands, returns them for the tests' deployment, whose operator's directory is given."""
     text = re.sub(r"/etc/(qinling\.kolla|kolla)\b", str(directory), text)
+    text = text.replace("/etc/qinling.second", f"{directory}/second")
     text = text.replace("ansible-playbook ", f"ansible-playbook -e kolla_config_dir={directory} ")
     text = text.replace("/root/", f"{directory}/root/")
     text = re.sub(r"\b(?=qinling_(api|engine|relay)\b)", PREFIX, text)

@@ -5,9 +5,12 @@ passwords, bootstrap-servers and build.
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from deployment import Deployment, changed_tasks, run
@@ -30,6 +33,7 @@ with sa.create_engine(options["database", "connection"]).begin() as connection:
     connection.execute(sa.text("UPDATE alembic_version SET version_num = '010'"))
 """
 UPGRADED = ("-e", "qinling_api_tag=lifecycle-good", "-e", "qinling_engine_tag=lifecycle-good")
+CONFIRMED = ("-e", "qinling_destroy_confirmed=yes")
 REVISION = ("qinling-db-manage", "--config-file", "/etc/qinling/qinling.conf", "check")
 
 
@@ -45,16 +49,27 @@ def written(deployment: Deployment) -> dict[str, bytes]:
     return {str(path.relative_to(deployment.node_config)): path.read_bytes() for path in files}
 
 
+def volumes(deployment: Deployment) -> list[str]:
+    """The names of the deployment's volumes."""
+    return run("docker", "volume", "ls", "--quiet", "--filter", f"name=^{deployment.prefix}").split()
+
+
+def networks(deployment: Deployment) -> list[str]:
+    """The names of the deployment's networks."""
+    names = run("docker", "network", "ls", "--format", "{{.Name}}").split()
+    return [name for name in names if name.startswith(deployment.prefix.replace("_", "-"))]
+
+
 def healths(deployment: Deployment) -> set[str]:
     """What Docker says of the containers' health."""
     return {deployment.inspect(name)["State"]["Health"]["Status"] for name in deployment.services}
 
 
-def nothing_changes(deployment: Deployment, playbook: str) -> str:
+def nothing_changes(deployment: Deployment, playbook: str, *arguments: str) -> str:
     """Run a playbook that has nothing to do; return what it printed."""
     before, files = containers(deployment), written(deployment)
     ids = deployment.ids() if before else {}
-    shown = deployment.play(playbook)
+    shown = deployment.play(playbook, *arguments)
     assert changed_tasks(shown) == []
     assert re.search(r"changed=0 .*failed=0", shown)
     assert (containers(deployment), written(deployment)) == (before, files)
@@ -104,6 +119,34 @@ def test_deploy_and_again(deployment: Deployment) -> None:
     for playbook in ("deploy", "deploy-containers", "reconfigure"):
         nothing_changes(deployment, playbook)
     deployment.play("post-deploy")
+
+
+def test_what_is_created_has_the_deployment_s_label(deployment: Deployment) -> None:
+    label = {"qinling.kolla/managed": "true", "qinling.kolla/deployment": str(deployment.directory.resolve())}
+    for name in deployment.services:
+        assert label.items() <= deployment.inspect(name)["Config"]["Labels"].items(), name
+    for kind, names in (("volume", volumes(deployment)), ("network", networks(deployment))):
+        assert names
+        for found in json.loads(run("docker", kind, "inspect", *names)):
+            assert label.items() <= found["Labels"].items(), found["Name"]
+
+
+def test_another_operator_s_directory_stops_before_anything_is_touched(deployment: Deployment, tmp_path: Path) -> None:
+    # Nothing of its own: no prefix that differs, no ports, no node_config.
+    (tmp_path / "globals.yml").write_text(f"qinling_container_prefix: {deployment.prefix}\n")
+    shutil.copy(deployment.directory / "passwords.yml", tmp_path)
+    ids, files = deployment.ids(), written(deployment)
+    for playbook in ("prechecks", "destroy"):
+        with pytest.raises(AssertionError) as caught:
+            Deployment(tmp_path).play(playbook, *CONFIRMED)
+        shown = str(caught.value)
+        owner = f"belong to the deployment of {deployment.directory.resolve()}, "
+        # The message has it in one line, the result's list folds it.
+        finding = max((line for line in shown.splitlines() if owner in line), key=len, default="")
+        claimed = [deployment.prefix + name for name in deployment.services] + volumes(deployment)
+        assert not [name for name in claimed if name not in finding], playbook
+        assert "set qinling_container_prefix" in finding
+    assert (deployment.ids(), written(deployment)) == (ids, files)
 
 
 def test_data_is_there(deployment: Deployment) -> None:

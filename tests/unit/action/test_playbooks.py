@@ -290,6 +290,7 @@ def test_survey_says_why_it_can_not_look(runner: Runner, tmp_path: Path) -> None
         "service_containers": {"api": api},
         "service_files": {"api": []},
         "service_always": [],
+        "service_one_off_containers": [],
         "group_names": ["all"],
     }
     result, _output = runner.run("qinling.kolla.survey", options, **variables)

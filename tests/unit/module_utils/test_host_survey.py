@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import definitions, host_survey
+from ansible_collections.qinling.kolla.plugins.module_utils import definitions, host_survey, ownership
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerUnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import TreeError, WantedFile, digest, reconcile
 
@@ -30,6 +32,9 @@ class Docker:
     def __init__(self) -> None:
         self.containers: dict[str, dict[str, Any]] = {}
         self.there = True
+        self.volumes: dict[str, dict[str, str] | None] = {"x_data": None, "other": None}
+        # By kind: names, and the label of each.
+        self.swarm: dict[str, dict[str, str]] = {}
 
     def run(self, service: dict[str, Any], state: str = "running", settings: dict[str, Any] = SETTINGS) -> None:
         """Makes a container as the role service does."""
@@ -47,9 +52,15 @@ class Docker:
     def get(self, url: str) -> tuple[int, Any]:
         if not self.there:
             raise DockerUnreachableError("there is no such socket")
+        kind, _mark, filters = url.removeprefix("/").partition("?filters=")
+        if filters:
+            labels = json.loads(unquote(filters))["label"]
+            return 200, [
+                {"Spec": {"Name": name}} for name, label in self.swarm.get(kind, {}).items() if label in labels
+            ]
         answers: dict[str, Any] = {
             "/containers/json?all=1": list(self.containers.values()),
-            "/volumes": {"Volumes": [{"Name": "x_data"}, {"Name": "other"}]},
+            "/volumes": {"Volumes": [{"Name": name, "Labels": labels} for name, labels in self.volumes.items()]},
             "/networks": [{"Name": "bridge"}, {"Name": "x_functions"}],
         }
         return 200, answers[url]
@@ -69,6 +80,14 @@ def request_(tmp_path: Path) -> host_survey.Request:
         owner=(os.getuid(), os.getgid()),
         projects={"qinling": {"api": API, "engine": ENGINE}},
         here=["api"],
+        deployment="/etc/b",
+        claims={
+            "qinling": {
+                "container": ["x_api", "x_engine", "x_bootstrap"],
+                "volume": ["x_data", "x_logs"],
+                "network": ["x_functions"],
+            }
+        },
         files=FILES,
         settings=SETTINGS,
     )
@@ -82,7 +101,7 @@ def written(request: host_survey.Request) -> host_survey.Request:
 def test_a_host_on_which_nothing_is_to_be_done(docker: Docker, request_: host_survey.Request) -> None:
     docker.run(API)
     answer = host_survey.survey(written(request_))
-    assert answer["missing"] == {"qinling": {"files": [], "containers": [], "running": ["x_api"]}}
+    assert answer["missing"] == {"qinling": {"files": [], "containers": [], "running": ["x_api"], "volumes": []}}
     assert (answer["made"], answer["settled"], answer["surplus"], answer["findings"]) == (["api"], ["api"], [], [])
     assert (answer["absent_mounts"], answer["docker_socket_group"]) == (["/a:/a:ro"], 7)
 
@@ -133,13 +152,114 @@ def test_what_an_upgrade_left_aside_is_told(docker: Docker, request_: host_surve
     assert host_survey.survey(request)["missing"]["qinling"]["containers"][0] == "x_api_before"
 
 
-def test_remains_and_what_runs_want_no_files(docker: Docker, request_: host_survey.Request) -> None:
+@pytest.fixture
+def bare(request_: host_survey.Request) -> host_survey.Request:
+    """What destroy asks."""
     remains = {"volumes": ["x_data", "x_gone"], "networks": ["x_functions"], "paths": [str(request_.root)]}
-    bare = replace(request_, files=None, settings=None, remains={"qinling": remains})
-    assert host_survey.survey(bare)["missing"] == {"qinling": {"running": [], "remains": ["x_data", "x_functions"]}}
+    return replace(request_, files=None, settings=None, remains={"qinling": remains}, unmanaged=True)
+
+
+def used(docker: Docker, name: str, *volumes: str, **labels: str) -> None:
+    """Add a container that mounts volumes."""
+    docker.run({"container_name": name, "image": "i"}, "exited")
+    docker.containers[name]["Mounts"] = [{"Type": "volume", "Name": volume} for volume in volumes]
+    docker.containers[name]["Labels"] = labels
+
+
+MANAGED = {"qinling.kolla/managed": "true"}
+
+
+def test_remains_and_what_runs_want_no_files(docker: Docker, bare: host_survey.Request) -> None:
+    answer = host_survey.survey(bare)
+    found = {"volumes": ["x_data"], "networks": ["x_functions"]}
+    assert answer["missing"] == {"qinling": {"running": [], "volumes": [], "remains": found}}
     docker.run(ENGINE, "paused")
-    found = host_survey.survey(bare)["missing"]["qinling"]
-    assert (found["running"], found["remains"][0]) == (["x_engine"], "x_engine")
+    again = host_survey.survey(bare)["missing"]["qinling"]
+    assert (again["running"], again["remains"]["containers"]) == (["x_engine"], ["x_engine"])
+
+
+def test_remains_of_an_interrupted_deploy_are_named_with_their_users(docker: Docker, bare: host_survey.Request) -> None:
+    used(docker, "x_bootstrap", "x_data", **MANAGED)
+    docker.volumes["0a1b"] = {ownership.INSTANCE: "x_functions"}
+    docker.volumes["2c3d"] = {ownership.INSTANCE: "y_functions"}
+    docker.swarm = {
+        "services": {"w": f"{ownership.INSTANCE}=x_functions"},
+        "configs": {"pool": f"{ownership.INSTANCE}=x_functions", "other": f"{ownership.INSTANCE}=y_functions"},
+    }
+    bare.root.mkdir()
+    answer = host_survey.survey(bare)
+    assert answer["findings"] == answer["spared"] == []
+    assert answer["missing"]["qinling"]["remains"] == {
+        "containers": ["x_bootstrap"],
+        "volumes": ["x_data"],
+        "networks": ["x_functions"],
+        "paths": [str(bare.root)],
+        "services": ["w"],
+        "configs": ["pool"],
+        "worker_volumes": ["0a1b"],
+    }
+    assert len(answer["leftovers"]) == 7
+    assert "volume x_data is left, used by x_bootstrap; " in answer["leftovers"][1]
+    assert answer["leftovers"][6].startswith("Swarm config pool is left; ")
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "spared"),
+    [
+        ("fluentd", {}, ["volume x_data (used by fluentd)"]),
+        ("y_api", {**MANAGED, ownership.DEPLOYMENT: "/etc/a"}, ["volume x_data (used by y_api)"]),
+        ("y_api", {**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, []),
+        ("x_api", MANAGED, []),
+    ],
+)
+def test_a_volume_that_others_use_is_spared(
+    name: str, labels: dict[str, str], spared: list[str], docker: Docker, bare: host_survey.Request
+) -> None:
+    used(docker, name, "x_data", **labels)
+    answer = host_survey.survey(bare)
+    assert answer["spared"] == spared
+    assert ("x_data" in answer["missing"]["qinling"]["remains"].get("volumes", [])) is not spared
+    assert bool([text for text in answer["leftovers"] if "volume x_data" in text]) is not spared
+
+
+@pytest.mark.parametrize("look", ["deploy", "destroy"])
+def test_what_another_deployment_owns_is_found_whatever_is_looked_at(
+    look: str, docker: Docker, request_: host_survey.Request, bare: host_survey.Request
+) -> None:
+    used(docker, "x_api", "x_data", **MANAGED, **{ownership.DEPLOYMENT: "/etc/a"})
+    docker.volumes["x_data"] = {ownership.DEPLOYMENT: "/etc/a"}
+    found = host_survey.survey(bare if look == "destroy" else written(request_))["findings"]
+    assert len(found) == 1
+    assert found[0].startswith("container x_api; volume x_data belong to the deployment of /etc/a, ")
+    assert host_survey.survey(replace(bare, deployment="/etc/a"))["findings"] == []
+
+
+def test_a_container_that_is_nobody_s_is_found_where_it_would_be_removed(
+    docker: Docker, request_: host_survey.Request, bare: host_survey.Request
+) -> None:
+    used(docker, "x_api")
+    assert "was not made here" in host_survey.survey(bare)["findings"][0]
+    # Elsewhere host_look finds it.
+    assert host_survey.survey(written(request_))["findings"] == []
+
+
+def test_a_volume_is_created_by_the_first_project_that_mounts_it(docker: Docker, request_: host_survey.Request) -> None:
+    claims = {"container": [], "volume": ["x_data", "x_logs", "x_etcd"], "network": []}
+    both = replace(
+        written(request_),
+        projects={"etcd": {}, **request_.projects},
+        claims={"etcd": claims, "qinling": claims},
+        volumes={"etcd": ["x_etcd", "x_logs"], "qinling": ["x_data", "x_logs"]},
+    )
+    missing = host_survey.survey(both)["missing"]
+    assert (missing["etcd"]["volumes"], missing["qinling"]["volumes"]) == (["x_etcd", "x_logs"], [])
+
+
+def test_nothing_is_removed_where_docker_does_not_answer(docker: Docker, bare: host_survey.Request) -> None:
+    docker.there = False
+    assert host_survey.survey(bare)["findings"] == []
+    bare.root.mkdir()
+    assert "containers and volumes cannot be removed; start it" in host_survey.survey(bare)["findings"][0]
 
 
 def test_without_docker_everything_is_missing_and_said(docker: Docker, request_: host_survey.Request) -> None:

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which deployment containers, volumes, networks and directories belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils import ownership
+
+OURS, THEIRS = {ownership.DEPLOYMENT: "/etc/b"}, {ownership.DEPLOYMENT: "/etc/a"}
+MANAGED = {"qinling.kolla/managed": "true"}
+NOTHING: dict[str, dict[str, dict[str, str]]] = {"container": {}, "volume": {}, "network": {}}
+
+
+def container(name: str, labels: dict[str, str] | None = None, *mounts: dict[str, str]) -> dict[str, Any]:
+    return {"Names": [f"/{name}"], "Labels": labels, "Mounts": list(mounts)}
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (NOTHING, {}),
+        ({**NOTHING, "container": {"etcd": OURS}, "volume": {"etcd": OURS}}, {}),
+        # Of an earlier version, or nobody's.
+        ({**NOTHING, "container": {"etcd": MANAGED}, "volume": {"etcd": {}}}, {}),
+        ({**NOTHING, "container": {"other": THEIRS}}, {}),
+        ({**NOTHING, "volume": {"etcd": THEIRS}}, {"/etc/a": {"volume": ["etcd"]}}),
+        (
+            {
+                "container": {"etcd": THEIRS},
+                "volume": {"logs": THEIRS},
+                "network": {"functions": {**THEIRS, **MANAGED}},
+            },
+            {"/etc/a": {"container": ["etcd"], "volume": ["logs"], "network": ["functions"]}},
+        ),
+        (
+            {**NOTHING, "container": {"etcd": THEIRS}, "volume": {"etcd": {ownership.DEPLOYMENT: "/etc/c"}}},
+            {"/etc/a": {"container": ["etcd"]}, "/etc/c": {"volume": ["etcd"]}},
+        ),
+    ],
+)
+def test_foreign_objects(labels: dict[str, dict[str, dict[str, str]]], found: dict[str, dict[str, list[str]]]) -> None:
+    claims = {"container": ["etcd", "etcd"], "volume": ["etcd", "logs"], "network": ["functions"]}
+    assert ownership.foreign_objects("/etc/b", claims, labels) == found
+
+
+@pytest.mark.parametrize(
+    ("labels", "source", "found"),
+    [
+        (THEIRS, "/etc/kolla/etcd", {"/etc/a": ["/etc/kolla/etcd"]}),
+        (THEIRS, "/etc/kolla/etcd/", {"/etc/a": ["/etc/kolla/etcd"]}),
+        (THEIRS, "/etc/kolla", {}),
+        (THEIRS, "/etc/kolla/other", {}),
+        (OURS, "/etc/kolla/etcd", {}),
+        (None, "/etc/kolla/etcd", {}),
+    ],
+)
+def test_foreign_directories(labels: dict[str, str] | None, source: str, found: dict[str, list[str]]) -> None:
+    containers = [container("x_etcd", labels, {"Type": "bind", "Source": source}), {"Names": ["/y"]}]
+    assert ownership.foreign_directories("/etc/b", [Path("/etc/kolla/etcd")], containers) == found
+
+
+@pytest.mark.parametrize(
+    ("labels", "mounted", "starts", "variables"),
+    [
+        (NOTHING, "/elsewhere", [], ""),
+        (
+            {**NOTHING, "container": {"mariadb": THEIRS}},
+            "/elsewhere",
+            ["container mariadb belongs to the deployment of /etc/a, and this is the deployment of /etc/b; "],
+            "set qinling_container_prefix (README",
+        ),
+        (
+            {**NOTHING, "container": {"mariadb": THEIRS, "etcd": THEIRS}, "volume": {"mariadb": THEIRS}},
+            "/etc/kolla/etcd",
+            ["containers etcd, mariadb; volume mariadb; directory /etc/kolla/etcd belong to the deployment of /etc/a"],
+            "set qinling_container_prefix and node_config (README",
+        ),
+        (NOTHING, "/etc/kolla/etcd", ["directory /etc/kolla/etcd belongs to "], "set node_config (README"),
+        (
+            {**NOTHING, "container": {"etcd": {ownership.DEPLOYMENT: "/etc/c"}}, "volume": {"mariadb": THEIRS}},
+            "/elsewhere",
+            [
+                "volume mariadb belongs to the deployment of /etc/a",
+                "container etcd belongs to the deployment of /etc/c",
+            ],
+            "set qinling_container_prefix (README",
+        ),
+    ],
+)
+def test_one_message_names_all_that_another_deployment_owns(
+    labels: dict[str, dict[str, dict[str, str]]], mounted: str, starts: list[str], variables: str
+) -> None:
+    claims = {"container": ["etcd", "mariadb"], "volume": ["mariadb"], "network": []}
+    containers = [container("x", THEIRS, {"Type": "bind", "Source": mounted})]
+    found = ownership.owner_findings("/etc/b", claims, labels, [Path("/etc/kolla/etcd")], containers)
+    assert [finding[: len(start)] for finding, start in zip(found, starts, strict=True)] == starts
+    for finding in found:
+        assert variables in finding
+        owner = finding.split("the deployment of ")[1].split(",")[0]
+        assert finding.endswith(f"whose directory was moved, set qinling_deployment: {owner}")
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "own"),
+    [
+        ("x_etcd", None, True),
+        ("bootstrap", OURS, True),
+        ("worker", {ownership.INSTANCE: "x-functions"}, True),
+        ("worker", {ownership.INSTANCE: "y-functions"}, False),
+        ("fluentd", None, False),
+        ("fluentd", {}, False),
+        ("y_etcd", THEIRS, False),
+        ("y_etcd", MANAGED, False),
+    ],
+)
+def test_is_own(name: str, labels: dict[str, str] | None, own: bool) -> None:
+    assert ownership.is_own(container(name, labels), "/etc/b", ["x_etcd"], ["x-functions"]) is own
+
+
+def test_volume_users_are_the_containers_that_mount_a_named_volume() -> None:
+    logs = {"Type": "volume", "Name": "logs"}
+    one, other = container("one", None, logs, {"Type": "bind", "Source": "/logs"}), container("other", {}, logs)
+    assert ownership.volume_users([one, other, {"Names": ["/none"]}]) == {"logs": [one, other]}
