@@ -5,15 +5,18 @@ passwords, bootstrap-servers and build.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deployment import Deployment, changed_tasks, run
+from deployment import PROJECT, Deployment, changed_tasks, run
 from qinling_http import Qinling, wait_for
 
 TAG = "2026.1-debian-trixie"
@@ -58,6 +61,19 @@ def networks(deployment: Deployment) -> list[str]:
     """The names of the deployment's networks."""
     names = run("docker", "network", "ls", "--format", "{{.Name}}").split()
     return [name for name in names if name.startswith(deployment.prefix.replace("_", "-"))]
+
+
+def pool_records(deployment: Deployment) -> list[str]:
+    """The names of the Swarm configs of the deployment's functions; none where there is no Swarm any more."""
+    label = f"label=qinling.kolla/instance={deployment.prefix.replace('_', '-')}qinling-functions"
+    command = ["docker", "config", "ls", "--filter", label, "--format", "{{.Name}}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that a process started, and those that they started."""
+    children = [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return [found for child in children for found in (child, *descendants(child))]
 
 
 def healths(deployment: Deployment) -> set[str]:
@@ -240,9 +256,36 @@ def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
     with pytest.raises(AssertionError, match="nothing is removed unless that is confirmed"):
         deployment.play("site", "-e", "kolla_action=destroy")
     assert containers(deployment) == before
-    deployment.play("destroy", "-e", "qinling_destroy_confirmed=yes")
+    # As an engine records a runtime's pool, and as a Kolla cloud's log collector uses the logs.
+    network, logs = networks(deployment)[0], f"{deployment.prefix}kolla_logs"
+    label = f"qinling.kolla/instance={network}"
+    subprocess.run(["docker", "config", "create", "--label", label, "lifecycle-pool", "-"], input=b"key", check=True)
+    assert "lifecycle-pool" in pool_records(deployment)
+    run("docker", "create", "--name", "lifecycle-collector", "--volume", f"{logs}:/logs", f"kolla/debian:{TAG}")
+    try:
+        shown = deployment.play("destroy", *CONFIRMED)
+        assert f"volume {logs} (used by lifecycle-collector)" in " ".join(shown.split())
+        assert (containers(deployment), written(deployment), volumes(deployment)) == ([], {}, [logs])
+        assert (networks(deployment), pool_records(deployment)) == ([], [])
+        nothing_changes(deployment, "destroy", *CONFIRMED)
+    finally:
+        run("docker", "rm", "--force", "lifecycle-collector")
+
+
+def test_destroy_after_an_interrupted_deploy_leaves_nothing(deployment: Deployment) -> None:
+    command = ["ansible-playbook", "-i", "inventory/all-in-one", "-e", f"kolla_config_dir={deployment.directory}"]
+    deploy = subprocess.Popen([*command, "playbooks/deploy.yml"], cwd=PROJECT, stdout=subprocess.DEVNULL)
+    try:
+        wait_for("Keystone's bootstrap", lambda: "bootstrap_keystone" in containers(deployment), 300)
+        # Ansible's workers are not in its process group.
+        for process in [deploy.pid, *descendants(deploy.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    finally:
+        deploy.kill()
+        deploy.wait()
+    assert volumes(deployment)
+    deployment.play("destroy", *CONFIRMED)
     assert (containers(deployment), written(deployment)) == ([], {})
-    volumes = run("docker", "volume", "ls", "--quiet", "--filter", f"name=^{deployment.prefix}").split()
-    assert volumes == []
-    networks = run("docker", "network", "ls", "--format", "{{.Name}}").split()
-    assert not [name for name in networks if name.startswith(deployment.prefix.replace("_", "-"))]
+    assert (volumes(deployment), networks(deployment)) == ([], [])
+    nothing_changes(deployment, "destroy", *CONFIRMED)
