@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python environments with each supported ansible-core, kept in .cache.
+"""Python environments with each supported ansible-core, kept in the user's cache for all checkouts.
 
 As a script it prints the folder of an environment's programs.
 
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qinling.kolla"
 # By ansible-core: the release of the package `ansible` that comes with it and holds the collections, and the Python
 # versions that run it. `make test` itself runs on the one of requirements.txt.
 VERSIONS = {
@@ -66,7 +67,7 @@ def programs(version: str) -> Path:
     """Return the folder of the programs of an ansible-core's environment, which is made where it is missing."""
     wanted, python = requirements(version), python_of(version)
     digest = hashlib.sha256("\n".join([python, *wanted]).encode()).hexdigest()[:16]
-    folder = PROJECT / ".cache" / f"ansible-core-{version}-{digest}"
+    folder = CACHE / f"ansible-core-{version}-{digest}"
     complete = folder / ".complete"
     if not complete.exists():
         for old in folder.parent.glob(f"ansible-core-{version}-*"):
