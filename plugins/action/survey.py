@@ -18,7 +18,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     services_of_host,
     validation_of,
 )
-from ansible_collections.qinling.kolla.plugins.module_utils import definitions, payload
+from ansible_collections.qinling.kolla.plugins.module_utils import definitions, payload, service_backup
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, literals
 from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, option_findings, templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import option_problems
@@ -88,7 +88,8 @@ def blind(projects: list[str], reason: str) -> dict[str, Any]:
         "findings": [f"the host can not be looked at: {reason}"],
         "missing": {},
         "todo": projects,
-        **{name: [] for name in ("asked", "made", "settled", "surplus", "images", "absent_mounts")},
+        **{name: [] for name in ("asked", "made", "settled", "surplus", "existing", "backups")},
+        **{name: [] for name in ("images", "absent_mounts")},
         "docker_socket_group": 0,
     }
 
@@ -112,7 +113,7 @@ class ActionModule(RenderingAction):
             "shared_files",
             "deployment",
         }
-        | {"validate", "fail", "pull", "kept_suffix", "kept_directory", "globals"}
+        | {"validate", "fail", "pull", "globals"}
     )
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -213,8 +214,6 @@ class ActionModule(RenderingAction):
     def _request(self, projects: list[Project], args: Mapping[str, Any], early: bool) -> dict[str, Any]:
         """Takes projects, the task's options, and whether it is early; returns what the host is asked but for files."""
         look = set(args["look"])
-        suffix = str(args.get("kept_suffix") or "")
-        endings = dict.fromkeys(["", suffix])
         request: dict[str, Any] = {
             "root": str(args["root"]),
             "owner": args.get("owner"),
@@ -232,7 +231,8 @@ class ActionModule(RenderingAction):
             "claims": {
                 project.name: {
                     "container": [
-                        *(service["container_name"] + end for service in project.services.values() for end in endings),
+                        *(service["container_name"] for service in project.services.values()),
+                        *(service["container_name"] + service_backup.SUFFIX for service in project.services.values()),
                         *project.one_off,
                     ],
                     "volume": named_volumes(project.services),
@@ -265,14 +265,6 @@ class ActionModule(RenderingAction):
                 }
                 for project in projects
             }
-        request["kept"] = {
-            project.name: {
-                "containers": [service["container_name"] + suffix for service in project.services.values()],
-                "paths": [f"{args['kept_directory']}{project.name}"],
-            }
-            for project in projects
-            if suffix
-        }
         return request
 
 

@@ -213,6 +213,36 @@ def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def containers_of(services: Services) -> list[dict[str, str]]:
+    """Return services and their containers, as `qinling.kolla.service_backup` takes them."""
+    return [{"service": name, "container": str(service["container_name"])} for name, service in services.items()]
+
+
+def backups_of(services: Services, project: str) -> dict[str, dict[str, str]]:
+    """Return by service what a rollback has to know of a project's `services`, where its variables are out of reach."""
+    return {
+        name: {"project": project, "container_name": str(service["container_name"])}
+        for name, service in services.items()
+    }
+
+
+def rollback_text(
+    host: str, rollbacks: Iterable[Mapping[str, list[str]]], containers: Iterable[Mapping[str, str]]
+) -> str:
+    """Return what a host runs after `rollbacks` of projects, as `qinling.kolla.service_backup` returns them.
+
+    `containers` are the restored ones, as `qinling.kolla.container_health` returns them.
+    """
+    results = list(rollbacks)
+    lines = [f"- {container['name']}, image {container['image']}: {container['status']}" for container in containers]
+    lines += [f"- {name}: removed, as it did not run before" for result in results for name in result["removed"]]
+    left = [f"- {name}: left for inspection, as none ran before" for result in results for name in result["left"]]
+    if left:
+        return "\n".join([f"{host} has the new configuration where there was none that worked:", *left, *lines])
+    state = "and runs what it ran before:" if lines else "and no container had been replaced."
+    return "\n".join([f"{host} has its earlier configuration, {state}", *lines])
+
+
 def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
     """Return ulimits as Docker's modules take them, `name:soft:hard`, from Kolla's mapping of name to soft and hard."""
     if not isinstance(ulimits, Mapping):
@@ -245,6 +275,9 @@ class FilterModule:
             "definition_of": definition_of,
             "services_of_host": services_of_host,
             "health_of": health_of,
+            "containers_of": containers_of,
+            "backups_of": backups_of,
+            "rollback_text": rollback_text,
             "ulimits_of": ulimits_of,
             "healthcheck_of": healthcheck_of,
             "first_host": first_host,

@@ -19,6 +19,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils import (
     host_look,
     option_check,
     ownership,
+    service_backup,
     wants,
 )
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import SOCKET, DockerApi, DockerUnreachableError
@@ -47,8 +48,7 @@ class Request:
     `projects` are the services of each project, those of other hosts included; `here` are those that belong on this
     host. `files`, `settings`, `host`, `options`, `wants` and `remains` are looked at where they are given: the files of
     each service here, what its container is made with, what host_look, option_check and wants take, and the volumes,
-    networks and directories by project that a removed one leaves none of. `kept` are the containers and directories
-    by project that an interrupted upgrade may have left aside.
+    networks and directories by project that a removed one leaves none of.
     `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
     may belong to another deployment than `deployment` or, with `unmanaged`, be a container without any of our labels.
     `volumes` are those that its services here mount.
@@ -64,7 +64,6 @@ class Request:
     options: Mapping[str, Any] | None = None
     wants: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     remains: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
-    kept: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     deployment: str = ""
     claims: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     volumes: Mapping[str, list[str]] = field(default_factory=dict)
@@ -123,6 +122,8 @@ def survey(request: Request) -> dict[str, Any]:
     surplus: list[str] = []
     findings: list[str] = []
     found = Found()
+    existing: list[str] = []
+    backups: list[str] = []
     try:
         found.containers = docker.listing()
         if request.options:
@@ -143,6 +144,9 @@ def survey(request: Request) -> dict[str, Any]:
     absent_volumes = [name for name in request.claimed("volume") if name not in found.volumes]
     for project, services in request.projects.items():
         own = [str(service["container_name"]) for service in services.values()]
+        left = backups_of(services, request.root, names)
+        existing += [name for name in own if name in names]
+        backups += left
         missing[project]["running"] = [name for name in own if names.get(name) in _RUNNING]
         # One that several projects mount is the first one's to create.
         missing[project]["volumes"] = [name for name in request.volumes.get(project) or [] if name in absent_volumes]
@@ -163,7 +167,7 @@ def survey(request: Request) -> dict[str, Any]:
             missing[project]["containers"] = [
                 *(str(service["container_name"]) for name, service in wanted.items() if name not in fit),
                 *(str(name) for name in foreign if name in names),
-                *kept_aside(request.kept.get(project) or {}, names),
+                *left,
             ]
         if project in request.remains:
             missing[project]["remains"] = remains_of(request, project, found, spared)
@@ -173,6 +177,7 @@ def survey(request: Request) -> dict[str, Any]:
     for project, differences in looks.missing().items():
         missing[project]["wants"] = differences
     judged = {"missing": missing, "made": made, "settled": settled, "surplus": surplus, "leftovers": leftovers}
+    judged |= {"existing": existing, "backups": backups}
     texts = [f"volume {volume} (used by {', '.join(users)})" for volume, users in spared.items()]
     return {"changed": False, **facts, **judged, "spared": texts, "findings": findings, "options": options}
 
@@ -230,7 +235,7 @@ def spared_volumes(request: Request, found: Found) -> dict[str, list[str]]:
 def remains_of(request: Request, project: str, found: Found, spared: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Return what there is of a project that a destroyed one leaves none of, by kind; kinds without any left out."""
     remains, names = request.remains[project], found.by_name
-    paths = [*remains["paths"], *((request.kept.get(project) or {}).get("paths") or [])]
+    paths = [*remains["paths"], *backup_paths(request.projects[project], request.root)]
     kinds = {
         "containers": [name for name in request.claims[project]["container"] if name in names],
         "volumes": [name for name in remains["volumes"] if name in found.volumes and name not in spared],
@@ -268,13 +273,20 @@ def files_missing(request: Request, missing: dict[str, dict[str, Any]]) -> dict[
     return {name: digest(of_service) for name, of_service in files.items()}
 
 
-def kept_aside(kept: Mapping[str, list[str]], names: Iterable[str]) -> list[str]:
-    """Takes what an upgrade may have left aside, and names of containers; returns what of it is there."""
+def backups_of(services: Mapping[str, Mapping[str, Any]], root: Path, names: Iterable[str]) -> list[str]:
+    """Return the backups of services that an interrupted run left: of `names`, those containers, and directories."""
     there = set(names)
+    containers = [str(service["container_name"]) + service_backup.SUFFIX for service in services.values()]
     return [
-        *(name for name in kept.get("containers") or [] if name in there),
-        *(path for path in kept.get("paths") or [] if Path(path).exists()),
+        *(name for name in containers if name in there),
+        *(path for path in backup_paths(services, root) if Path(path).exists()),
     ]
+
+
+def backup_paths(services: Iterable[str], root: Path) -> list[str]:
+    """Return the directories that may hold backups of services' configuration."""
+    ends = ("", service_backup.UNFINISHED)
+    return [str(root / f"{service_backup.PREFIX}{name}{end}") for name in services for end in ends]
 
 
 def belongs(path: Path, root: Path, services: Iterable[str]) -> bool:

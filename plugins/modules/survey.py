@@ -90,16 +90,6 @@ options:
         findings, whatever O(look) is.
     type: str
     default: ""
-  kept_suffix:
-    description:
-      - What the names of containers end with that an upgrade keeps aside. Where there are such, they count as not as
-        wanted.
-    type: str
-    default: ""
-  kept_directory:
-    description: What an upgrade keeps a project's configuration in, without the project's name at its end.
-    type: str
-    default: ""
 attributes:
   check_mode:
     support: full
@@ -148,6 +138,18 @@ images:
   elements: str
 surplus:
   description: Containers that are there and do not belong on this host.
+  returned: always
+  type: list
+  elements: str
+existing:
+  description: Containers of the projects that are there, running or not.
+  returned: always
+  type: list
+  elements: str
+backups:
+  description:
+    - Containers and directories that an interrupted run left as backups (M(qinling.kolla.service_backup)). A project
+      with some is not up to date.
   returned: always
   type: list
   elements: str

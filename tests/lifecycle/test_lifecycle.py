@@ -197,6 +197,82 @@ def test_check_tells_all_and_finds_what_is_wrong(deployment: Deployment) -> None
     run("docker", "start", f"{deployment.prefix}memcached")
 
 
+def fails(deployment: Deployment, playbook: str, *arguments: str) -> str:
+    """Run a playbook that has to fail; return the end of what it printed."""
+    with pytest.raises(AssertionError) as caught:
+        deployment.play(playbook, *arguments)
+    return str(caught.value)
+
+
+def override(deployment: Deployment, path: str, text: str) -> None:
+    """Write a file of the operator's that is merged over the templates."""
+    file = deployment.directory / "config" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def functions(deployment: Deployment) -> list[str]:
+    """Return the functions that Qinling lists, with the database's, Keystone's and the API's help."""
+    found = Qinling(deployment.directory / "clouds.yaml").call("GET", "functions", 200)["functions"]
+    return [function["name"] for function in found]
+
+
+def test_reconfigure_rolls_back_what_refuses_its_configuration(deployment: Deployment) -> None:
+    before, files = deployment.ids(), written(deployment)
+    override(deployment, "mariadb/my.cnf", "[mariadbd]\nno_such_option = 1\n")
+    shown = fails(deployment, "reconfigure")
+    for words in (
+        "The reconfigure of mariadb failed and was rolled back",
+        # MariaDB's own reason, and nothing of the image's start around it.
+        "/var/log/kolla/mariadb/mariadb.log in the volume",
+        "unknown variable 'no_such_option=1'",
+        f"{deployment.prefix}mariadb, image kolla/mariadb-server:{TAG}: healthy",
+    ):
+        assert words in shown, words
+    assert "Setting permission" not in shown
+    assert not [name for name, secret in deployment.passwords.items() if secret in shown]
+    # The very same containers, with the configuration that they had.
+    assert (deployment.ids(), written(deployment)) == (before, files)
+    assert containers(deployment) == sorted(deployment.services)
+    assert functions(deployment) == ["kept"]
+
+
+def test_reconfigure_rolls_back_one_project_and_keeps_the_others(deployment: Deployment) -> None:
+    before = deployment.ids()
+    override(deployment, "mariadb/my.cnf", "[mariadbd]\nmax_connections = 300\n")
+    override(deployment, "qinling/qinling-engine.conf", "[DEFAULT]\ntransport_url = nosuch://localhost\n")
+    # The engine does not end, but tries again and again: it is given up after these seconds.
+    shown = fails(deployment, "reconfigure", "-e", "qinling_container_wait=15")
+    for words in (
+        "The reconfigure of qinling failed and was rolled back",
+        "Could not load nosuch",
+        f"{deployment.prefix}qinling_engine, image kolla/qinling-engine:{TAG}: healthy",
+    ):
+        assert words in shown, words
+    after = deployment.ids()
+    assert {name for name in before if before[name] != after[name]} == {"mariadb"}
+    assert containers(deployment) == sorted(deployment.services)
+    assert functions(deployment) == ["kept"]
+
+    override(deployment, "qinling/qinling-engine.conf", "[DEFAULT]\nrpc_response_timeout = 59\n")
+    deployment.play("reconfigure")
+    corrected = deployment.ids()
+    assert {name for name in after if after[name] != corrected[name]} == {"qinling_engine"}
+    nothing_changes(deployment, "reconfigure")
+
+
+def test_reconfigure_continues_one_that_was_interrupted(deployment: Deployment) -> None:
+    # As a run leaves it that is killed after it stopped and renamed the earlier container.
+    name, node = f"{deployment.prefix}memcached", deployment.node_config
+    files = written(deployment)
+    run("cp", "-a", str(node / "memcached"), str(node / ".backup-memcached"))
+    run("docker", "stop", name)
+    run("docker", "rename", name, f"{name}_backup")
+    deployment.play("reconfigure")
+    assert (containers(deployment), written(deployment)) == (sorted(deployment.services), files)
+    nothing_changes(deployment, "reconfigure")
+
+
 def test_upgrade_migrates_and_replaces(deployment: Deployment) -> None:
     deployment.inside("qinling_api", "python", "-c", TO_010)
     before = deployment.ids()
@@ -216,7 +292,7 @@ def test_upgrade_goes_back_where_the_new_one_fails(deployment: Deployment) -> No
         deployment.play("upgrade", *(argument for setting in settings for argument in ("-e", setting)))
     shown = str(caught.value)
     for words in (
-        "The upgrade of qinling failed and was taken back",
+        "The upgrade of qinling failed and was rolled back",
         "this one is broken",
         f"{deployment.prefix}qinling_engine, image kolla/qinling-engine:lifecycle-good: healthy",
         "The database needed no migration, and is as it was",
@@ -226,7 +302,10 @@ def test_upgrade_goes_back_where_the_new_one_fails(deployment: Deployment) -> No
     assert deployment.ids() == before
     assert written(deployment) == files
     assert containers(deployment) == sorted(deployment.services)
-    assert deployment.inspect("qinling_engine")["State"]["Health"]["Status"] == "healthy"
+    # It answered when the run ended; Docker's own check comes an interval after a start.
+    wait_for(
+        "Docker's own check", lambda: deployment.inspect("qinling_engine")["State"]["Health"]["Status"] == "healthy"
+    )
 
 
 def test_stop_twice_and_deploy_brings_it_back(deployment: Deployment) -> None:
@@ -244,8 +323,7 @@ def test_destroy_can_keep_data(deployment: Deployment) -> None:
     assert f"{deployment.prefix}mariadb, {deployment.prefix}qinling" in shown
     assert (containers(deployment), written(deployment)) == ([], {})
     deployment.play("deploy")
-    functions = Qinling(deployment.directory / "clouds.yaml").call("GET", "functions", 200)["functions"]
-    assert [function["name"] for function in functions] == ["kept"]
+    assert functions(deployment) == ["kept"]
     deployment.inside("qinling_api", "test", "-e", "/var/lib/qinling/kept")
 
 

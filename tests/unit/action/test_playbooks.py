@@ -383,3 +383,18 @@ def test_interface_facts_are_those_of_setup(
     assert list(facts) == ["qinling_interfaces"]
     assert facts["qinling_interfaces"]["lo"]["ipv4"]["address"] == "127.0.0.1"
     assert expected["ansible_lo"]["ipv4"]["address"] == "127.0.0.1"
+
+
+def test_container_health_reports_a_missing_container_and_shows_no_secret(runner: Runner) -> None:
+    options = {
+        "containers": [{"name": "qinling-kolla-no-such-container"}],
+        "seconds": 0,
+        "secrets": [CANARIES["literal"]],
+    }
+    result, output = runner.run("qinling.kolla.container_health", options, "-vvv", some_password=CANARIES["variable"])
+    assert result["failed"]
+    assert "The container qinling-kolla-no-such-container did not become healthy within 0 s." in result["msg"]
+    assert result["containers"] == [
+        {"name": "qinling-kolla-no-such-container", "image": "unknown", "status": "missing"}
+    ]
+    assert not [name for name in ("literal", "variable") if CANARIES[name] in output]

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from ansible_collections.qinling.kolla.plugins.filter.services import (
     FilterModule,
+    backups_of,
     config_json,
     configuration_of,
+    containers_of,
     first_host,
     groups_of,
     health_of,
@@ -21,6 +23,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     ports_of,
     roles_of_host,
     roles_of_tags,
+    rollback_text,
     services_of_host,
     tag_findings,
     ulimits_of,
@@ -250,6 +253,9 @@ def test_each_filter_is_known_by_its_name() -> None:
             "canonical",
             "definition_of",
             "health_of",
+            "containers_of",
+            "backups_of",
+            "rollback_text",
             "ulimits_of",
             "healthcheck_of",
             "passwords_of",
@@ -351,3 +357,40 @@ def test_where_there_are_no_roles_there_are_no_tags() -> None:
     assert tag_findings([], ["api"], []) == [
         "--tags api: there is no such tag; this playbook takes no tags; run it without"
     ]
+
+
+def test_services_and_containers() -> None:
+    assert containers_of({"api": {"container_name": "p_api"}}) == [{"service": "api", "container": "p_api"}]
+    assert containers_of({}) == []
+    backups = backups_of({"api": {"container_name": "p_api", "image": "i"}}, "qinling")
+    assert backups == {"api": {"project": "qinling", "container_name": "p_api"}}
+    assert containers_of(backups) == [{"service": "api", "container": "p_api"}]
+
+
+def rolled_back(restored: list[str], removed: list[str], left: list[str]) -> dict[str, list[str]]:
+    return {"restored": restored, "removed": removed, "left": left}
+
+
+RESTORED = {"name": "p_api", "image": "kolla/api:1", "status": "healthy"}
+
+
+@pytest.mark.parametrize(
+    ("results", "containers", "text"),
+    [
+        (
+            [rolled_back(["p_api"], ["p_relay"], []), rolled_back([], [], [])],
+            [RESTORED],
+            "h has its earlier configuration, and runs what it ran before:\n- p_api, image kolla/api:1: healthy\n"
+            "- p_relay: removed, as it did not run before",
+        ),
+        ([rolled_back([], [], [])], [], "h has its earlier configuration, and no container had been replaced."),
+        (
+            [rolled_back([], [], ["p_etcd"]), rolled_back(["p_api"], [], [])],
+            [RESTORED],
+            "h has the new configuration where there was none that worked:\n"
+            "- p_etcd: left for inspection, as none ran before\n- p_api, image kolla/api:1: healthy",
+        ),
+    ],
+)
+def test_rollback_text(results: list[dict[str, list[str]]], containers: list[dict[str, str]], text: str) -> None:
+    assert rollback_text("h", results, containers) == text

@@ -142,14 +142,18 @@ def test_what_does_not_belong_here_is_told(docker: Docker, request_: host_survey
     assert answer["surplus"] == ["x_engine"]
 
 
-def test_what_an_upgrade_left_aside_is_told(docker: Docker, request_: host_survey.Request, tmp_path: Path) -> None:
+def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: host_survey.Request) -> None:
     docker.run(API)
-    (tmp_path / "kept").mkdir()
-    kept = {"qinling": {"containers": ["x_api_before"], "paths": [str(tmp_path / "kept"), str(tmp_path / "none")]}}
-    request = replace(written(request_), kept=kept)
-    assert host_survey.survey(request)["missing"]["qinling"]["containers"] == [str(tmp_path / "kept")]
-    docker.run({**API, "container_name": "x_api_before"})
-    assert host_survey.survey(request)["missing"]["qinling"]["containers"][0] == "x_api_before"
+    copies = [request_.root / name for name in (".backup-api", ".backup-engine.unfinished")]
+    request = written(request_)
+    assert host_survey.survey(request)["backups"] == []
+    for copy in copies:
+        copy.mkdir()
+    answer = host_survey.survey(request)
+    assert answer["missing"]["qinling"]["containers"] == answer["backups"] == [str(copy) for copy in copies]
+    docker.run({**API, "container_name": "x_api_backup"})
+    assert host_survey.survey(request)["backups"][0] == "x_api_backup"
+    assert host_survey.survey(request)["existing"] == ["x_api"]
 
 
 @pytest.fixture
