@@ -319,7 +319,6 @@ SINGLE: Cases = {
     "values that a service would refuse or misread": (
         settings(NONSENSE),
         [
-            "found 26 problems",
             "globals.yml:13: mariadb_max_connections: expected an integer, got the string '5_12'",
             "globals.yml:14: keystone_workers: expected an integer, at least 1, got the integer 0",
             "globals.yml:15: keystone_threads: expected an integer, at least 1, got the integer -1",
