@@ -586,7 +586,7 @@ def outcomes(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Outcome]]]:
     """How the runs of the cases that were asked for end, by case."""
-    wanted = {item.callspec.params["case"] for item in request.session.items if hasattr(item, "callspec")}
+    wanted = {item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")}
     with ThreadPoolExecutor(2) as pool:
         started = {}
         for run in RUNS:
