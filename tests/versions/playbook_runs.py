@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Playbook runs by any of the supported ansible-core."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import environments
+import pytest
+
+PINNED = "pinned"
+
+
+def programs(version: str) -> Path:
+    """Return the folder of an ansible-core's programs; skip the test where this machine has no Python for it."""
+    if version == PINNED:
+        return Path(sys.executable).parent
+    try:
+        return environments.programs(version)
+    except environments.NoPythonError as error:
+        pytest.skip(str(error))
+
+
+def play(directory: Path, playbook: str, *arguments: str, version: str = PINNED, inventory: str = "") -> str:
+    """Run a playbook with an operator's directory, by an ansible-core; return what it printed, fail where it fails.
+
+    `playbook` is a path in the project, `inventory` one of an inventory that is not inventory/all-in-one.
+    """
+    command = [str(programs(version) / "ansible-playbook"), "-i", inventory or "inventory/all-in-one"]
+    command += ["-e", f"kolla_config_dir={directory}", *arguments, playbook]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(environments.PROJECT / "ansible.cfg")}
+    done = subprocess.run(
+        command, cwd=environments.PROJECT, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return done.stdout
+
+
+def changed(shown: str) -> int:
+    """Return the number of changed tasks in what a run printed; fail where it shows no hosts."""
+    counts = re.findall(r"changed=(\d+)", shown)
+    assert counts, shown[-2000:]
+    return sum(map(int, counts))
