@@ -8,10 +8,8 @@ share a run: all of them have to be told at once.
 
 from __future__ import annotations
 
-import json
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,22 +20,8 @@ from typing import Any
 import pytest
 from ansible.constants import DEFAULT_VAULT_ID_MATCH
 from ansible.parsing.vault import VaultLib, VaultSecret
+from operator_directory import SECRET, fill, play
 
-PROJECT = Path(__file__).resolve().parents[2]
-SECRET = "aPasswordOfTests"
-PASSWORDS = dict.fromkeys(
-    (
-        "database_password",
-        "rabbitmq_password",
-        "rabbitmq_cluster_cookie",
-        "memcache_secret_key",
-        "keystone_admin_password",
-        "keystone_database_password",
-        "qinling_database_password",
-        "qinling_keystone_password",
-    ),
-    SECRET,
-)
 # Names and ports that nothing else on this machine has.
 GLOBALS = {
     "qinling_container_prefix": "badinput_",
@@ -77,21 +61,14 @@ class Outcome:
 def make(directory: Path) -> Path:
     """Make an operator's directory with which nothing is wrong, and return it."""
     (directory / "config/qinling").mkdir(parents=True)
-    settings = {**GLOBALS, "node_config": str(directory / "node")}
-    (directory / "globals.yml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
-    (directory / "passwords.yml").write_text("".join(f"{name}: {value}\n" for name, value in PASSWORDS.items()))
-    (directory / "passwords.yml").chmod(0o640)
-    return directory
+    return fill(directory, {**GLOBALS, "node_config": str(directory / "node")})
 
 
 def prechecks(directory: Path, spoil: Spoil) -> Outcome:
     """Spoil a sound operator's directory, run the prechecks with it, and return how they ended."""
     more = spoil(make(directory))
     inventory = more.pop("inventory", "inventory/all-in-one")
-    variables = json.dumps({"kolla_config_dir": str(directory), **more})
-    command = ["ansible-playbook", "-i", inventory, "-e", variables, "playbooks/prechecks.yml"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=180, check=False)
-    return Outcome(directory, done.returncode, " ".join((done.stdout + done.stderr).split()))
+    return Outcome(directory, *play(directory, "prechecks", inventory=inventory, **more))
 
 
 def variables(**more: Any) -> Spoil:

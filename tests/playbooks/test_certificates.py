@@ -4,25 +4,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.constants import DEFAULT_VAULT_ID_MATCH
 from ansible.parsing.vault import VaultLib, VaultSecret
+from operator_directory import fill, play
 
-PROJECT = Path(__file__).resolve().parents[2]
-PASSWORDS = (
-    "database_password",
-    "rabbitmq_password",
-    "rabbitmq_cluster_cookie",
-    "memcache_secret_key",
-    "keystone_admin_password",
-    "keystone_database_password",
-    "qinling_database_password",
-    "qinling_keystone_password",
-)
 FILES = {"kubernetes_ca.crt": "a CA", "kubernetes.crt": "a certificate", "kubernetes.key": "CANARY of a key"}
 BOTH = ["qinling-api", "qinling-engine"]
 VAULT_PASSWORD = "of the operator"
@@ -37,9 +26,7 @@ DESTINATIONS = {
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An operator's directory with certificates; the key is encrypted with ansible-vault."""
     directory = tmp_path_factory.mktemp("operator")
-    (directory / "globals.yml").write_text(f"qinling_container_prefix: certificates_\nnode_config: {directory}/node\n")
-    (directory / "passwords.yml").write_text("".join(f"{name}: aPasswordOfTests\n" for name in PASSWORDS))
-    (directory / "passwords.yml").chmod(0o640)
+    fill(directory, {"qinling_container_prefix": "certificates_", "node_config": str(directory / "node")})
     folder = directory / "config/qinling/qinling-engine"
     folder.mkdir(parents=True)
     for name, content in FILES.items():
@@ -52,17 +39,11 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def genconfig(operator: Path, **variables: Any) -> str:
     """Write the configuration with the gate on, unless variables say otherwise; return what was printed."""
-    given = {
-        "kolla_config_dir": str(operator),
-        "qinling_kubernetes_certificates": True,
-        "qinling_kube_host": "https://127.0.0.1:1",
-        **variables,
-    }
-    command = ["ansible-playbook", "-i", "inventory/all-in-one", "--diff", "-e", json.dumps(given)]
-    command += ["--vault-password-file", str(operator / "vault-password"), "playbooks/genconfig.yml"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    return done.stdout + done.stderr
+    vault = ["--vault-password-file", str(operator / "vault-password")]
+    given = {"qinling_kubernetes_certificates": True, "qinling_kube_host": "https://127.0.0.1:1", **variables}
+    code, shown = play(operator, "genconfig", "--diff", *vault, **given)
+    assert code == 0, shown[-6000:]
+    return shown
 
 
 def certificates(operator: Path, service: str) -> dict[str, str]:

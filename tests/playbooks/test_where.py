@@ -3,22 +3,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 
 import pytest
+from operator_directory import SECRET, fill, play
 
-PROJECT = Path(__file__).resolve().parents[2]
-SECRET = "aPasswordOfTests"
-PASSWORDS = (
-    "database_password",
-    "rabbitmq_password",
-    "memcache_secret_key",
-    "keystone_admin_password",
-    "qinling_database_password",
-    "qinling_keystone_password",
-)
 GROUPS = ("etcd", "rabbitmq", "memcached", "qinling-api", "qinling-engine")
 OVERRIDES = {
     "global.conf": "[DEFAULT]\nmax_logfile_count = 11\n[oslo_messaging_notifications]\ndriver = one\ndriver = two\n",
@@ -42,8 +31,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "network_interface": "",
         "node_config": str(folder / "node"),
     }
-    (folder / "globals.yml").write_text(json.dumps(settings))
-    (folder / "passwords.yml").write_text("".join(f"{name}: {SECRET}\n" for name in PASSWORDS))
+    fill(folder, settings)
     hosts = "one greeting=eins ansible_host=192.0.2.1\ntwo greeting=zwei ansible_host=192.0.2.2\n"
     (folder / "hosts").write_text(hosts + "".join(f"[{group}]\none\ntwo\n" for group in GROUPS))
     for path, text in OVERRIDES.items():
@@ -53,11 +41,8 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def where(operator: Path, **more: str) -> tuple[int, str]:
-    """Run the playbook; return the exit code and what was printed, a block of blanks being one."""
-    variables = {"kolla_config_dir": str(operator), **more}
-    command = ["ansible-playbook", "-i", str(operator / "hosts"), "-e", json.dumps(variables), "playbooks/where.yml"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+    """Run the playbook; return its exit code and what it printed, a block of blanks being one."""
+    return play(operator, "where", inventory=str(operator / "hosts"), **more)
 
 
 def test_files_count_in_kollas_order_on_each_host(operator: Path) -> None:

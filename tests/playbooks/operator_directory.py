@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An operator's directory, and playbooks run with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRET = "aPasswordOfTests"
+PASSWORDS = (
+    "database_password",
+    "rabbitmq_password",
+    "rabbitmq_cluster_cookie",
+    "memcache_secret_key",
+    "keystone_admin_password",
+    "keystone_database_password",
+    "qinling_database_password",
+    "qinling_keystone_password",
+)
+
+
+def fill(directory: Path, settings: dict[str, Any]) -> Path:
+    """Give a directory a globals.yml, and a passwords.yml in which all that is needed is SECRET; return it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "globals.yml").write_text(
+        "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items())
+    )
+    (directory / "passwords.yml").write_text("".join(f"{name}: {SECRET}\n" for name in PASSWORDS))
+    (directory / "passwords.yml").chmod(0o640)
+    return directory
+
+
+def play(
+    directory: Path, playbook: str, *arguments: str, inventory: str = "inventory/all-in-one", **variables: Any
+) -> tuple[int, str]:
+    """Run a playbook; return its exit code and what it printed without the line breaks of its layout."""
+    given = json.dumps({"kolla_config_dir": str(directory), **variables})
+    command = ["ansible-playbook", "-i", inventory, "-e", given, *arguments, f"playbooks/{playbook}.yml"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
