@@ -245,6 +245,10 @@ SINGLE: Cases = {
         ],
     ),
     "no passwords.yml": (removed("passwords.yml"), ["passwords.yml", 'run the playbook "passwords"']),
+    "no passwords of the cloud": (
+        all_of(removed("passwords.yml"), variables(qinling_backing_services=[])),
+        ["passwords.yml", "those of the cloud, which kolla-genpwd made"],
+    ),
     "a group that is not there": (
         inventory(f"one {HOST}\n[etcd]\none\n[qinling-api]\none\n"),
         ["group qinling-engine: is not in the inventory", "add [qinling-engine]"],
