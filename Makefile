@@ -70,7 +70,7 @@ $(PLAYBOOKS): tools
 test: test-tools ## Run every test: lint, unit tests, molecule scenarios
 	@tests/run
 
-test-long: test-tools ## Run the tests that take too long for `make test`: a deployment under every supported ansible-core
+test-long: test-tools ## Run the tests that take too long for `make test`: every supported ansible-core, a host without power
 	@tests/run long
 
 lint: test-tools ## Run the linters
