@@ -243,12 +243,13 @@ class ActionModule(RenderingAction):
             "unmanaged": bool(look & {"running", "remains"}),
         }
         here = [service for project in projects for service in project.here.values()]
+        containers = [service["container_name"] for service in here]
         if "host" in look:
             request["host"] = {
                 "ports": [port for project in projects for port in project.ports],
                 "docker": not early,
                 "images": [] if early else list(dict.fromkeys(service["image"] for service in here)),
-                "containers": [] if early else [service["container_name"] for service in here],
+                "containers": [] if early else [*containers, *(name + service_backup.SUFFIX for name in containers)],
                 "writable": [str(args["root"])],
                 "files": [file for project in projects for file in project.host_files],
             }
@@ -270,5 +271,4 @@ class ActionModule(RenderingAction):
 
 def networks_of(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Takes services, returns the names of the networks of their own that they are in."""
-    names = [network["name"] for service in services.values() for network in service.get("networks") or []]
-    return sorted({name for name in names if name != "bridge"})
+    return sorted({network["name"] for service in services.values() for network in service.get("networks") or []})

@@ -144,7 +144,7 @@ def survey(request: Request) -> dict[str, Any]:
     absent_volumes = [name for name in request.claimed("volume") if name not in found.volumes]
     for project, services in request.projects.items():
         own = [str(service["container_name"]) for service in services.values()]
-        left = backups_of(services, request.root, names)
+        left = backups_of(services, request.root, found.by_name)
         existing += [name for name in own if name in names]
         backups += left
         missing[project]["running"] = [name for name in own if names.get(name) in _RUNNING]
@@ -193,6 +193,7 @@ def owner_findings(request: Request, found: Found) -> list[str]:
     }
     directories = [request.root / service for services in request.projects.values() for service in services]
     findings = ownership.owner_findings(request.deployment, claims, labels, directories, found.containers)
+    findings += ownership.network_findings(claims["network"], found.networks)
     if request.unmanaged:
         listed = [
             {"name": name, "labels": labels["container"][name], "state": item["State"], "image": item["Image"]}
@@ -273,12 +274,17 @@ def files_missing(request: Request, missing: dict[str, dict[str, Any]]) -> dict[
     return {name: digest(of_service) for name, of_service in files.items()}
 
 
-def backups_of(services: Mapping[str, Mapping[str, Any]], root: Path, names: Iterable[str]) -> list[str]:
-    """Return the backups of services that an interrupted run left: of `names`, those containers, and directories."""
-    there = set(names)
-    containers = [str(service["container_name"]) + service_backup.SUFFIX for service in services.values()]
+def backups_of(
+    services: Mapping[str, Mapping[str, Any]], root: Path, listed: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Return the backups of services that an interrupted run left: containers, of those `listed` by name, and paths."""
+    containers = {name: str(service["container_name"]) for name, service in services.items()}
     return [
-        *(name for name in containers if name in there),
+        *(
+            container + service_backup.SUFFIX
+            for name, container in containers.items()
+            if service_backup.backup_of(name, container, listed)
+        ),
         *(path for path in backup_paths(services, root) if Path(path).exists()),
     ]
 

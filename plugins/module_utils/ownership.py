@@ -13,6 +13,8 @@ from typing import Any
 
 # The label that names the deployment: its operator's directory, unless qinling_deployment says otherwise.
 DEPLOYMENT = "qinling.kolla/deployment"
+# The label of whatever this collection made, in every version.
+MANAGED = "qinling.kolla/managed"
 # The label of what an engine creates in a Swarm: the name of its functions' network.
 INSTANCE = "qinling.kolla/instance"
 _PLURALS = {"container": "containers", "volume": "volumes", "network": "networks", "directory": "directories"}
@@ -72,6 +74,16 @@ def _owner_finding(deployment: str, owner: str, objects: Mapping[str, list[str]]
         f"set {' and '.join(variables)} (README.md, A second deployment on the same host) or, if this is the same "
         f"deployment whose directory was moved, set qinling_deployment: {owner}"
     )
+
+
+def network_findings(names: Iterable[str], labels: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return one message for each network to be created whose name another one has, of the `labels` by name."""
+    return [
+        f"network {name}: one of this name is there already and was not made here; set another name "
+        "(qinling_swarm_network, qinling_relay_network), or remove it"
+        for name in names
+        if name in labels and MANAGED not in labels[name]
+    ]
 
 
 def volume_users(containers: Iterable[Container]) -> dict[str, list[Container]]:

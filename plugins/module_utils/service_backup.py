@@ -23,12 +23,16 @@ from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import Do
 # What the name of a container's backup ends with, and that of a configuration directory's copy begins with.
 SUFFIX, PREFIX = "_backup", ".backup-"
 MARKER, UNFINISHED = ".created", ".unfinished"
+# The label that says which service a container is of: a container without it was not made here, whatever its name.
+SERVICE = "qinling.kolla/service"
 # States of a container that gives no service: a rollback to it would restore nothing.
 _WORTHLESS = ("restarting", "created", "dead")
 
 NOTHING_RESTORED: dict[str, list[str]] = {"restored": [], "removed": [], "left": []}
 # What is to be done, in order: an operation of `Host`, and what it is applied to.
 Operation = tuple[str, str]
+# A container as Docker lists it.
+Container = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -49,15 +53,21 @@ class Service:
 class State:
     """What of a service is on the host: containers as Docker lists them, and whether there are its directories."""
 
-    container: Mapping[str, Any] | None = None
-    backup: Mapping[str, Any] | None = None
+    container: Container | None = None
+    backup: Container | None = None
     configuration: bool = False
     configuration_backup: bool = False
     unfinished: bool = False
     created: bool = False
 
 
-def is_healthy(container: Mapping[str, Any] | None) -> bool:
+def backup_of(service: str, container: str, listed: Mapping[str, Container]) -> Container | None:
+    """Return the backup of a service's container, of Docker's containers by name; None where there is none."""
+    found = listed.get(container + SUFFIX)
+    return found if found and (found.get("Labels") or {}).get(SERVICE) == service else None
+
+
+def is_healthy(container: Container | None) -> bool:
     """Return whether a container runs and, if it has a health check, passed it."""
     if container is None or container["State"] != "running":
         return False
@@ -132,7 +142,7 @@ class Host:
         return {
             service: State(
                 listed.get(service.container),
-                listed.get(service.container + SUFFIX),
+                backup_of(service.service, service.container, listed),
                 (self.root / service.service).is_dir(),
                 self._copy(service.service).is_dir(),
                 self._unfinished(service.service).is_dir(),

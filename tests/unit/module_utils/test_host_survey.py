@@ -19,6 +19,7 @@ FILES = {"api": [WantedFile("api.conf", 0o600, b"a = 1\n")]}
 API = {"container_name": "x_api", "image": "i:1", "groups": [definitions.SOCKET_GROUP]}
 ENGINE = {"container_name": "x_engine", "image": "i:1"}
 SETTINGS = {"healthchecks": False}
+MANAGED = {"qinling.kolla/managed": "true"}
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,7 @@ class Docker:
         self.containers: dict[str, dict[str, Any]] = {}
         self.there = True
         self.volumes: dict[str, dict[str, str] | None] = {"x_data": None, "other": None}
+        self.networks: dict[str, dict[str, str]] = {"bridge": {}, "x_functions": MANAGED}
         # By kind: names, and the label of each.
         self.swarm: dict[str, dict[str, str]] = {}
 
@@ -61,7 +63,7 @@ class Docker:
         answers: dict[str, Any] = {
             "/containers/json?all=1": list(self.containers.values()),
             "/volumes": {"Volumes": [{"Name": name, "Labels": labels} for name, labels in self.volumes.items()]},
-            "/networks": [{"Name": "bridge"}, {"Name": "x_functions"}],
+            "/networks": [{"Name": name, "Labels": labels} for name, labels in self.networks.items()],
         }
         return 200, answers[url]
 
@@ -152,6 +154,9 @@ def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: ho
     answer = host_survey.survey(request)
     assert answer["missing"]["qinling"]["containers"] == answer["backups"] == [str(copy) for copy in copies]
     docker.run({**API, "container_name": "x_api_backup"})
+    # The name says nothing: an operator's own container may have it.
+    assert host_survey.survey(request)["backups"] == [str(copy) for copy in copies]
+    docker.containers["x_api_backup"]["Labels"]["qinling.kolla/service"] = "api"
     assert host_survey.survey(request)["backups"][0] == "x_api_backup"
     assert host_survey.survey(request)["existing"] == ["x_api"]
 
@@ -168,9 +173,6 @@ def used(docker: Docker, name: str, *volumes: str, **labels: str) -> None:
     docker.run({"container_name": name, "image": "i"}, "exited")
     docker.containers[name]["Mounts"] = [{"Type": "volume", "Name": volume} for volume in volumes]
     docker.containers[name]["Labels"] = labels
-
-
-MANAGED = {"qinling.kolla/managed": "true"}
 
 
 def test_remains_and_what_runs_want_no_files(docker: Docker, bare: host_survey.Request) -> None:
@@ -245,6 +247,18 @@ def test_a_container_that_is_nobody_s_is_found_where_it_would_be_removed(
     assert "was not made here" in host_survey.survey(bare)["findings"][0]
     # Elsewhere host_look finds it.
     assert host_survey.survey(written(request_))["findings"] == []
+
+
+@pytest.mark.parametrize("name", ["bridge", "corp_net"])
+@pytest.mark.parametrize("look", ["deploy", "destroy"])
+def test_a_network_that_is_nobody_s_is_found(
+    name: str, look: str, docker: Docker, request_: host_survey.Request, bare: host_survey.Request
+) -> None:
+    docker.networks["corp_net"] = {"rack": "7"}
+    request = bare if look == "destroy" else written(request_)
+    claims = {"qinling": {**request.claims["qinling"], "network": [name]}}
+    (found,) = host_survey.survey(replace(request, claims=claims))["findings"]
+    assert found.startswith(f"network {name}: one of this name is there already and was not made here; ")
 
 
 def test_a_volume_is_created_by_the_first_project_that_mounts_it(docker: Docker, request_: host_survey.Request) -> None:

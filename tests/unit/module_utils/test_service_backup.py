@@ -145,6 +145,22 @@ def test_is_healthy(found: dict[str, Any] | None, healthy: bool) -> None:
     assert module.is_healthy(found) is healthy
 
 
+@pytest.mark.parametrize(
+    ("name", "labels", "found"),
+    [
+        ("x_api_backup", {module.SERVICE: "api"}, True),
+        ("x_api_backup", {module.SERVICE: "engine"}, False),
+        ("x_api_backup", {}, False),
+        ("x_api_backup", None, False),
+        ("y_api_backup", {module.SERVICE: "api"}, False),
+    ],
+)
+def test_a_backup_is_known_by_its_label(name: str, labels: dict[str, str] | None, found: bool) -> None:
+    """An operator's own container may have the name of a backup: it is neither started nor removed."""
+    listed = {name: {**RUNNING, "Labels": labels}}
+    assert module.backup_of("api", "x_api", listed) == (listed[name] if found else None)
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> module.Host:
     """A host without containers, on which the API has a configuration."""
