@@ -107,6 +107,12 @@ BACK = [("stop", "x_api"), ("remove", "x_api"), ("rename_from_backup", "x_api"),
                 ("start", "x_api"),
             ],
         ),
+        # Switched off: its container was not reached yet.
+        (
+            State(RESTARTING, RUNNING, True, True),
+            State(RUNNING, configuration_backup=True),
+            [*BACK, ("restore_configuration", "engine"), ("start", "x_api")],
+        ),
         (
             State(RUNNING, None, True, True),
             State(RESTARTING, None, True, True, created=True),
