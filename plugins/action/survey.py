@@ -69,6 +69,7 @@ class Project:
         self.files: dict[str, list[dict[str, Any]]] = value("service_files") if "files" in look else {}
         self.ports = ports_of(value("service_ports"), self.here) if "host" in look else []
         self.host_files: list[dict[str, str]] = value("service_host_files") if "host" in look else []
+        self.subnets: list[dict[str, str]] = value("service_subnets") if "host" in look else []
         self.always: list[str] = value("service_always")
         self.one_off: list[str] = value("service_one_off_containers")
         # What destroy removes: with qinling_destroy_keep_data neither data nor what functions run on.
@@ -252,6 +253,7 @@ class ActionModule(RenderingAction):
                 "containers": [] if early else [*containers, *(name + service_backup.SUFFIX for name in containers)],
                 "writable": [str(args["root"])],
                 "files": [file for project in projects for file in project.host_files],
+                "subnets": [] if early else [subnet for project in projects for subnet in project.subnets],
             }
         if "containers" in look:
             request["volumes"] = {project.name: named_volumes(project.here) for project in projects}

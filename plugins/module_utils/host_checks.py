@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _LISTEN = "0A"
+Subnet = ipaddress.IPv4Network
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -248,6 +249,58 @@ def file_findings(wanted: Iterable[Mapping[str, str]]) -> list[str]:
         for item in wanted
         if not Path(item["path"]).is_file()
     ]
+
+
+def parse_connected(text: str) -> dict[str, list[Subnet]]:
+    """Return the IPv4 networks that the host itself is in, by interface, from the text of /proc/net/route."""
+    found: dict[str, list[Subnet]] = {}
+    for line in text.splitlines()[1:]:
+        interface, destination, gateway, *others = line.split()
+        # In the host's byte order; a route through a gateway gives way to a closer one.
+        address, mask = (ipaddress.IPv4Address(struct.pack("=I", int(word, 16))) for word in (destination, others[4]))
+        if int(gateway, 16) == 0 and int(mask):
+            found.setdefault(interface, []).append(Subnet(f"{address}/{mask}"))
+    return found
+
+
+def subnet_findings(
+    wanted: Iterable[Mapping[str, str]], networks: Iterable[Mapping[str, Any]], connected: Mapping[str, list[Subnet]]
+) -> list[str]:
+    """Return which subnets something else has, from ``{name, network, subnet}`` of networks to be created.
+
+    `networks` are all as Docker lists them, `connected` the networks that the host is in, by interface.
+    """
+    taken = {str(network["Name"]): subnets_of(network) for network in networks}
+    dockers = [subnet for subnets in taken.values() for subnet in subnets]
+    findings = []
+    for item in wanted:
+        # Whoever has it: one of Docker's networks, or else an interface.
+        others = {f"Docker's network {name}": subnets for name, subnets in taken.items() if name != item["network"]}
+        others |= {
+            f"the interface {name}": [subnet for subnet in subnets if subnet not in dockers]
+            for name, subnets in connected.items()
+        }
+        findings += [
+            f"{item['name']}: {item['subnet']} overlaps {subnet} of {other}; take one that nothing else uses"
+            for other, subnets in others.items()
+            for subnet in subnets
+            if (own := _subnet(item["subnet"])) and subnet.overlaps(own)
+        ]
+    return findings
+
+
+def subnets_of(network: Mapping[str, Any]) -> list[Subnet]:
+    """Return the IPv4 subnets of a network as Docker lists it."""
+    found = (_subnet(config.get("Subnet", "")) for config in (network.get("IPAM") or {}).get("Config") or [])
+    return [subnet for subnet in found if subnet]
+
+
+def _subnet(text: str) -> Subnet | None:
+    """Return an IPv4 subnet; None for anything else, which the rules of input report where it is a variable."""
+    try:
+        return Subnet(text, strict=False)
+    except ValueError:
+        return None
 
 
 def registry_of(image: str) -> str:

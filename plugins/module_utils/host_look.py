@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "disk": [],
     "writable": [],
     "files": [],
+    "subnets": [],
 }
 
 
@@ -75,21 +76,29 @@ def listeners() -> list[host_checks.Listener]:
     return found
 
 
+def connected() -> dict[str, list[host_checks.Subnet]]:
+    """Return the IPv4 networks that the host itself is in, by interface."""
+    path = Path("/proc/net/route")
+    return host_checks.parse_connected(path.read_text()) if path.exists() else {}
+
+
 def host_findings(asked: Mapping[str, Any]) -> list[str]:
     """Takes what is asked beside DEFAULTS, returns everything that is wrong.
 
-    `ports` are ``{port, address, service, containers}``, `disk` ``{path, free_mb}``, `files` ``{name, path}`` with the
-    variable's name, the others names or paths;
+    `ports` are ``{port, address, service, containers}``, `disk` ``{path, free_mb}``, `files` ``{name, path}`` and
+    `subnets` ``{name, network, subnet}`` with the variable's name, the others names or paths;
     `containers` of a port may hold it, as they are this deployment's own.
     """
     params = {**DEFAULTS, **asked}
     findings: list[str] = []
     containers: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
     docker = DockerApi(params["docker_socket"])
     try:
         version = str(docker.version().get("Version", ""))
         findings += filter(None, [host_checks.version_finding(version, params["docker_minimum_version"])])
         containers = docker.containers()
+        networks = docker.get("/networks")[1] if params["subnets"] else []
         findings += image_findings(docker, params["images"], params["registry_username"], params["registry_password"])
     except DockerUnreachableError as error:
         # Without an engine, ports are looked at all the same.
@@ -98,6 +107,7 @@ def host_findings(asked: Mapping[str, Any]) -> list[str]:
                 f"the Docker engine does not answer at {params['docker_socket']}: {error}; "
                 "start or install it (playbook bootstrap-servers)"
             )
+    findings += host_checks.subnet_findings(params["subnets"], networks, connected())
     findings += host_checks.container_findings(params["containers"], containers, params["label"])
     findings += host_checks.port_findings(params["ports"], containers, params["label"], listeners())
     findings += host_checks.disk_findings(params["disk"])

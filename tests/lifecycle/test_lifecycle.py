@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from deployment import PROJECT, Deployment, changed_tasks, run
 from qinling_http import Qinling, wait_for
 
@@ -271,6 +272,39 @@ def test_reconfigure_continues_one_that_was_interrupted(deployment: Deployment) 
     deployment.play("reconfigure")
     assert (containers(deployment), written(deployment)) == (sorted(deployment.services), files)
     nothing_changes(deployment, "reconfigure")
+
+
+def test_the_relay_stays_in_a_network(deployment: Deployment) -> None:
+    """One that was removed by hand is made again; one that is made anew takes the relay along, though the run fails."""
+    network, relay = f"{deployment.prefix.replace('_', '-')}qinling-relay", f"{deployment.prefix}qinling_relay"
+    run("docker", "network", "disconnect", "--force", network, relay)
+    run("docker", "network", "rm", network)
+    deployment.play("reconfigure")
+    relay_answers(deployment)
+
+    override(deployment, "qinling/qinling-engine.conf", "[DEFAULT]\ntransport_url = nosuch://localhost\n")
+    shown = fails(
+        deployment, "reconfigure", "-e", "qinling_relay_network_subnet=10.213.7.0/24", "-e", "qinling_container_wait=15"
+    )
+    assert "The reconfigure of qinling failed and was rolled back" in shown
+    assert run("docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network) == "10.213.7.0/24\n"
+    relay_answers(deployment)
+
+    override(deployment, "qinling/qinling-engine.conf", "[DEFAULT]\nrpc_response_timeout = 59\n")
+    nothing_changes(deployment, "reconfigure")
+
+
+def relay_answers(deployment: Deployment) -> None:
+    """See that the engine's host reaches the relay, which takes it for that."""
+    address = f"http://127.0.0.1:{deployment.settings['qinling_relay_port']}/health"
+
+    def status() -> int:
+        try:
+            return requests.get(address, timeout=5).status_code
+        except requests.RequestException:
+            return 0
+
+    wait_for("the relay's answer", lambda: status() == 200)
 
 
 def test_upgrade_migrates_and_replaces(deployment: Deployment) -> None:

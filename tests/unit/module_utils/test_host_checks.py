@@ -314,3 +314,40 @@ def test_files_that_the_host_reads(tmp_path: Path) -> None:
     wanted = [{"name": "cacert", "path": str(path)} for path in (good, gone, folder)]
     found = host_checks.file_findings(wanted)
     assert [text.split(" is not a file on the host")[0] for text in found] == [f"cacert: {gone}", f"cacert: {folder}"]
+
+
+ROUTES = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+br-relay\t000013AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+vpn\t0000000A\t010200C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0
+"""
+NETWORKS = [
+    {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}, {"Subnet": "fd00::/80"}]}},
+    {"Name": "relay", "IPAM": {"Config": [{"Subnet": "172.19.0.0/16"}]}},
+    {"Name": "host", "IPAM": {"Config": None}},
+]
+
+
+@pytest.mark.parametrize(
+    ("subnet", "owner"),
+    [
+        ("172.17.0.0/16", "172.17.0.0/16 of Docker's network bridge"),
+        ("172.17.9.0/24", "172.17.0.0/16 of Docker's network bridge"),
+        ("172.16.0.0/12", "172.17.0.0/16 of Docker's network bridge"),
+        ("192.0.2.128/25", "192.0.2.0/24 of the interface eth0"),
+        # Its own, as it is or as it will be; behind a gateway, where a closer network comes first; nobody's.
+        ("172.19.0.0/16", ""),
+        ("172.19.7.0/24", ""),
+        ("10.99.0.0/24", ""),
+        ("192.168.77.0/24", ""),
+        # Reported by the rules of input.
+        ("all of them", ""),
+    ],
+)
+def test_subnets_that_something_else_has(subnet: str, owner: str) -> None:
+    wanted = [{"name": "variable", "network": "relay", "subnet": subnet}]
+    found = host_checks.subnet_findings(wanted, NETWORKS, host_checks.parse_connected(ROUTES))
+    assert found == ([f"variable: {subnet} overlaps {owner}; take one that nothing else uses"] if owner else [])
