@@ -365,9 +365,9 @@ def test_destroy_can_keep_data(deployment: Deployment) -> None:
 
 def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
     before = containers(deployment)
-    with pytest.raises(AssertionError, match="Nothing was removed"):
+    with pytest.raises(AssertionError, match="nothing was removed, as that was not confirmed"):
         deployment.play("destroy", "-e", "qinling_destroy_confirmed=no")
-    with pytest.raises(AssertionError, match="nothing is removed unless that is confirmed"):
+    with pytest.raises(AssertionError, match="nothing was removed, as that was not confirmed"):
         deployment.play("site", "-e", "kolla_action=destroy")
     assert containers(deployment) == before
     # As an engine records a runtime's pool, and as a Kolla cloud's log collector uses the logs.

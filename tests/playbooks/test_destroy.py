@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The playbook destroy removes nothing unless the operator confirms it, on whichever hosts it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from operator_directory import PROJECT, play
+from test_bad_input import make
+
+HOST = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+REFUSED = "nothing was removed, as that was not confirmed"
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an operator's directory of a deployment that does not exist on this host."""
+    folder = make(tmp_path_factory.mktemp("operator") / "kolla")
+    (folder / "inventory").write_text(f"[etcd]\ncontrol01 {HOST}\ncontrol02 {HOST}\n[qinling-api:children]\netcd\n")
+    return folder
+
+
+@pytest.mark.parametrize("arguments", [[], ["--limit", "control02"], ["--tags", "qinling", "--limit", "control02"]])
+@pytest.mark.parametrize("answer", ["no", "Yes"])
+def test_any_answer_but_yes_stops_it(operator: Path, arguments: list[str], answer: str) -> None:
+    inventory = str(operator / "inventory")
+    code, shown = play(operator, "destroy", *arguments, inventory=inventory, qinling_destroy_confirmed=answer)
+    assert code != 0
+    assert REFUSED in shown, shown[-3000:]
+    assert "Look at the hosts" not in shown
+
+
+@pytest.mark.parametrize(("answer", "refused"), [("no", True), ("", True), ("yes", False)])
+def test_the_answer_at_the_prompt_counts_where_the_limit_leaves_localhost_out(
+    operator: Path, answer: str, refused: bool
+) -> None:
+    given = json.dumps({"kolla_config_dir": str(operator)})
+    command = ["ansible-playbook", "-i", str(operator / "inventory"), "-e", given, "--limit", "control02", "--check"]
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode() + b"\n")
+    done = subprocess.run(
+        [*command, "playbooks/destroy.yml"],
+        cwd=PROJECT,
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+    shown = " ".join((done.stdout + done.stderr).split())
+    assert "Type yes to go on" in shown, shown[-3000:]
+    assert (REFUSED in shown) is refused, shown[-3000:]
+    assert (done.returncode != 0) is refused, shown[-3000:]
