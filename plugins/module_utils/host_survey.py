@@ -218,14 +218,17 @@ def swarm_objects(docker: DockerApi, remains: Mapping[str, list[str]]) -> dict[s
 
 
 def spared_volumes(request: Request, found: Found) -> dict[str, list[str]]:
-    """Return the volumes to be removed that containers of no deployment of ours use, and those containers."""
+    """Return the volumes to be removed that other containers use than those to be removed, and these containers.
+
+    They belong to others, or to services of this deployment that the run leaves out.
+    """
     names, instances = request.claimed("container"), request.claimed("network")
     users = ownership.volume_users(found.containers)
     others = {
         volume: [
             ownership.name_of(container)
             for container in users.get(volume) or []
-            if not ownership.is_own(container, request.deployment, names, instances)
+            if not ownership.is_removed(container, request.deployment, names, instances)
         ]
         for remains in request.remains.values()
         for volume in remains["volumes"]

@@ -96,11 +96,14 @@ def volume_users(containers: Iterable[Container]) -> dict[str, list[Container]]:
     return users
 
 
-def is_own(container: Container, deployment: str, names: Iterable[str], instances: Iterable[str]) -> bool:
-    """Tell whether a container belongs to this deployment, by its name or by a label of it or of its functions."""
+def is_removed(container: Container, deployment: str, names: Iterable[str], instances: Iterable[str]) -> bool:
+    """Tell whether destroy removes a container: one of `names`, or a function worker of `instances`.
+
+    A container of this deployment that is being removed already counts too, although it has lost its name.
+    """
     labels = container.get("Labels") or {}
     return (
         name_of(container) in set(names)
-        or labels.get(DEPLOYMENT) == deployment
         or labels.get(INSTANCE) in set(instances)
+        or (not container.get("Names") and labels.get(DEPLOYMENT) == deployment)
     )

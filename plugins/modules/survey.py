@@ -169,7 +169,7 @@ leftovers:
   type: list
   elements: str
 spared:
-  description: Volumes that C(remains) leaves out, since containers that are not of the deployment use them.
+  description: Volumes that C(remains) leaves out, since containers use them that are not of the projects.
   returned: always
   type: list
   elements: str

@@ -214,8 +214,10 @@ def test_remains_of_an_interrupted_deploy_are_named_with_their_users(docker: Doc
     [
         ("fluentd", {}, ["volume x_data (used by fluentd)"]),
         ("y_api", {**MANAGED, ownership.DEPLOYMENT: "/etc/a"}, ["volume x_data (used by y_api)"]),
-        ("y_api", {**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, []),
+        # A service of this deployment that tags left out, or that is not deployed any longer.
+        ("x_mariadb", {**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, ["volume x_data (used by x_mariadb)"]),
         ("x_api", MANAGED, []),
+        ("x_api", {**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, []),
     ],
 )
 def test_a_volume_that_others_use_is_spared(

@@ -104,10 +104,12 @@ def test_one_message_names_all_that_another_deployment_owns(
 
 
 @pytest.mark.parametrize(
-    ("name", "labels", "own"),
+    ("name", "labels", "removed"),
     [
         ("x_etcd", None, True),
-        ("bootstrap", OURS, True),
+        ("x_mariadb", OURS, False),
+        ("", OURS, True),
+        ("", THEIRS, False),
         ("worker", {ownership.INSTANCE: "x-functions"}, True),
         ("worker", {ownership.INSTANCE: "y-functions"}, False),
         ("fluentd", None, False),
@@ -116,8 +118,9 @@ def test_one_message_names_all_that_another_deployment_owns(
         ("y_etcd", MANAGED, False),
     ],
 )
-def test_is_own(name: str, labels: dict[str, str] | None, own: bool) -> None:
-    assert ownership.is_own(container(name, labels), "/etc/b", ["x_etcd"], ["x-functions"]) is own
+def test_is_removed(name: str, labels: dict[str, str] | None, removed: bool) -> None:
+    listed = container(name, labels) if name else {**container(name, labels), "Names": [], "Id": "0a1b"}
+    assert ownership.is_removed(listed, "/etc/b", ["x_etcd"], ["x-functions"]) is removed
 
 
 def test_volume_users_are_the_containers_that_mount_a_named_volume() -> None:
