@@ -22,7 +22,21 @@ class DockerUnreachableError(Exception):
 
 
 class DockerRefusedError(Exception):
-    """The engine refuses a change; the message says why."""
+    """The engine answers a request with an error; the message says why."""
+
+
+def _data(body: bytes) -> Any:
+    """Return the data of an answer's body: its text where it is no JSON."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def _message(status: int, data: Any) -> str:
+    """Return the engine's message in an answer that is an error, or the status where there is no message."""
+    text = data.get("message") if isinstance(data, dict) else data
+    return str(text or "").strip() or f"status {status}"
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -48,10 +62,7 @@ class DockerApi:
     def get(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """Takes a URL's path, returns the answer's status and its data; raises DockerUnreachableError."""
         status, body = self.raw(url, headers)
-        try:
-            return status, json.loads(body) if body else None
-        except ValueError:
-            return status, body.decode("utf-8", "replace")
+        return status, _data(body)
 
     def file(self, container: str, path: str) -> bytes | None:
         """Takes a container and the path of a file in it, returns the file's content, none if there is none."""
@@ -86,10 +97,7 @@ class DockerApi:
         """
         with self._answer(method, url, timeout=seconds) as answer:
             if answer.status >= 400 and not (missing_ok and answer.status == 404):
-                text = answer.read().decode("utf-8", "replace")
-                with contextlib.suppress(ValueError, AttributeError):
-                    text = json.loads(text).get("message") or text
-                raise DockerRefusedError(text.strip() or f"status {answer.status}")
+                raise DockerRefusedError(_message(answer.status, _data(answer.read())))
 
     def raw(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         """Takes a URL's path, returns the answer's status and its body; raises DockerUnreachableError."""
@@ -121,28 +129,44 @@ class DockerApi:
             raise DockerUnreachableError(f"it answers {status} when asked for its version")
         return data
 
+    def found(self, url: str) -> Any:
+        """Return the data of a list that the engine always has; raises DockerUnreachableError, DockerRefusedError."""
+        status, data = self.get(url)
+        if status != 200:
+            raise DockerRefusedError(f"{url.partition('?')[0]}: {_message(status, data)}")
+        return data
+
     def listing(self) -> list[dict[str, Any]]:
-        """Returns all containers as the engine lists them."""
-        _status, listed = self.get("/containers/json?all=1")
-        return listed if isinstance(listed, list) else []
+        """Return all containers as the engine lists them; raises as `found`."""
+        listed: list[dict[str, Any]] = self.found("/containers/json?all=1") or []
+        return listed
 
     def volumes(self) -> dict[str, dict[str, str]]:
-        """Return the labels of all volumes by name."""
-        _status, found = self.get("/volumes")
-        return {str(volume["Name"]): volume.get("Labels") or {} for volume in (found or {}).get("Volumes") or []}
+        """Return the labels of all volumes by name; raises as `found`."""
+        volumes = (self.found("/volumes") or {}).get("Volumes") or []
+        return {str(volume["Name"]): volume.get("Labels") or {} for volume in volumes}
 
     def networks(self) -> dict[str, dict[str, str]]:
-        """Return the labels of all networks by name."""
-        status, found = self.get("/networks")
-        return {str(network["Name"]): network.get("Labels") or {} for network in found or []} if status == 200 else {}
+        """Return the labels of all networks by name; raises as `found`."""
+        return {str(network["Name"]): network.get("Labels") or {} for network in self.found("/networks") or []}
 
     def swarm_names(self, kind: str, label: str) -> list[str]:
-        """Return the names of the Swarm's `kind` (services, configs) with a label; none where no Swarm is managed."""
-        status, found = self.get(f"/{kind}?filters={quote(json.dumps({'label': [label]}))}")
-        return sorted(str(item["Spec"]["Name"]) for item in found or []) if status == 200 else []
+        """Return the names of the Swarm's `kind` (services, configs) with a label; raises as `found`.
+
+        A node without a Swarm, or that does not manage it, has none. A manager that is locked, or that does not reach
+        the others, cannot tell.
+        """
+        try:
+            found = self.found(f"/{kind}?filters={quote(json.dumps({'label': [label]}))}")
+        except DockerRefusedError as error:
+            text = str(error).lower()
+            if "not a swarm manager" in text and "manager is being prepared" not in text:
+                return []
+            raise
+        return sorted(str(item["Spec"]["Name"]) for item in found or [])
 
     def containers(self) -> list[dict[str, Any]]:
-        """Returns all containers as ``{id, name, labels, image, state, pid, ports}``."""
+        """Return all containers as ``{id, name, labels, image, state, pid, ports}``; raises as `found`."""
         found = []
         for item in self.listing():
             pid = 0

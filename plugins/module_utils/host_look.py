@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils import host_checks
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import SOCKET, DockerApi, DockerUnreachableError
+from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import (
+    SOCKET,
+    DockerApi,
+    DockerRefusedError,
+    DockerUnreachableError,
+)
 
 # What is looked for, and how, unless something else is asked.
 DEFAULTS: dict[str, Any] = {
@@ -67,6 +72,11 @@ def image_findings(docker: DockerApi, images: list[str], username: str | None, p
     return findings
 
 
+def refused_finding(socket: str, error: DockerRefusedError) -> str:
+    """Return the message for an engine that answers with an error where it lists what it has."""
+    return f"Docker on {socket} answers with an error: {error}; correct that, and run the same again"
+
+
 def listeners() -> list[host_checks.Listener]:
     """Returns every TCP socket that listens in the host's network namespace."""
     found = []
@@ -98,7 +108,7 @@ def host_findings(asked: Mapping[str, Any]) -> list[str]:
         version = str(docker.version().get("Version", ""))
         findings += filter(None, [host_checks.version_finding(version, params["docker_minimum_version"])])
         containers = docker.containers()
-        networks = docker.get("/networks")[1] if params["subnets"] else []
+        networks = docker.found("/networks") if params["subnets"] else []
         findings += image_findings(docker, params["images"], params["registry_username"], params["registry_password"])
     except DockerUnreachableError as error:
         # Without an engine, ports are looked at all the same.
@@ -107,6 +117,8 @@ def host_findings(asked: Mapping[str, Any]) -> list[str]:
                 f"the Docker engine does not answer at {params['docker_socket']}: {error}; "
                 "start or install it (playbook bootstrap-servers)"
             )
+    except DockerRefusedError as error:
+        findings.append(refused_finding(params["docker_socket"], error))
     findings += host_checks.subnet_findings(params["subnets"], networks, connected())
     findings += host_checks.container_findings(params["containers"], containers, params["label"])
     findings += host_checks.port_findings(params["ports"], containers, params["label"], listeners())

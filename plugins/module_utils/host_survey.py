@@ -22,7 +22,12 @@ from ansible_collections.qinling.kolla.plugins.module_utils import (
     service_backup,
     wants,
 )
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import SOCKET, DockerApi, DockerUnreachableError
+from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import (
+    SOCKET,
+    DockerApi,
+    DockerRefusedError,
+    DockerUnreachableError,
+)
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile, digest, reconcile
 
 # What containers mount where the host has it.
@@ -131,11 +136,15 @@ def survey(request: Request) -> dict[str, Any]:
         found.volumes = docker.volumes() if request.claimed("volume") else {}
         found.networks = docker.networks() if request.claimed("network") else {}
         found.swarm = {project: swarm_objects(docker, remains) for project, remains in request.remains.items()}
-    except DockerUnreachableError as error:
+    except (DockerUnreachableError, DockerRefusedError) as error:
         found = Found()
         reason = f"Docker on {SOCKET} does not answer: {error}"
+        if isinstance(error, DockerRefusedError):
+            reason = host_look.refused_finding(SOCKET, error)
+            findings.append(reason)
+        else:
+            findings += unreachable_findings(request, reason)
         options["not_validated"] = {check["service"]: reason for check in (request.options or {}).get("checks") or []}
-        findings += unreachable_findings(request, reason)
     findings += owner_findings(request, found)
 
     names = {name: container["State"] for name, container in found.by_name.items()}

@@ -137,7 +137,7 @@ class Host:
         self.docker, self.root, self.stop_timeout = docker, root, stop_timeout
 
     def states(self, services: Iterable[Service]) -> dict[Service, State]:
-        """Return what is there of services; raises DockerUnreachableError."""
+        """Return what is there of services; raises DockerUnreachableError or DockerRefusedError."""
         listed = {name.lstrip("/"): container for container in self.docker.listing() for name in container["Names"]}
         return {
             service: State(

@@ -11,10 +11,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from operator_directory import PROJECT, play
 from test_bad_input import make
 
 HOST = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+SUM_UP = {
+    "hosts": "localhost",
+    "gather_facts": False,
+    "tasks": [
+        {"ansible.builtin.include_role": {"name": "qinling.kolla.service", "tasks_from": "destroyed"}},
+    ],
+}
 REFUSED = "nothing was removed, as that was not confirmed"
 
 
@@ -59,3 +67,33 @@ def test_the_answer_at_the_prompt_counts_where_the_limit_leaves_localhost_out(
     assert "Type yes to go on" in shown, shown[-3000:]
     assert (REFUSED in shown) is refused, shown[-3000:]
     assert (done.returncode != 0) is refused, shown[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("survey", "failed", "words"),
+    [
+        ({"leftovers": [], "findings": [], "spared": []}, False, ["ok=1 "]),
+        (
+            {"leftovers": [], "findings": [], "spared": ["volume kolla_logs (used by mariadb)"]},
+            False,
+            ["Not removed", "volume kolla_logs (used by mariadb)"],
+        ),
+        (
+            {"leftovers": ["volume x is left"], "findings": ["Docker answers with an error"], "spared": []},
+            True,
+            ["could not remove everything on localhost: - volume x is left - Docker answers with an error"],
+        ),
+    ],
+    ids=["nothing left", "volumes that stay", "leftovers and an error of Docker"],
+)
+def test_the_end_fails_over_leftovers_and_unknowns_only(
+    survey: dict[str, list[str]], failed: bool, words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([SUM_UP]))
+    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", json.dumps({"__survey": survey})]
+    done = subprocess.run(
+        [*command, str(tmp_path / "play.yml")], cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
+    )
+    shown = " ".join((done.stdout + done.stderr).split())
+    assert (done.returncode != 0) is failed, shown[-3000:]
+    assert not [word for word in words if word not in shown], shown[-3000:]

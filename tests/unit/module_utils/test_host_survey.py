@@ -37,6 +37,8 @@ class Docker:
         self.networks: dict[str, dict[str, str]] = {"bridge": {}, "x_functions": MANAGED}
         # By kind: names, and the label of each.
         self.swarm: dict[str, dict[str, str]] = {}
+        # Messages of errors by the first part of the URL.
+        self.errors: dict[str, str] = {}
 
     def run(self, service: dict[str, Any], state: str = "running", settings: dict[str, Any] = SETTINGS) -> None:
         """Makes a container as the role service does."""
@@ -54,6 +56,8 @@ class Docker:
     def get(self, url: str) -> tuple[int, Any]:
         if not self.there:
             raise DockerUnreachableError("there is no such socket")
+        if message := self.errors.get(url.split("?")[0].split("/")[1]):
+            return 503, {"message": message}
         kind, _mark, filters = url.removeprefix("/").partition("?filters=")
         if filters:
             labels = json.loads(unquote(filters))["label"]
@@ -280,6 +284,31 @@ def test_nothing_is_removed_where_docker_does_not_answer(docker: Docker, bare: h
     assert host_survey.survey(bare)["findings"] == []
     bare.root.mkdir()
     assert "containers and volumes cannot be removed; start it" in host_survey.survey(bare)["findings"][0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "looks"),
+    [
+        ("containers", "daemon is shutting down", {"deploy", "destroy"}),
+        ("volumes", "plugin not found", {"deploy", "destroy"}),
+        ("networks", "datastore is closed", {"deploy", "destroy"}),
+        ("services", "Swarm is encrypted and needs to be unlocked before it can be used.", {"destroy"}),
+        ("configs", "This node is not a swarm manager. Worker nodes can't be used to view it.", set()),
+    ],
+)
+@pytest.mark.parametrize("look", ["deploy", "destroy"])
+def test_an_error_of_docker_is_a_finding(
+    look: str,
+    kind: str,
+    message: str,
+    looks: set[str],
+    docker: Docker,
+    request_: host_survey.Request,
+    bare: host_survey.Request,
+) -> None:
+    docker.errors = {kind: message}
+    found = host_survey.survey(bare if look == "destroy" else written(request_))["findings"]
+    assert [message in text for text in found] == ([True] if look in looks else [])
 
 
 def test_without_docker_everything_is_missing_and_said(docker: Docker, request_: host_survey.Request) -> None:
