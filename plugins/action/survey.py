@@ -14,6 +14,7 @@ from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.filter.services import (
     configuration_of,
     named_volumes,
+    own_volumes,
     ports_of,
     services_of_host,
     validation_of,
@@ -260,9 +261,11 @@ class ActionModule(RenderingAction):
         if "wants" in look:
             request["wants"] = {project.name: project.wants for project in projects}
         if "remains" in look:
+            own = {volume for project in projects for volume in own_volumes(project.services)}
             request["remains"] = {
                 project.name: {
                     "volumes": project.removed_volumes,
+                    "extra_volumes": [volume for volume in project.removed_volumes if volume not in own],
                     "networks": project.removed_networks,
                     "paths": [f"{args['root']}/{name}" for name in project.services],
                 }

@@ -48,6 +48,22 @@ def named_volumes(services: Services) -> list[str]:
     return sorted({source for source in sources if source and not source.startswith("/")})
 
 
+def own_volumes(services: Services) -> list[str]:
+    """Return the names of Docker volumes that services mount whatever their `extra_volumes` add, sorted."""
+    return named_volumes(
+        {
+            name: {
+                "volumes": [
+                    volume
+                    for volume in service.get("volumes", [])
+                    if volume not in (service.get("extra_volumes") or [])
+                ]
+            }
+            for name, service in services.items()
+        }
+    )
+
+
 def config_json(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]], directory: str) -> dict[str, Any]:
     """Return the content of a container's config.json, as kolla_set_configs of the `kolla` package reads it.
 

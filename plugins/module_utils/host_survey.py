@@ -53,7 +53,8 @@ class Request:
     `projects` are the services of each project, those of other hosts included; `here` are those that belong on this
     host. `files`, `settings`, `host`, `options`, `wants` and `remains` are looked at where they are given: the files of
     each service here, what its container is made with, what host_look, option_check and wants take, and the volumes,
-    networks and directories by project that a removed one leaves none of.
+    networks and directories by project that a removed one leaves none of; `extra_volumes` are those of its volumes
+    that only the operator's *_extra_volumes name.
     `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
     may belong to another deployment than `deployment` or, with `unmanaged`, be a container without any of our labels.
     `volumes` are those that its services here mount.
@@ -187,7 +188,7 @@ def survey(request: Request) -> dict[str, Any]:
         missing[project]["wants"] = differences
     judged = {"missing": missing, "made": made, "settled": settled, "surplus": surplus, "leftovers": leftovers}
     judged |= {"existing": existing, "backups": backups}
-    texts = [f"volume {volume} (used by {', '.join(users)})" for volume, users in spared.items()]
+    texts = [f"volume {volume} ({reason})" for volume, reason in spared.items()]
     return {"changed": False, **facts, **judged, "spared": texts, "findings": findings, "options": options}
 
 
@@ -226,26 +227,35 @@ def swarm_objects(docker: DockerApi, remains: Mapping[str, list[str]]) -> dict[s
     }
 
 
-def spared_volumes(request: Request, found: Found) -> dict[str, list[str]]:
-    """Return the volumes to be removed that other containers use than those to be removed, and these containers.
+def spared_volumes(request: Request, found: Found) -> dict[str, str]:
+    """Return the volumes that stay although projects that mount them are removed, and why.
 
-    They belong to others, or to services of this deployment that the run leaves out.
+    Other containers use them: those of others, or of services of this deployment that the run leaves out. Or they are
+    the operator's: only *_extra_volumes name them, and this deployment did not create them.
     """
     names, instances = request.claimed("container"), request.claimed("network")
     users = ownership.volume_users(found.containers)
-    others = {
-        volume: [
-            ownership.name_of(container)
-            for container in users.get(volume) or []
-            if not ownership.is_removed(container, request.deployment, names, instances)
-        ]
-        for remains in request.remains.values()
-        for volume in remains["volumes"]
-    }
-    return {volume: containers for volume, containers in others.items() if containers}
+    spared: dict[str, str] = {}
+    for remains in request.remains.values():
+        for volume in remains["volumes"]:
+            others = [
+                ownership.name_of(container)
+                for container in users.get(volume) or []
+                if not ownership.is_removed(container, request.deployment, names, instances)
+            ]
+            labels = found.volumes.get(volume)
+            if others:
+                spared[volume] = f"used by {', '.join(others)}"
+            elif (
+                volume in remains["extra_volumes"]
+                and labels is not None
+                and labels.get(ownership.DEPLOYMENT) != request.deployment
+            ):
+                spared[volume] = "only in *_extra_volumes"
+    return spared
 
 
-def remains_of(request: Request, project: str, found: Found, spared: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def remains_of(request: Request, project: str, found: Found, spared: Mapping[str, str]) -> dict[str, list[str]]:
     """Return what there is of a project that a destroyed one leaves none of, by kind; kinds without any left out."""
     remains, names = request.remains[project], found.by_name
     paths = [*remains["paths"], *backup_paths(request.projects[project], request.root)]

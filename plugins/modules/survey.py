@@ -169,7 +169,9 @@ leftovers:
   type: list
   elements: str
 spared:
-  description: Volumes that C(remains) leaves out, since containers use them that are not of the projects.
+  description:
+    - Volumes that C(remains) leaves out, since containers use them that are not of the projects, or since only the
+      operator's C(*_extra_volumes) name them and the deployment did not create them; one text each, with the reason.
   returned: always
   type: list
   elements: str

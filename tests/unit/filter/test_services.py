@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.qinling.kolla.plugins.filter.services import (
     FilterModule,
     backups_of,
@@ -19,6 +22,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     hosts_of,
     looks_of,
     named_volumes,
+    own_volumes,
     passwords_of,
     ports_of,
     roles_of_host,
@@ -30,6 +34,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     validation_of,
 )
 
+ROLES = Path(__file__).resolve().parents[3] / "roles"
 API: dict[str, Any] = {
     "container_name": "qinling_api",
     "group": "qinling-api",
@@ -109,6 +114,31 @@ def test_hosts_of_roles() -> None:
 )
 def test_named_volumes(services: dict[str, Any], expected: list[str]) -> None:
     assert named_volumes(services) == expected
+
+
+@pytest.mark.parametrize(
+    ("services", "expected"),
+    [
+        ({}, []),
+        ({"x": {"volumes": ["data:/b", "logs:/l", "/etc:/e"]}}, ["data", "logs"]),
+        ({"x": {"volumes": ["data:/b", "mine:/m"], "extra_volumes": ["mine:/m"]}}, ["data"]),
+        # Mounted at another place as well.
+        ({"x": {"volumes": ["logs:/l", "logs:/m"], "extra_volumes": ["logs:/m"]}}, ["logs"]),
+        ({"x": {"volumes": ["a:/a"], "extra_volumes": ["a:/a"]}, "y": {"volumes": ["a:/a"]}}, ["a"]),
+    ],
+)
+def test_own_volumes(services: dict[str, Any], expected: list[str]) -> None:
+    assert own_volumes(services) == expected
+
+
+@pytest.mark.parametrize("path", sorted(ROLES.glob("*/defaults/main.yml")), ids=lambda path: path.parts[-3])
+def test_services_say_which_of_their_volumes_are_extra(path: Path) -> None:
+    defaults = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for service in defaults.get(f"{path.parts[-3]}_services", {}).values():
+        mounted, extra = (
+            re.findall(r"\w+_extra_volumes", str(service.get(key, ""))) for key in ("volumes", "extra_volumes")
+        )
+        assert mounted == extra
 
 
 FILES: list[dict[str, Any]] = [

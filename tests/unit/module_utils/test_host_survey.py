@@ -168,7 +168,13 @@ def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: ho
 @pytest.fixture
 def bare(request_: host_survey.Request) -> host_survey.Request:
     """What destroy asks."""
-    remains = {"volumes": ["x_data", "x_gone"], "networks": ["x_functions"], "paths": [str(request_.root)]}
+    volumes = ["customer_data", "x_data", "x_gone"]
+    remains = {
+        "volumes": volumes,
+        "extra_volumes": ["customer_data", "x_gone"],
+        "networks": ["x_functions"],
+        "paths": [str(request_.root)],
+    }
     return replace(request_, files=None, settings=None, remains={"qinling": remains}, unmanaged=True)
 
 
@@ -232,6 +238,27 @@ def test_a_volume_that_others_use_is_spared(
     assert answer["spared"] == spared
     assert ("x_data" in answer["missing"]["qinling"]["remains"].get("volumes", [])) is not spared
     assert bool([text for text in answer["leftovers"] if "volume x_data" in text]) is not spared
+
+
+@pytest.mark.parametrize(
+    ("labels", "spared"),
+    [
+        (None, True),
+        ({"backup": "daily"}, True),
+        ({**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, False),
+    ],
+)
+def test_an_extra_volume_of_the_operator_is_spared(
+    labels: dict[str, str] | None, spared: bool, docker: Docker, bare: host_survey.Request
+) -> None:
+    docker.volumes["customer_data"] = labels
+    # The deployment's own container uses it until it is removed.
+    used(docker, "x_api", "customer_data", "x_data", **MANAGED)
+    answer = host_survey.survey(bare)
+    assert answer["spared"] == (["volume customer_data (only in *_extra_volumes)"] if spared else [])
+    removed = ["x_data"] if spared else ["customer_data", "x_data"]
+    assert answer["missing"]["qinling"]["remains"]["volumes"] == removed
+    assert any("customer_data" in text for text in answer["leftovers"]) is not spared
 
 
 @pytest.mark.parametrize("look", ["deploy", "destroy"])
