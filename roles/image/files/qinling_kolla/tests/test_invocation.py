@@ -88,6 +88,15 @@ def test_a_function_without_workers_gets_one(invocation: Any, etcd: Any, locks: 
     assert locks == [True] and engine.scaled == 1
 
 
+@pytest.mark.parametrize("left", [{"f_0/worker_x": "x"}, {"f_0/service_url": "http://x"}])
+def test_leftovers_in_etcd_are_no_worker(
+    invocation: Any, etcd: Any, locks: list[bool], db: Any, left: dict[str, str]
+) -> None:
+    etcd.data = dict(left)
+    assert invocation.address_of(Engine(etcd, ["a"]), "f", 0, "r", 1) == "http://f"
+    assert etcd.data == {"f_0/worker_a": "a", "f_0/service_url": "http://f"}
+
+
 def test_who_waits_for_the_first_worker_gets_the_one_of_others(
     invocation: Any, etcd: Any, locks: list[bool], db: Any
 ) -> None:

@@ -269,14 +269,14 @@ def test_an_execution_that_begins_meanwhile_keeps_its_worker(
     old, other = function(10), function(20)
     for each in (old, other):
         finish(db, start(engine, db, each))
-    delete = etcd.delete
+    delete = etcd.delete_prefix
 
-    def begins(key: str) -> None:
-        if key == f"{old}_0/service_url":
+    def begins(prefix: str) -> None:
+        if prefix == f"{old}_0/":
             execute(db, old)
-        delete(key)
+        delete(prefix)
 
-    monkeypatch.setattr(etcd, "delete", begins)
+    monkeypatch.setattr(etcd, "delete_prefix", begins)
     start(engine, db, function(30))
     assert pool.deleted == [(other, 0)]
     assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
@@ -293,6 +293,40 @@ def test_an_orchestrator_that_fails_leaves_the_address(
         start(engine, db, function(30))
     assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
     assert held == set()
+
+
+@pytest.mark.parametrize("left", ["worker_lost", "service_url"])
+def test_what_an_interrupted_engine_left_in_etcd_is_no_worker(
+    engine: Any, db: Any, pool: Pool, function: Any, etcd: Any, left: str
+) -> None:
+    old, halfway = function(10), function(20)
+    for each in (old, function(30)):
+        finish(db, start(engine, db, each))
+    etcd.create(f"{halfway}_0/{left}", "lost")
+    start(engine, db, halfway)
+    assert pool.deleted == [(old, 0)]
+    assert invocation.known_workers(halfway, 0) == (1, f"pool://{halfway}/0")
+    assert "lost" not in etcd.data.values()
+
+
+def test_a_lock_that_expires_during_the_removal(
+    engine: Any, db: Any, pool: Pool, function: Any, etcd: Any, held: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The victim is called again before the engine that reclaims its worker goes on: it keeps the new one."""
+    old = function(10)
+    for each in (old, function(20)):
+        finish(db, start(engine, db, each))
+    delete = pool.delete_function
+
+    def slow(function_id: str, function_version: int = 0) -> None:
+        delete(function_id, function_version)
+        held.discard(f"function_worker_{old}_0")
+        start(engine, db, old)
+
+    monkeypatch.setattr(pool, "delete_function", slow)
+    assert reclaim.reclaim(pool, pool.holders(RUNTIME)) == (old, 0)
+    assert (old, 0) in pool.holders(RUNTIME)
+    assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
 
 
 def test_waiting_leaves_half_of_the_threads(

@@ -130,7 +130,7 @@ def relay():
 
 
 @pytest.fixture
-def manager(conf, relay, monkeypatch):
+def manager(conf, etcd, relay, monkeypatch):
     fake = FakeSwarm()
     monkeypatch.setattr(swarm, "SwarmClient", lambda options: fake)
     monkeypatch.setattr(swarm, "POLL_SECONDS", 0.01)
@@ -186,14 +186,24 @@ def test_a_claim_that_another_engine_wins_takes_the_next_worker(pool):
     assert len(pool._services({spec.FUNCTION: "thief"})) == len(pool._services({spec.FUNCTION: "f"})) == 1
 
 
-def test_replicas_cap_what_functions_get(pool):
-    pool.scaleup_function("f", 0, identifier=RUNTIME, count=5)
+def test_replicas_cap_what_functions_get(pool, etcd):
+    for name in pool.scaleup_function("f", 0, identifier=RUNTIME, count=5)[0]:
+        etcd.create(f"f_0/worker_{name}", name)
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 0}
     assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] == []
     with pytest.raises(exc.OrchestratorException, match=f"^no free worker for runtime {RUNTIME}: 2 of 2 in use$"):
         pool.scaleup_function("g", 0, identifier=RUNTIME)
     pool.delete_function("f", 0)
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
+
+
+def test_forgotten_workers_come_first(pool, etcd):
+    """An engine was killed before it told etcd, or while it reclaimed them."""
+    first, _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] == first
+    assert pool.get_pool(RUNTIME) == {"total": 2, "available": 1}
+    etcd.create(f"f_0/worker_{first[0]}", first[0])
+    assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] not in ([], first)
 
 
 def test_workers_removed_from_outside_are_replaced_at_the_next_claim(pool):

@@ -118,6 +118,7 @@ def test_package_function(manager, runtime, etcd):
     assert manager.get_pool(runtime) == {"total": 2, "available": 2}
     names, url = manager.scaleup_function(function_id, 0, identifier=runtime, count=1)
     assert len(names) == 1
+    etcd.create_worker(function_id, names[0])
     assert manager.get_pool(runtime) == {"total": 2, "available": 1}
     for _ in range(3):
         success, result = run(manager, function_id, url, given={"name": "Swarm"})

@@ -88,7 +88,7 @@ def _pause(key: tuple[str, int]) -> None:
         _paused[key] = now + SCALE_PAUSE_SECONDS
 
 
-def address_of(engine: Any, function_id: str, version: int, runtime_id: str | None, running: int) -> str | None:
+def address_of(engine: Any, function_id: str, version: int, runtime_id: str | None, running: int) -> str:
     """Return the address of a function's workers, after getting it another one where it needs one.
 
     Raises NoFreeWorker when it has no worker at all and gets none.
@@ -117,8 +117,25 @@ def _waiting() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(max(1, getattr(CONF, "executor_thread_pool_size", 64) // 2))
 
 
-def first_worker(engine: Any, function_id: str, version: int, runtime_id: str | None) -> str | None:
-    """Return the address of a function that has no worker, after getting it one; None where it has no address.
+def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | None) -> str:
+    """Return the address of a function, under its lock, after getting it a worker where it has none.
+
+    Raises EtcdLockException when another execution holds the lock.
+    """
+    with etcd_util.get_worker_lock(function_id, version) as lock:
+        if not lock.is_acquired():
+            raise exc.EtcdLockException(f"Etcd: failed to get worker lock for function {function_id}({version}).")
+        workers, address = known_workers(function_id, version)
+        if workers and address:
+            return address
+        # Workers without an address, or the reverse, are leftovers of an engine that was interrupted. The orchestrator
+        # knows which workers the function really has, and registers those first.
+        etcd_util.delete_function(function_id, version)
+        return str(engine.scaleup_function(None, function_id, version, runtime_id, 1))
+
+
+def first_worker(engine: Any, function_id: str, version: int, runtime_id: str | None) -> str:
+    """Return the address of a function that has no worker, after getting it one.
 
     Where no worker is free, an idle one is reclaimed; where all are busy, the function waits with reclaim.Patience.
     Raises what the last try raised.
@@ -129,9 +146,7 @@ def first_worker(engine: Any, function_id: str, version: int, runtime_id: str | 
     try:
         while True:
             try:
-                return _load_check(engine, function_id, version, runtime_id) or etcd_util.get_service_url(
-                    function_id, version
-                )
+                return _get_worker(engine, function_id, version, runtime_id)
             except exc.EtcdLockException:
                 # Another execution of the function gets the worker, or another function reclaims the last one.
                 if time.monotonic() >= locked_until:
@@ -186,15 +201,13 @@ def run(
 ) -> None:
     """Run an execution of a package function to its end; raises what keeps the platform from running it.
 
-    :param otherwise: Qinling's own method, for image functions and for what has no address.
+    :param otherwise: Qinling's own method, for image functions.
     """
     function, running = look(function_id, version)
-    address = None
-    if function.code["source"] != constants.IMAGE_FUNCTION:
-        address = address_of(engine, function_id, version, runtime_id, running)
-    if not address:
+    if function.code["source"] == constants.IMAGE_FUNCTION:
         otherwise(engine, ctx, execution_id, function_id, version, runtime_id, input=given)
         return
+    address = address_of(engine, function_id, version, runtime_id, running)
     LOG.info("Running execution %s of function %s(version %s)", execution_id, function_id, version)
     request = utils.get_request_data(
         CONF,

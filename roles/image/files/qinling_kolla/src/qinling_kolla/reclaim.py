@@ -6,13 +6,18 @@ and fail the next. A function that needs its first worker therefore takes the pl
 among those that run nothing now. No worker is handed over: the victim's workers are removed with all that the function
 left in them, and fresh ones start in their place.
 
-Why no execution is lost, with any number of engines and threads:
+Why no function loses a worker while it runs, with any number of engines and threads:
 
 - The API records an execution as running before an engine hears of it, and the engine reads the function's address in
   etcd after that.
-- Reclaiming holds the victim's lock, sees that nothing runs, deletes its address, and then looks for running executions
-  once more. An execution that read the address before is seen by then, and the address is put back; one that comes
-  later finds no address and waits for the lock to get a worker of its own.
+- Reclaiming holds the victim's lock, sees that nothing runs, deletes what etcd knows of its workers, and then checks
+  for running executions once more. An execution that read the address before is seen by then, and etcd's keys are put
+  back; one that comes later finds no address and waits for the lock to get a worker of its own.
+- An engine that is killed halfway leaves workers that etcd does not know. The function's next execution registers
+  them, or gets others where they are gone.
+- The limit is etcd's lock, which expires after 30 s: an engine that stops for longer between the second check and the
+  removal may remove a worker that was registered meanwhile, and the execution there ends in the status error. Where
+  only the removal takes longer, nothing is lost, as etcd's keys are not touched after it.
 - The lock is only tried, never waited for, and no other lock is held meanwhile: functions that reclaim from each other
   do not wait for each other.
 """
@@ -22,6 +27,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from oslo_log import log as logging
+from oslo_utils import encodeutils
 from qinling import status
 from qinling.db import base as db_base
 from qinling.db.sqlalchemy import models
@@ -156,22 +162,21 @@ def reclaim(orchestrator: Orchestrator, holders: Collection[FunctionVersion]) ->
 def _take(orchestrator: Orchestrator, function_id: str, version: int) -> bool:
     """Remove a function version's workers unless it is in use; return whether that was done."""
     holder = {(function_id, version)}
+    client = etcd_util.get_client()
     with etcd_util.get_worker_lock(function_id, version) as lock:
         if not lock.is_acquired() or running_of(holder):
             return False
-        client = etcd_util.get_client()
-        address = etcd_util.get_service_url(function_id, version)
-        client.delete(f"{function_id}_{version}/service_url")
+        known = client.get_prefix(f"{function_id}_{version}/")
+        etcd_util.delete_function(function_id, version)
         removed = False
         try:
             if not running_of(holder):
                 orchestrator.delete_function(function_id, version)
                 removed = True
         finally:
-            if removed:
-                etcd_util.delete_function(function_id, version)
-            elif address:
-                etcd_util.create_service_url(function_id, address, version)
+            if not removed:
+                for value, about in known:
+                    client.create(encodeutils.safe_decode(about["key"]), encodeutils.safe_decode(value))
     if removed:
         LOG.info("Function %s(version %s) is idle; its workers make room for another function", function_id, version)
     return removed

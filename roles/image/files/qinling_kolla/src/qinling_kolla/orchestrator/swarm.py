@@ -232,19 +232,23 @@ class SwarmManager(base.OrchestratorBase):
     ) -> tuple[list[str], str]:
         """Claim ``count`` more workers for a function and return (their names, the function's address).
 
-        When the pool has fewer, the function gets those; it is an error only when it would be left without any worker.
+        Workers that belong to the function but that etcd has forgotten are taken before idle ones. When the pool has
+        fewer, the function gets those; it is an error only when it would be left without any worker.
         """
         runtime_id = self._identifier(identifier, "runtime ID")
         wanted = self._function(function_id, function_version)
+        own = [spec.name_of(service) for service in self._services(wanted)]
+        known = set(etcd_util.get_workers(function_id, function_version))
+        workers = [name for name in own if name not in known][:count]
         try:
-            claimed = self._claim(runtime_id, function_id, function_version, count)
+            if missing := count - len(workers):
+                workers += self._claim(runtime_id, function_id, function_version, missing)
         except exc.OrchestratorException as error:
-            if not self._services(wanted):
+            if not own:
                 raise
             LOG.warning("Function %s (version %s) keeps the workers it has: %s", function_id, function_version, error)
-            claimed = []
         self.adapter.forget(wanted[spec.FUNCTION], wanted[spec.VERSION])
-        return claimed, spec.url(function_id, function_version, runtime_id)
+        return workers, spec.url(function_id, function_version, runtime_id)
 
     def delete_worker(self, worker_name: str, **_kwargs: Any) -> None:
         """Remove one worker; an idle one takes its place. One that is gone already is fine."""
