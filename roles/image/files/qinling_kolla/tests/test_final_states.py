@@ -133,6 +133,39 @@ def test_the_answer_to_a_caller_stays_true(
     assert state(db, answer.id) == ("error", expected)
 
 
+@pytest.mark.parametrize(("source", "moment"), [("image", "queue"), ("package", "worker"), ("package", "token")])
+def test_what_is_given_up_before_it_runs_is_not_started(
+    engine: Engine, running: str, states: Any, db: Any, monkeypatch: pytest.MonkeyPatch, source: str, moment: str
+) -> None:
+    from qinling.db.sqlalchemy import models
+    from qinling.engine import utils
+
+    from qinling_kolla import invocation
+    from qinling_kolla.mends import engine_executions
+
+    db.conditional_update(models.Function, {"code": {"source": source}}, {}, insecure=True)
+    monkeypatch.setattr(
+        engine_executions, "_original_create_execution", lambda *_, **__: engine.started.append("image")
+    )
+
+    def then_give_up(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any) -> Any:
+            assert states.give_up(running, "No answer from an engine within 15 s")
+            return function(*args)
+
+        return wrapped
+
+    if moment == "queue":
+        states.give_up(running, "No answer from an engine within 15 s")
+    elif moment == "worker":
+        monkeypatch.setattr(invocation, "address_of", then_give_up(invocation.address_of))
+    else:
+        monkeypatch.setattr(utils, "get_request_data", then_give_up(utils.get_request_data))
+    engine.receive(running)
+    assert engine.started == []
+    assert state(db, running) == ("error", GIVEN_UP)
+
+
 def test_an_execution_that_is_given_up_while_it_runs(execute: Callable[..., Any], engine: Engine, db: Any) -> None:
     told = []
     engine.meanwhile = lambda execution: told.append(final(execution))

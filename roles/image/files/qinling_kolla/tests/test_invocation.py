@@ -78,13 +78,13 @@ def test_overloaded(invocation: Any, load: int, workers: int, expected: bool) ->
 
 def test_a_warm_function_takes_no_lock(invocation: Any, warm: str, etcd: Any, locks: list[bool], db: Any) -> None:
     engine = Engine(etcd)
-    assert invocation.address_of(engine, warm, 0, "r", running(db, 3)) == "http://f"
+    assert invocation.address_of(engine, "e", warm, 0, "r", running(db, 3)) == "http://f"
     assert locks == [] and engine.scaled == 0
 
 
 def test_a_function_without_workers_gets_one(invocation: Any, etcd: Any, locks: list[bool], db: Any) -> None:
     engine = Engine(etcd, ["a"])
-    assert invocation.address_of(engine, "f", 0, "r", 1) == "http://f"
+    assert invocation.address_of(engine, "e", "f", 0, "r", 1) == "http://f"
     assert locks == [True] and engine.scaled == 1
 
 
@@ -93,7 +93,7 @@ def test_leftovers_in_etcd_are_no_worker(
     invocation: Any, etcd: Any, locks: list[bool], db: Any, left: dict[str, str]
 ) -> None:
     etcd.data = dict(left)
-    assert invocation.address_of(Engine(etcd, ["a"]), "f", 0, "r", 1) == "http://f"
+    assert invocation.address_of(Engine(etcd, ["a"]), "e", "f", 0, "r", 1) == "http://f"
     assert etcd.data == {"f_0/worker_a": "a", "f_0/service_url": "http://f"}
 
 
@@ -109,7 +109,7 @@ def test_who_waits_for_the_first_worker_gets_the_one_of_others(
     timer = threading.Timer(0.2, others)
     timer.start()
     engine = Engine(etcd)
-    assert invocation.address_of(engine, "f", 0, "r", 1) == "http://f"
+    assert invocation.address_of(engine, "e", "f", 0, "r", 1) == "http://f"
     timer.join()
     assert engine.scaled == 0 and locks.count(False) >= 1
 
@@ -120,7 +120,7 @@ def test_an_overloaded_function_gets_another_worker(
     engine = Engine(etcd, ["x"], ["y"])
     running(db, 10)
     for expected in (1, 2):
-        assert invocation.address_of(engine, warm, 0, "r", 10) == "http://f"
+        assert invocation.address_of(engine, "e", warm, 0, "r", 10) == "http://f"
         assert engine.scaled == expected
 
 
@@ -133,11 +133,11 @@ def test_an_overloaded_function_keeps_its_workers_where_there_are_no_more(
     engine = Engine(etcd, *[exceptions.OrchestratorException("none left") if nothing else [] for _ in range(2)])
     load = running(db, 6)
     for _ in range(3):
-        assert invocation.address_of(engine, warm, 0, "r", load) == "http://f"
+        assert invocation.address_of(engine, "e", warm, 0, "r", load) == "http://f"
     assert engine.scaled == 1, "it asks again only after a pause"
     monkeypatch.setattr(invocation, "SCALE_PAUSE_SECONDS", 0)
     invocation._pause((warm, 0))
-    assert invocation.address_of(engine, warm, 0, "r", load) == "http://f"
+    assert invocation.address_of(engine, "e", warm, 0, "r", load) == "http://f"
     assert engine.scaled == 2
 
 
@@ -146,7 +146,7 @@ def test_an_overloaded_function_does_not_wait_for_the_lock(
 ) -> None:
     etcd.held = True
     engine = Engine(etcd)
-    assert invocation.address_of(engine, warm, 0, "r", running(db, 6)) == "http://f"
+    assert invocation.address_of(engine, "e", warm, 0, "r", running(db, 6)) == "http://f"
     assert locks == [False] and engine.scaled == 0
 
 

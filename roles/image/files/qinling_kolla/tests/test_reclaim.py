@@ -186,7 +186,7 @@ def finish(db: Any, execution: Any) -> None:
 def start(engine: Any, db: Any, function_id: str, version: int = 0) -> Any:
     """Begin an execution as API and engine do, and return it once its function has an address."""
     execution = execute(db, function_id, version)
-    address = invocation.address_of(engine, function_id, version, RUNTIME, 1)
+    address = invocation.address_of(engine, execution.id, function_id, version, RUNTIME, 1)
     assert address == f"pool://{function_id}/{version}"
     return execution
 
@@ -243,13 +243,34 @@ def test_a_function_waits_for_one_that_ends(engine: Any, db: Any, pool: Pool, fu
     assert pool.deleted == [(busy[1].function_id, 0)]
 
 
+def test_an_execution_that_is_given_up_stops_waiting(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:
+    from qinling import context
+
+    from qinling_kolla import final_states
+
+    for minute in (10, 20):
+        start(engine, db, function(minute))
+    waiting = execute(db, function(30))
+
+    def give_up() -> None:
+        context.set_ctx(ctx)
+        final_states.give_up(waiting.id, "No answer from an engine within 15 s")
+
+    timer = threading.Timer(0.05, give_up)
+    timer.start()
+    with pytest.raises(final_states.Ended):
+        invocation.address_of(engine, waiting.id, waiting.function_id, 0, RUNTIME, 1)
+    timer.join()
+    assert pool.deleted == []
+
+
 def test_scaling_up_reclaims_nothing(engine: Any, db: Any, pool: Pool, function: Any) -> None:
     idle, loaded = function(10), function(20)
     finish(db, start(engine, db, idle))
     start(engine, db, loaded)
     for _ in range(9):
-        execute(db, loaded)
-    assert invocation.address_of(engine, loaded, 0, RUNTIME, 10) == f"pool://{loaded}/0"
+        execution = execute(db, loaded)
+    assert invocation.address_of(engine, execution.id, loaded, 0, RUNTIME, 10) == f"pool://{loaded}/0"
     assert pool.deleted == []
 
 
@@ -367,7 +388,7 @@ def test_many_functions_and_engines_on_few_workers(
                 # SQLite has one writer.
                 with database:
                     execution = execute(db, mine)
-                invocation.address_of(dice.choice(engines), mine, 0, RUNTIME, 1)
+                invocation.address_of(dice.choice(engines), execution.id, mine, 0, RUNTIME, 1)
                 with pool.guard:
                     assert (mine, 0) in pool.workers.values()
                     pool.running.append((mine, 0))

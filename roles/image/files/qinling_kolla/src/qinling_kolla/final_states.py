@@ -29,8 +29,18 @@ def give_up(execution_id: str, reason: str) -> bool:
     return end(execution_id, {"status": status.ERROR, "result": {"output": f"{reason}; {MAY_HAVE_RUN}."}})
 
 
+class Ended(Exception):
+    """An execution has a final state and is not to be started."""
+
+
 @db_base.session_aware()
 def ended(execution_id: str, session: Any = None) -> bool:
     """Return whether an execution has a final state; one without a record (deleted, or not replicated yet) has none."""
     found = session.query(models.Execution.status).filter_by(id=execution_id).scalar()
     return found is not None and found != status.RUNNING
+
+
+def require_running(execution_id: str) -> None:
+    """Raise Ended where an execution has a final state, such as that its caller was given."""
+    if ended(execution_id):
+        raise Ended

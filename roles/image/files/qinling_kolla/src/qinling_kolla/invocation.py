@@ -25,7 +25,7 @@ from qinling.db.sqlalchemy import models
 from qinling.engine import default_engine, utils
 from qinling.utils import constants, etcd_util
 
-from qinling_kolla import reclaim
+from qinling_kolla import final_states, reclaim
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -88,14 +88,16 @@ def _pause(key: tuple[str, int]) -> None:
         _paused[key] = now + SCALE_PAUSE_SECONDS
 
 
-def address_of(engine: Any, function_id: str, version: int, runtime_id: str | None, running: int) -> str:
+def address_of(
+    engine: Any, execution_id: str, function_id: str, version: int, runtime_id: str | None, running: int
+) -> str:
     """Return the address of a function's workers, after getting it another one where it needs one.
 
-    Raises NoFreeWorker when it has no worker at all and gets none.
+    Raises NoFreeWorker when it has no worker at all and gets none, and Ended when its execution ends before that.
     """
     workers, address = known_workers(function_id, version)
     if not (workers and address):
-        return first_worker(engine, function_id, version, runtime_id)
+        return first_worker(engine, execution_id, function_id, version, runtime_id)
     key = (function_id, version)
     if not overloaded(running, workers) or not _may_scale(key):
         return address
@@ -134,17 +136,18 @@ def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | N
         return str(engine.scaleup_function(None, function_id, version, runtime_id, 1))
 
 
-def first_worker(engine: Any, function_id: str, version: int, runtime_id: str | None) -> str:
+def first_worker(engine: Any, execution_id: str, function_id: str, version: int, runtime_id: str | None) -> str:
     """Return the address of a function that has no worker, after getting it one.
 
     Where no worker is free, an idle one is reclaimed; where all are busy, the function waits with reclaim.Patience.
-    Raises what the last try raised.
+    Raises what the last try raised, and Ended as soon as the execution has ended.
     """
     patience = reclaim.Patience(time.monotonic())
     locked_until = time.monotonic() + LOCK_SECONDS
     waiting = False
     try:
         while True:
+            final_states.require_running(execution_id)
             try:
                 return _get_worker(engine, function_id, version, runtime_id)
             except exc.EtcdLockException:
@@ -199,16 +202,16 @@ def run(
     given: Any,
     otherwise: Any,
 ) -> None:
-    """Run an execution of a package function to its end; raises what keeps the platform from running it.
+    """Run an execution to its end; raises what keeps the platform from running it, or Ended where it has ended.
 
     :param otherwise: Qinling's own method, for image functions.
     """
     function, running = look(function_id, version)
     if function.code["source"] == constants.IMAGE_FUNCTION:
+        final_states.require_running(execution_id)
         otherwise(engine, ctx, execution_id, function_id, version, runtime_id, input=given)
         return
-    address = address_of(engine, function_id, version, runtime_id, running)
-    LOG.info("Running execution %s of function %s(version %s)", execution_id, function_id, version)
+    address = address_of(engine, execution_id, function_id, version, runtime_id, running)
     request = utils.get_request_data(
         CONF,
         function_id,
@@ -222,5 +225,8 @@ def run(
         function.timeout,
     )
     request |= package_state(function, version)
+    # The last moment: getting a worker and a token may have taken longer than the caller waits.
+    final_states.require_running(execution_id)
+    LOG.info("Running execution %s of function %s(version %s)", execution_id, function_id, version)
     success, result = utils.url_request(engine.session, f"{address}/execute", body=request)
     utils.finish_execution(execution_id, success, result)

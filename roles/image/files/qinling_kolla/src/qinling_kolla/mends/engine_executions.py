@@ -111,16 +111,15 @@ def create_execution(
         )
 
     try:
-        if final_states.ended(execution_id):
-            # Given up before the queue delivered it to this engine.
-            LOG.warning("Execution %s is not started: it has ended already", execution_id)
-            return
         try:
             attempt()
         except worker.Unreachable:
             # Nothing was started yet.
             forget_workers(self, function_id, function_version)
             attempt()
+    except final_states.Ended:
+        # Given up before the queue delivered it to this engine, or while it waited for a worker.
+        LOG.warning("Execution %s is not started: it has ended already", execution_id)
     except Exception as error:
         record_failure(execution_id, error)
 
