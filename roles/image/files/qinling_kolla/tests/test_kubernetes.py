@@ -12,7 +12,7 @@ from oslo_config import cfg
 from qinling import config as qinling_config
 from qinling import exceptions as exc
 
-from qinling_kolla import config, worker
+from qinling_kolla import config, reclaim, worker
 from qinling_kolla.orchestrator import kubernetes as driver
 from qinling_kolla.orchestrator import kubernetes_api as api
 from qinling_kolla.orchestrator import names, transport
@@ -204,7 +204,8 @@ def test_claim_takes_another_worker_when_somebody_was_faster(manager, cluster):
 @pytest.mark.parametrize(
     ("pods", "count", "message"),
     [
-        ([], 1, f"no free worker for runtime {RUNTIME}: 0 of 0 in use$"),
+        ([], 1, f"no free worker for runtime {RUNTIME}: 0 of 2 in use, 2 not running$"),
+        ([{"function_id": "f"}], 1, f"no free worker for runtime {RUNTIME}: 1 of 2 in use, 1 not running$"),
         ([{"function_id": "f"}, {"function_id": "g"}], 1, f"no free worker for runtime {RUNTIME}: 2 of 2 in use$"),
         ([{}, {"function_id": "g"}], 2, f"only 1 of 2 workers wanted are free for runtime {RUNTIME}: 1 of 2 in use$"),
         (
@@ -217,8 +218,9 @@ def test_claim_takes_another_worker_when_somebody_was_faster(manager, cluster):
 def test_claim_without_enough_workers_says_why_and_takes_none(manager, cluster, pods, count, message):
     for number, pod in enumerate(pods):
         cluster.add(f"p{number}", **pod)
-    with pytest.raises(exc.OrchestratorException, match=message):
+    with pytest.raises(reclaim.NoFreeWorker, match=message) as raised:
         manager.scaleup_function(FUNCTION, 0, identifier=RUNTIME, count=count)
+    assert raised.value.all_in_use == (len([pod for pod in pods if "function_id" in pod]) == 2)
     assert not [pod for pod in cluster.pods.values() if pod["metadata"]["labels"].get("function_id") == FUNCTION]
 
 

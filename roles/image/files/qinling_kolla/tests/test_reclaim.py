@@ -113,6 +113,8 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self.size, self.guard, self.number = size, threading.Lock(), 0
+        # Workers that do not start.
+        self.down = 0
         self.workers: dict[str, tuple[str, int]] = {}
         self.running: list[tuple[str, int]] = []
         self.stopped: list[tuple[str, int]] = []
@@ -128,7 +130,7 @@ class Pool:
     ) -> tuple[list[str], str]:
         with self.guard:
             if len(self.workers) >= self.size:
-                raise reclaim.NoFreeWorker(str(identifier), self.size, len(self.workers))
+                raise reclaim.NoFreeWorker(str(identifier), self.size + self.down, len(self.workers))
             self.number += 1
             self.workers[f"w{self.number}"] = (function_id, version)
             return [f"w{self.number}"], f"pool://{function_id}/{version}"
@@ -225,6 +227,20 @@ def test_functions_that_run_keep_their_workers(engine: Any, db: Any, pool: Pool,
         start(engine, db, function(30))
     assert time.monotonic() - begin >= 0.3, "it waits until they are busy for that long"
     assert pool.deleted == [] and etcd.data == before
+
+
+def test_workers_that_run_are_kept_where_others_do_not_start(
+    engine: Any, db: Any, pool: Pool, function: Any, etcd: Any
+) -> None:
+    for minute in (10, 20):
+        finish(db, start(engine, db, function(minute)))
+    pool.down = 1
+    with pytest.raises(reclaim.NoFreeWorker, match=r"^no free worker for runtime r: 2 of 3 in use, 1 not running$"):
+        start(engine, db, function(30))
+    assert pool.deleted == []
+    pool.down = 0
+    start(engine, db, function(30))
+    assert len(pool.deleted) == 1
 
 
 def test_a_function_waits_for_one_that_ends(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 import requests
 from qinling import exceptions as exc
 
+from qinling_kolla import reclaim
 from qinling_kolla.orchestrator import swarm, transport
 from qinling_kolla.orchestrator import swarm_spec as spec
 
@@ -178,6 +179,18 @@ def test_images_that_are_no_names_reach_no_swarm(manager, image):
     assert (manager.fake.all, manager.fake.records) == ({}, {})
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_not_all_workers_are_in_use_where_one_does_not_start(pool, monkeypatch, missing):
+    pool.scaleup_function("f", 0, identifier=RUNTIME)
+    pool.fake.state, pool.fake.error = "pending", "no suitable node"
+    if missing:
+        pool.fake.remove(next(spec.name_of(s) for s in pool._pool_services(RUNTIME) if spec.is_idle(s)))
+        monkeypatch.setattr(pool, "_fill", lambda runtime_id: None)
+    with pytest.raises(reclaim.NoFreeWorker, match="1 of 2 in use, 1 not running") as raised:
+        pool.scaleup_function("g", 0, identifier=RUNTIME)
+    assert not raised.value.all_in_use
+
+
 def test_a_claim_that_another_engine_wins_takes_the_next_worker(pool):
     pool.fake.steal = 1
     names, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
@@ -191,8 +204,9 @@ def test_replicas_cap_what_functions_get(pool, etcd):
         etcd.create(f"f_0/worker_{name}", name)
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 0}
     assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] == []
-    with pytest.raises(exc.OrchestratorException, match=f"^no free worker for runtime {RUNTIME}: 2 of 2 in use$"):
+    with pytest.raises(reclaim.NoFreeWorker, match=f"^no free worker for runtime {RUNTIME}: 2 of 2 in use$") as raised:
         pool.scaleup_function("g", 0, identifier=RUNTIME)
+    assert raised.value.all_in_use
     pool.delete_function("f", 0)
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
 

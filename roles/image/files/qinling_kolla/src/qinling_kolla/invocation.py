@@ -139,7 +139,8 @@ def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | N
 def first_worker(engine: Any, execution_id: str, function_id: str, version: int, runtime_id: str | None) -> str:
     """Return the address of a function that has no worker, after getting it one.
 
-    Where no worker is free, an idle one is reclaimed; where all are busy, the function waits with reclaim.Patience.
+    Where all workers are in use, an idle one is reclaimed; where that cannot be, the function waits with
+    reclaim.Patience.
     Raises what the last try raised, and Ended as soon as the execution has ended.
     """
     patience = reclaim.Patience(time.monotonic())
@@ -155,9 +156,9 @@ def first_worker(engine: Any, execution_id: str, function_id: str, version: int,
                 if time.monotonic() >= locked_until:
                     raise
                 pause = LOCK_PAUSE
-            except reclaim.NoFreeWorker:
+            except reclaim.NoFreeWorker as error:
                 holders = engine.orchestrator.holders(runtime_id) - {(function_id, version)}
-                reclaimed = reclaim.reclaim(engine.orchestrator, holders)
+                reclaimed = error.all_in_use and reclaim.reclaim(engine.orchestrator, holders)
                 if reclaimed:
                     patience.renew(time.monotonic())
                 if patience.exhausted(time.monotonic(), holders):

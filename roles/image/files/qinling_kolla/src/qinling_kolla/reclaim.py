@@ -4,7 +4,7 @@
 A worker belongs to one function version until the function expires, so a runtime with N workers would serve N functions
 and fail the next. A function that needs its first worker therefore takes the place of the one that ran least recently
 among those that run nothing now. No worker is handed over: the victim's workers are removed with all that the function
-left in them, and fresh ones start in their place.
+left in them, and fresh ones start in their place. So nothing is reclaimed while a worker of the pool does not start.
 
 Why no function loses a worker while it runs, with any number of engines and threads:
 
@@ -55,12 +55,13 @@ class NoFreeWorker(failures.PlatformError):
 
         Args:
             runtime_id: the runtime.
-            total: its workers.
+            total: the workers that it has or should have.
             in_use: how many of them belong to functions.
             wanted: how many were wanted.
             free: how many were free, less than ``wanted``.
             details: why others do not run, for the log only.
         """
+        self.all_in_use = total == in_use
         text = shortage(runtime_id, total, in_use, wanted, free)
         super().__init__(f"{text} ({details})" if details else text, text)
 

@@ -405,26 +405,25 @@ class KubernetesManager(base.OrchestratorBase):
                     if len(claimed) == count:
                         self.forget(function_id, str(version))
                         return claimed
-            if time.monotonic() >= deadline or not self._growing(runtime_id, pods):
+            present = sum(1 for pod in pods if not state.leaving(pod))
+            total = max(present, self._replicas(runtime_id))
+            starting = any(not state.ready(pod) and not state.pod_failure(pod) for pod in waiting)
+            if time.monotonic() >= deadline or not (starting or present < total):
                 break
             time.sleep(POLL_SECONDS)
         for pod in claimed:
             self.delete_worker(state.name(pod))
         failure = state.pods_failure(waiting)
-        total = sum(1 for pod in pods if not state.leaving(pod))
         raise reclaim.NoFreeWorker(
-            runtime_id, total, total - len(waiting), count, len(usable), failure.reason if failure else ""
+            runtime_id, total, present - len(waiting), count, len(usable), failure.reason if failure else ""
         )
 
-    def _growing(self, runtime_id: str, pods: list[api.Object]) -> bool:
-        """Tell whether a pool is about to have more free workers than now."""
-        if any(state.free(pod) and not state.ready(pod) and not state.pod_failure(pod) for pod in pods):
-            return True
+    def _replicas(self, runtime_id: str) -> int:
+        """Return how many workers a pool should have."""
         try:
-            wanted = self.api.get("deployments", runtime_id)["spec"]["replicas"]
+            return int(self.api.get("deployments", runtime_id)["spec"]["replicas"])
         except api.NotFound as error:
             raise exc.OrchestratorException(f"Runtime {runtime_id} has no pool in Kubernetes") from error
-        return sum(1 for pod in pods if not state.leaving(pod)) < int(wanted)
 
     def choose_worker(self, runtime_id: str, function_id: str, version: str, take_turn: bool = True) -> api.Object:
         """Return the one of a function's ready workers whose turn it is; claims one when there is none.

@@ -447,7 +447,8 @@ class SwarmManager(base.OrchestratorBase):
             LOG.info("Workers %s serve function %s (version %s)", claimed, function_id, version)
             return claimed
         why = spec.why_not_running(starting, self.client.tasks([service["ID"] for service in starting]))
-        raise reclaim.NoFreeWorker(runtime_id, len(pool), len(pool) - len(idle), details=why)
+        total = max(len(pool), self.options.replicas)
+        raise reclaim.NoFreeWorker(runtime_id, total, len(pool) - len(idle), details=why)
 
     def _wait_ready(self, services: list[dict[str, Any]], seconds: float) -> None:
         """Wait until these workers answer a ping; OrchestratorException names the cause when they do not."""
