@@ -262,6 +262,15 @@ def test_forgotten_workers_come_first(manager, cluster, registry):
     assert "function_id" not in cluster.pods["free"]["metadata"]["labels"]
 
 
+@pytest.mark.parametrize(("known", "ready", "expected"), [("a", True, []), ("", True, ["a"]), ("", False, [])])
+def test_a_function_keeps_the_workers_it_has(manager, cluster, registry, known, ready, expected):
+    cluster.add("a", ready=ready, function_id=FUNCTION, function_version="0")
+    cluster.add("b", function_id="other", function_version="0")
+    registry.workers = [known]
+    assert manager.scaleup_function(FUNCTION, 0, identifier=RUNTIME, count=2) == (expected, URL)
+    assert set(cluster.pods) == {"a", "b"}
+
+
 def test_executions_are_dealt_out_and_pings_are_not(manager, cluster):
     for name in ("a", "b"):
         cluster.add(name, function_id=FUNCTION, function_version="0")

@@ -290,6 +290,39 @@ def test_scaling_up_reclaims_nothing(engine: Any, db: Any, pool: Pool, function:
     assert pool.deleted == []
 
 
+def test_a_burst_of_one_function_takes_one_place(
+    conf: Any, engine: Any, db: Any, pool: Pool, function: Any, ctx: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qinling import context
+    from qinling.engine import default_engine
+
+    for minute in (10, 20):
+        finish(db, start(engine, db, function(minute)))
+    new = function(30)
+    burst = [execute(db, new).id for _ in range(4)]
+    delete = pool.delete_function
+
+    def slow(function_id: str, function_version: int = 0) -> None:
+        time.sleep(0.2)
+        delete(function_id, function_version)
+
+    monkeypatch.setattr(pool, "delete_function", slow)
+    addresses: list[str] = []
+
+    def call(number: int) -> None:
+        context.set_ctx(ctx)
+        mine = (engine, default_engine.DefaultEngine(pool, "http://api:7070"))[number % 2]
+        addresses.append(invocation.address_of(mine, burst[number], new, 0, RUNTIME, 1))
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert addresses == [f"pool://{new}/0"] * 4
+    assert len(pool.deleted) == 1
+
+
 def test_a_lock_that_is_held_is_not_waited_for(engine: Any, db: Any, pool: Pool, function: Any, held: set[str]) -> None:
     old, older = function(20), function(10)
     for each in (old, older):

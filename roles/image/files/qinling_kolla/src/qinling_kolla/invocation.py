@@ -122,7 +122,8 @@ def _waiting() -> threading.BoundedSemaphore:
 def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | None) -> str:
     """Return the address of a function, under its lock, after getting it a worker where it has none.
 
-    Raises EtcdLockException when another execution holds the lock.
+    Raises EtcdLockException when another execution holds the lock, and NoFreeWorker, which names the function version
+    whose workers were reclaimed for this one.
     """
     with etcd_util.get_worker_lock(function_id, version) as lock:
         if not lock.is_acquired():
@@ -133,7 +134,13 @@ def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | N
         # Workers without an address, or the reverse, are leftovers of an engine that was interrupted. The orchestrator
         # knows which workers the function really has, and registers those first.
         etcd_util.delete_function(function_id, version)
-        return str(engine.scaleup_function(None, function_id, version, runtime_id, 1))
+        try:
+            return str(engine.scaleup_function(None, function_id, version, runtime_id, 1))
+        except reclaim.NoFreeWorker as error:
+            if error.all_in_use:
+                holders = engine.orchestrator.holders(runtime_id) - {(function_id, version)}
+                error.reclaimed = reclaim.reclaim(engine.orchestrator, holders)
+            raise
 
 
 def first_worker(engine: Any, execution_id: str, function_id: str, version: int, runtime_id: str | None) -> str:
@@ -157,13 +164,11 @@ def first_worker(engine: Any, execution_id: str, function_id: str, version: int,
                     raise
                 pause = LOCK_PAUSE
             except reclaim.NoFreeWorker as error:
-                holders = engine.orchestrator.holders(runtime_id) - {(function_id, version)}
-                reclaimed = error.all_in_use and reclaim.reclaim(engine.orchestrator, holders)
-                if reclaimed:
+                if error.reclaimed:
                     patience.renew(time.monotonic())
-                if patience.exhausted(time.monotonic(), holders):
+                if patience.exhausted(time.monotonic(), engine.orchestrator.holders(runtime_id)):
                     raise
-                if reclaimed:
+                if error.reclaimed:
                     continue
                 waiting = waiting or _waiting().acquire(blocking=False)
                 if not waiting:

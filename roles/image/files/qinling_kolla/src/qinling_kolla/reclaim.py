@@ -18,8 +18,8 @@ Why no function loses a worker while it runs, with any number of engines and thr
 - The limit is etcd's lock, which expires after 30 s: an engine that stops for longer between the second check and the
   removal may remove a worker that was registered meanwhile, and the execution there ends in the status error. Where
   only the removal takes longer, nothing is lost, as etcd's keys are not touched after it.
-- The lock is only tried, never waited for, and no other lock is held meanwhile: functions that reclaim from each other
-  do not wait for each other.
+- The victim's lock is only tried, never waited for: functions that reclaim from each other do not wait for each other.
+  The function that needs a worker holds its own lock, so that it reclaims once, however many executions it begins with.
 """
 
 import datetime
@@ -62,6 +62,8 @@ class NoFreeWorker(failures.PlatformError):
             details: why others do not run, for the log only.
         """
         self.all_in_use = total == in_use
+        # Whose workers were removed to make room.
+        self.reclaimed: FunctionVersion | None = None
         text = shortage(runtime_id, total, in_use, wanted, free)
         super().__init__(f"{text} ({details})" if details else text, text)
 

@@ -620,16 +620,22 @@ class KubernetesManager(base.OrchestratorBase):
     ) -> tuple[list[str], str]:
         """Give a function more workers and return their names and the function's address.
 
-        Workers that belong to the function but that etcd has forgotten are taken before free ones.
+        Workers that belong to the function but that etcd has forgotten are taken before free ones. It is an error that
+        the pool has too few only when the function would be left without any worker.
         """
         with self._checked_names():
             runtime_id = objects.dns_label(identifier)
             known = set(self._registry.get_workers(function_id, version))
-            pods = [pod for pod in self._function_pods(function_id, version) if state.ready(pod)]
-            forgotten = [pod for pod in pods if state.name(pod) not in known][:count]
-            missing = count - len(forgotten)
-            claimed = self._claim(runtime_id, function_id, version, missing) if missing else []
-        workers = [state.name(pod) for pod in (*forgotten, *claimed)]
+            own = self._function_pods(function_id, version)
+            pods = [pod for pod in own if state.ready(pod) and state.name(pod) not in known][:count]
+            try:
+                if missing := count - len(pods):
+                    pods += self._claim(runtime_id, function_id, version, missing)
+            except exc.OrchestratorException as error:
+                if not own:
+                    raise
+                LOG.warning("Function %s(version %s) keeps the workers it has: %s", function_id, version, error)
+        workers = [state.name(pod) for pod in pods]
         LOG.info("Function %s(version %s) has new workers: %s", function_id, version, workers)
         return workers, service_url(runtime_id, function_id, version)
 
