@@ -205,3 +205,28 @@ def test_a_job_by_an_alias_keeps_no_function_of_its_own(send: Send, functions: d
     assert response.status_int == 201, response.text
     assert (response.json["function_id"], response.json["function_version"]) == (None, 0)
     assert send("a", "DELETE", f"/v1/functions/{functions['a']}").status_int == 204
+
+
+@pytest.mark.parametrize("role", ["member", "admin"])
+def test_a_job_of_another_projects_function_is_refused(send: Send, functions: dict[str, str], role: str) -> None:
+    body = {"pattern": "0 * * * *"}
+    for version in (0, 1):
+        given = {"function_id": functions["a"], "function_version": version, **body}
+        assert send("b", "POST", "/v1/jobs", given, role=role).status_int == 404
+        assert send("a", "POST", "/v1/jobs", given, role=role).status_int == 201
+    assert send("a", "POST", "/v1/jobs", {**given, "function_version": 2}, role=role).status_int == 404
+    assert send("a", "POST", "/v1/jobs", body, role=role).status_int == 400
+
+
+def test_a_stored_job_of_another_projects_function_does_not_run(
+    functions: dict[str, str], db: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    from qinling_kolla.mends import job_handler
+
+    act_as("b")
+    values = {"status": "running", "next_execution_time": DUE, "pattern": "0 * * * *"}
+    job = db.create_job({"function_id": functions["a"], "function_version": 0, **values})
+    engine_client = Recorder()
+    job_handler.run_job(job, engine_client)
+    assert f"Job {job.id} did not run" in caplog.text
+    assert started(engine_client) == []

@@ -113,11 +113,17 @@ def _webhook_input(request: Any, parameters: dict[str, Any]) -> Any:
 @rest_utils.wrap_wsme_controller_exception
 @wsme_pecan.wsexpose(resources.Job, body=resources.Job, status_code=201)
 def post_job(self: Any, job: Any) -> Any:
-    """Create a job; one by an alias stores nothing else of the function, as the alias decides at each run."""
+    """Create a job of a function of the request's project.
+
+    A job by an alias stores nothing else of the function, as the alias decides at each run.
+    """
     _check_input(job)
-    if job.to_dict().get("function_alias"):
+    params = job.to_dict()
+    if params.get("function_alias"):
         job.function_id = job.function_version = wtypes.Unset
         alias_project.resolve(_project(None), job.function_alias)
+    elif params.get("function_id"):
+        alias_project.function_of(_project(None), job.function_id, params.get("function_version"))
     return _original_post_job(self, job)
 
 

@@ -30,10 +30,11 @@ INTERVAL_SECONDS = 3
 
 
 def find_function(job: Any) -> tuple[Any, int]:
-    """Return a job's function and the version to run; raises DBEntityNotFoundError when one is gone."""
+    """Return a job's function and version; raises DBEntityNotFoundError unless they are of the job's project."""
     if job.function_alias:
         return alias_project.resolve(job.project_id, job.function_alias)
-    return db_api.get_function(job.function_id, insecure=True), job.function_version or 0
+    version = job.function_version or 0
+    return alias_project.function_of(job.project_id, job.function_id, version), version
 
 
 def claim(job: Any) -> bool:
