@@ -229,6 +229,11 @@ def test_what_has_no_record_is_neither_ended_nor_refused(states: Any, engine: En
     assert db.get_executions() == []
 
 
+def test_the_log_of_what_was_given_up_says_why(states: Any, running: str, db: Any) -> None:
+    assert states.give_up(running, "No answer from an engine within 15 s")
+    assert db.get_execution(running).logs == GIVEN_UP
+
+
 def test_an_execution_that_ends_says_when(states: Any, running: str, db: Any) -> None:
     assert db.get_execution(running).updated_at is None
     assert states.give_up(running, "x")

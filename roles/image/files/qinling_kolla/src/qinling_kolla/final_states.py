@@ -25,8 +25,12 @@ def end(execution_id: str, values: dict[str, Any]) -> bool:
 
 
 def give_up(execution_id: str, reason: str) -> bool:
-    """End a running execution whose end no engine reported; return False where it was not running."""
-    return end(execution_id, {"status": status.ERROR, "result": {"output": f"{reason}; {MAY_HAVE_RUN}."}})
+    """End a running execution whose end no engine reported; return False where it was not running.
+
+    Result and log say why, as those of any failure of the platform do.
+    """
+    text = f"{reason}; {MAY_HAVE_RUN}."
+    return end(execution_id, {"status": status.ERROR, "result": {"output": text}, "logs": text})
 
 
 class Ended(Exception):
