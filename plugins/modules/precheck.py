@@ -19,7 +19,8 @@ options:
         C(empty) (may be an empty string, list or mapping; default false), C(choices), C(min), C(max), C(pattern) with
         C(called) (for the message), C(schemes) (of a url), C(elements) (what a list's elements are to be), C(unique)
         (the key by which they differ) and C(options) (what a mapping's values are to be).
-      - Types are any, bool, int, float, port, string, text, path, ip, host, server, cidr, url, list and dict.
+      - Types are any, bool, int, float, port, string, text, path, ip, host, server, cidr, ipv4_cidr, url, list and
+        dict.
     type: dict
     default: {}
   files:

@@ -27,7 +27,7 @@ _TYPES = {"str": "text", "path": "text", "int": "int", "float": "float", "bool":
 _BARE = {
     **dict.fromkeys(("port", "int"), "like_int"),
     **dict.fromkeys(
-        ("url", "host", "cidr", "server", "ip", "string", "name", "database_name", "database_user"), "text"
+        ("url", "host", "cidr", "ipv4_cidr", "server", "ip", "string", "name", "database_name", "database_user"), "text"
     ),
     **dict.fromkeys(_input_docker.TYPES, "any"),
     **dict.fromkeys(("image", "repository", "tag", "docker_name", "volume", "size", "constraint"), "text"),

@@ -76,6 +76,11 @@ def _is_cidr(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_ipv4_cidr(value: Any) -> bool:
+    """Return whether a value is an IPv4 network as address/bits; ip_network() takes bare addresses and masks too."""
+    return _is_cidr(value) and bool(re.fullmatch(r"[0-9.]+/[0-9]{1,2}", value))
+
+
 def _is_server(value: Any) -> bool:
     """Tell whether a value is host:port, an IPv6 address in brackets."""
     return isinstance(value, str) and "/" not in value and "@" not in value and _is_url(f"x://{value}")
@@ -115,6 +120,7 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "host": ("a host's name or address, without scheme, port or brackets", _is_host),
     "cidr": ("a network (address/bits, without host bits)", _is_cidr),
+    "ipv4_cidr": ("an IPv4 network (address/bits, without host bits)", _is_ipv4_cidr),
     "server": ("host:port, an IPv6 address in brackets", _is_server),
     "path": ("an absolute path", lambda value: isinstance(value, str) and value.startswith("/")),
     "ip": ("an IP address", _is_ip),

@@ -412,7 +412,7 @@ BATCHES: list[Cases] = [
         ),
         "a subnet with host bits": (
             variables(qinling_relay_network_subnet="172.29.0.1/24"),
-            ["qinling_relay_network_subnet: expected a network", "'172.29.0.1/24'"],
+            ["qinling_relay_network_subnet: expected an IPv4 network", "'172.29.0.1/24'"],
         ),
         "a prefix with a blank": (
             variables(qinling_container_prefix="my cloud_"),

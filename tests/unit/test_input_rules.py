@@ -112,6 +112,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("openstack_cacert", "ca.pem", "expected an absolute path"),
     ("qinling_runtimes", [{"name": "a", "image": "A:@"}], "element 1: image expected an image"),
     ("qinling_swarm_placement_constraints", ["node.labels"], "element 1: expected key==value"),
+    ("qinling_relay_subnets", ["10.0.0.0/8", "fd00::/8"], "element 2: expected an IPv4 network (address/bits"),
+    ("qinling_relay_network_subnet", "fd00:29::/64", "expected an IPv4 network (address/bits"),
     ("default_container_dimensions", {"memlimit": 1}, "unknown keys: memlimit"),
     ("etcd_extra_volumes", ["/a"], "element 1: expected source:target"),
     ("rpc_transport_url", "rabbit//user:hunter2@x", "expected a URL of oslo.messaging"),
