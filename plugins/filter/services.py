@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.qinling.kolla.plugins.module_utils.definitions import canonical, definition_of
+from ansible_collections.qinling.kolla.plugins.module_utils.definitions import canonical, definition_of, is_disabled
 
 Services = Mapping[str, Mapping[str, Any]]
 # Molecule skips these, the last one in its second run.
@@ -270,8 +270,13 @@ def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
 
 
 def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a health check as Docker's modules take it, from Kolla's, where durations are numbers of seconds."""
+    """Return a health check as Docker's modules take it, from Kolla's, where durations are numbers of seconds.
+
+    One that is switched off comes without durations, as a container without health check has none to compare.
+    """
     test = healthcheck["test"]
+    if is_disabled(test):
+        return {"test": ["NONE"]}
     times = {
         name: f"{value}s" if str(value).isdecimal() else value
         for name, value in healthcheck.items()

@@ -44,6 +44,17 @@ def canonical(value: Any) -> Any:
     return str(value)
 
 
+def is_disabled(test: Any) -> bool:
+    """Return whether a health check's test switches the check off: NONE as a string or a list, as Kolla takes it."""
+    return test == "NONE" or (isinstance(test, list | tuple) and list(test) == ["NONE"])
+
+
+def has_healthcheck(service: Mapping[str, Any]) -> bool:
+    """Return whether a service's container has a health check."""
+    healthcheck = service.get("healthcheck") or {}
+    return bool(healthcheck) and not is_disabled(healthcheck.get("test"))
+
+
 def definition_of(service: Mapping[str, Any], configuration: str, settings: Mapping[str, Any]) -> str:
     """Return the digest of all that a service's container is made from.
 
@@ -86,5 +97,5 @@ def settled_of(
         name
         for name, container in made.items()
         if container["State"] == "running"
-        and ("(healthy)" in container["Status"] or not (settings["healthchecks"] and here[name].get("healthcheck")))
+        and ("(healthy)" in container["Status"] or not (settings["healthchecks"] and has_healthcheck(here[name])))
     ]

@@ -44,7 +44,8 @@ def container_row(look: Mapping[str, Any], state: Mapping[str, Any] | None) -> R
         return row(service, "container", WARNING, detail)
     restarts = state.get("RestartCount", 0)
     again = f", was started again {restarts} times" if restarts else ""
-    return row(service, "container", OK, f"{name} runs{', is healthy' if health else ''}{again}")
+    healthy = ", is healthy" if health.get("Status") == "healthy" else ""
+    return row(service, "container", OK, f"{name} runs{healthy}{again}")
 
 
 def exec_problem(error: str) -> str:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.qinling.kolla.plugins.module_utils.definitions import is_disabled
+
 _PATH_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REGISTRY = r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
@@ -98,9 +100,11 @@ def _is_ulimit(limit: Any) -> bool:
 
 
 def is_test(value: Any) -> bool:
-    """Tell whether a value is the command of a health check: a string for a shell, or a list of Docker's."""
+    """Tell whether a value is the test of a health check: a string for a shell, a list of Docker's, or NONE."""
+    if is_disabled(value):
+        return True
     if isinstance(value, str):
-        return bool(value.strip()) and value != "NONE"
+        return bool(value.strip())
     if not isinstance(value, list | tuple) or len(value) < 2 or not all(isinstance(word, str) for word in value):
         return False
     return bool(value[1].strip()) and (value[0] == "CMD" or (value[0] == "CMD-SHELL" and len(value) == 2))
@@ -136,7 +140,7 @@ TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         is_ulimits,
     ),
     "healthcheck_test": (
-        'a command as [CMD, …] or [CMD-SHELL, "…"] (enable_container_healthchecks: "no" switches health checks off)',
+        'a command as [CMD, …] or [CMD-SHELL, "…"], or NONE for no health check',
         is_test,
     ),
 }

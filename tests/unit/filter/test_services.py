@@ -337,6 +337,8 @@ def test_ulimits_of(given: Any, expected: list[str]) -> None:
 def test_health_is_asked_by_container() -> None:
     services = [{"container_name": "p_api", "healthcheck": {"test": ["CMD", "probe"]}}]
     assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": ""}]
+    without = [{"container_name": "p_api", "healthcheck": {"interval": "30s", "test": "NONE"}}]
+    assert health_of(without) == [{"name": "p_api", "test": ["NONE"], "log_file": ""}]
     with_log = [{**services[0], "log_file": "/var/log/kolla/api.log"}]
     assert health_of(with_log) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": "/var/log/kolla/api.log"}]
 
@@ -349,6 +351,8 @@ def test_health_is_asked_by_container() -> None:
             {"interval": "30s", "timeout": "5s", "retries": 3, "start_period": "1m30s", "test": ["CMD", "probe"]},
         ),
         ({"test": "probe || exit 1"}, {"test": ["CMD-SHELL", "probe || exit 1"]}),
+        ({"interval": "30s", "retries": 3, "test": "NONE"}, {"test": ["NONE"]}),
+        ({"interval": 30, "test": ["NONE"]}, {"test": ["NONE"]}),
     ],
 )
 def test_healthcheck_of(given: Any, expected: Any) -> None:

@@ -127,6 +127,16 @@ def test_summary(found: dict[str, Any], probe: int, status: str) -> None:
     assert summary["status"] == status
 
 
+@pytest.mark.parametrize(("status", "summary"), [("running", "running"), ("exited", "exited")])
+def test_a_container_whose_health_check_is_off_has_to_run(status: str, summary: str) -> None:
+    found = {"State": {"Status": status}, "Config": {"Image": "kolla/api:1", "Healthcheck": {"Test": ["NONE"]}}}
+    host = Fake([found], [1])
+    summaries, reports = module.wait_for_all([{**API, "test": ["NONE"]}], 0, "logs", [], host)
+    assert [item["status"] for item in summaries] == [summary]
+    assert len(reports) == (status != "running")
+    assert host.asked == []
+
+
 def test_without_a_test_it_is_the_container_s_own() -> None:
     host = Fake([{**state(), "Config": {"Healthcheck": {"Test": ["CMD", "own", "check"]}}}], [0])
     assert host.wait([]).well

@@ -15,6 +15,8 @@ from ansible_collections.qinling.kolla.plugins.module_utils.definitions import (
     MADE_FROM,
     canonical,
     definition_of,
+    has_healthcheck,
+    is_disabled,
     made_of,
     settled_of,
 )
@@ -72,6 +74,47 @@ def test_health_is_asked_only_where_there_is_a_check() -> None:
     assert settled(plain, settings=off)
     unchecked = {key: value for key, value in SERVICE.items() if key != "healthcheck"}
     assert settled({**plain, "Labels": {LABEL: definition_of(unchecked, "abc", SETTINGS)}}, unchecked)
+
+
+@pytest.mark.parametrize(
+    ("status", "test", "as_wanted"),
+    [
+        ("Up 2 minutes", "NONE", True),
+        ("Up 2 minutes", ["NONE"], True),
+        ("Up 2 minutes", ["CMD", "true"], False),
+        ("Up 2 minutes (healthy)", ["CMD", "true"], True),
+    ],
+)
+def test_a_container_without_health_check_has_to_run(status: str, test: Any, as_wanted: bool) -> None:
+    service = {**SERVICE, "healthcheck": {"interval": "30s", "test": test}}
+    labels = {LABEL: definition_of(service, "abc", SETTINGS)}
+    assert settled({**CONTAINER, "Status": status, "Labels": labels}, service) == ["qinling-api"] * as_wanted
+    stopped = {**CONTAINER, "State": "exited", "Status": "Exited (1) 2 minutes ago", "Labels": labels}
+    assert settled(stopped, service) == []
+
+
+@pytest.mark.parametrize(
+    ("test", "disabled"),
+    [
+        ("NONE", True),
+        (["NONE"], True),
+        (("NONE",), True),
+        ("none", False),
+        ("NONE ", False),
+        (["NONE", "x"], False),
+        (["CMD", "NONE"], False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_which_tests_switch_a_health_check_off(test: Any, disabled: bool) -> None:
+    assert is_disabled(test) is disabled
+    assert has_healthcheck({"healthcheck": {"test": test}}) is not disabled
+
+
+def test_a_service_without_the_key_has_no_health_check() -> None:
+    assert not has_healthcheck({})
+    assert not has_healthcheck({"healthcheck": {}})
 
 
 @pytest.mark.parametrize("key", MADE_FROM)

@@ -50,6 +50,12 @@ def test_container(found: dict[str, Any] | None, verdict: str, words: str) -> No
     assert words in seen["detail"]
 
 
+@pytest.mark.parametrize("health", [None, "none"])
+def test_a_container_without_health_check_is_not_called_healthy(health: str | None) -> None:
+    seen = container_row({"service": "etcd", "container": "q_etcd", "image": "kolla/etcd:1"}, state(health=health))
+    assert (seen["verdict"], seen["detail"]) == (OK, "q_etcd runs")
+
+
 def report(**checks: str | None) -> str:
     shown = {name: {"status": "failed", "reason": why} if why else {"status": "ok"} for name, why in checks.items()}
     return f"HTTP/1.0 503 Unavailable\r\nServer: x\r\n\r\n{json.dumps({'checks': shown})}"
