@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from ansible_collections.qinling.kolla.plugins.module_utils.definitions import c
 Services = Mapping[str, Mapping[str, Any]]
 # Molecule skips these, the last one in its second run.
 _TAGS_OF_MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
+
+_SIZES = ("mem_limit", "mem_reservation", "memswap_limit", "kernel_memory")
 
 
 def services_of_host(services: Services, group_names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
@@ -269,6 +272,14 @@ def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
     ]
 
 
+def dimensions_of(dimensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Kolla's dimensions with sizes as Docker's modules take them: these refuse 512mb, and take 512m."""
+    return {
+        name: re.sub(r"(?i)(?<=[kmgtpezy])b\s*$", "", value) if name in _SIZES and isinstance(value, str) else value
+        for name, value in dimensions.items()
+    }
+
+
 def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
     """Return a health check as Docker's modules take it, from Kolla's, where durations are numbers of seconds.
 
@@ -300,6 +311,7 @@ class FilterModule:
             "backups_of": backups_of,
             "rollback_text": rollback_text,
             "ulimits_of": ulimits_of,
+            "dimensions_of": dimensions_of,
             "healthcheck_of": healthcheck_of,
             "first_host": first_host,
             "named_volumes": named_volumes,

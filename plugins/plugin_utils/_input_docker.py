@@ -26,8 +26,12 @@ _VOLUME_MODES = frozenset(
     | {"consistent", "cached", "delegated"}
     | {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
 )
-# What human_to_bytes of ansible-core reads, which community.docker converts sizes with.
-_SIZE = re.compile(r"[0-9]*\.?[0-9]+\s*(?:[BKMGTPEZYbkmgtpezy]|[KMGTPEZY]B)?")
+# What human_to_bytes of ansible-core reads, which community.docker converts sizes with; and Kolla's spellings, such as
+# 512mb, which the filter dimensions_of converts.
+_SIZE = re.compile(
+    r"[0-9]*\.?[0-9]+\s*(?:[bkmgtpezy]|[kmgtpezy]b|(?:kilo|mega|giga|tera|peta|exa|zeta|yotta)?byte)?\s*",
+    re.ASCII | re.IGNORECASE,
+)
 # Plain numbers are seconds, as in Kolla; units are those that community.docker reads.
 _DURATION = re.compile(r"[0-9]+|(?=[0-9])(?:[0-9]+h)?(?:[0-9]+m(?!s))?(?:[0-9]+s)?(?:[0-9]+ms)?(?:[0-9]+us)?")
 _CONSTRAINT = re.compile(
@@ -124,7 +128,7 @@ TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "mode: of Docker's, such as ro, z or shared)",
         is_volume,
     ),
-    "size": ("a size in bytes, or with a unit such as 512M or 2G", is_size),
+    "size": ("a size in bytes, or with a unit such as 512M or 2G (b, k, m, g or t, in either case)", is_size),
     "swap": ("a size in bytes, or with a unit such as 2G, or -1 for no limit", is_swap),
     "duration": ("seconds, or a duration such as 30s or 1m30s", matches(_DURATION)),
     "constraint": (

@@ -15,6 +15,7 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     config_json,
     configuration_of,
     containers_of,
+    dimensions_of,
     first_host,
     groups_of,
     health_of,
@@ -34,7 +35,8 @@ from ansible_collections.qinling.kolla.plugins.filter.services import (
     validation_of,
 )
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
+PROJECT = Path(__file__).resolve().parents[3]
+ROLES = PROJECT / "roles"
 API: dict[str, Any] = {
     "container_name": "qinling_api",
     "group": "qinling-api",
@@ -287,6 +289,7 @@ def test_each_filter_is_known_by_its_name() -> None:
             "backups_of",
             "rollback_text",
             "ulimits_of",
+            "dimensions_of",
             "healthcheck_of",
             "passwords_of",
             "first_host",
@@ -332,6 +335,43 @@ def test_looks_are_had_where_their_service_is_and_some_once() -> None:
 )
 def test_ulimits_of(given: Any, expected: list[str]) -> None:
     assert ulimits_of(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("512mb", "512m"),
+        ("1Gb", "1G"),
+        ("10 KB", "10 K"),
+        ("2tB ", "2t"),
+        ("512m", "512m"),
+        ("100b", "100b"),
+        ("1.5G", "1.5G"),
+        ("1 gigabyte", "1 gigabyte"),
+        ("unlimited", "unlimited"),
+        (-1, -1),
+        (134217728, 134217728),
+    ],
+)
+@pytest.mark.parametrize("name", ["mem_limit", "mem_reservation", "memswap_limit", "kernel_memory"])
+def test_dimensions_of(name: str, given: Any, expected: Any) -> None:
+    more = {"cpuset_cpus": "0-2", "cpu_shares": "512", "ulimits": {"nofile": 1}}
+    assert dimensions_of({name: given, **more}) == {name: expected, **more}
+
+
+def test_docker_module_gets_its_limits_from_the_converted_dimensions() -> None:
+    """All of container.yml's limits have to be read from what dimensions_of returns."""
+    (task,) = yaml.safe_load((PROJECT / "roles/service/tasks/container.yml").read_text())
+    assert "qinling.kolla.dimensions_of" in task["vars"]["__service_dimensions"]
+    options = task["community.docker.docker_container"]
+    limits = {
+        "memory": "mem_limit",
+        "memory_reservation": "mem_reservation",
+        "memory_swap": "memswap_limit",
+        "kernel_memory": "kernel_memory",
+    }
+    for option, name in limits.items():
+        assert options[option] == "{{ __service_dimensions." + name + " | default(omit) }}"
 
 
 def test_health_is_asked_by_container() -> None:

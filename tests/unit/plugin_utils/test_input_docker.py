@@ -6,7 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible_collections.qinling.kolla.plugins.filter.services import dimensions_of
 from ansible_collections.qinling.kolla.plugins.plugin_utils import prechecks
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input_docker import is_size
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 GOOD: dict[str, list[Any]] = {
@@ -32,8 +35,24 @@ GOOD: dict[str, list[Any]] = {
         "/etc/kolla/qinling-api/:/var/lib/kolla/config_files/:ro",
     ],
     "volumes": [[], ["kolla_logs:/var/log/kolla/", ""]],
-    "size": [134217728, "134217728", "128m", "128M", "1.5G", "2 GB", "0", 0],
-    "swap": [-1, "-1", "unlimited", "2g"],
+    "size": [
+        134217728,
+        "134217728",
+        "128m",
+        "128M",
+        "1.5G",
+        "2 GB",
+        "0",
+        0,
+        "512mb",
+        "1gb",
+        "10kb",
+        "1Mb",
+        "2tB",
+        "100b",
+        "1 megabyte",
+    ],
+    "swap": [-1, "-1", "unlimited", "2g", "2gb"],
     "duration": [30, "30", "30s", "1m30s", "500ms", "1h", 0],
     "constraint": [
         "node.labels.functions==yes",
@@ -106,7 +125,13 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     "size": [
         ("lots", "expected a size"),
         ("-1", "expected a size"),
-        ("128mb", "expected a size"),
+        (
+            "128mib",
+            "expected a size in bytes, or with a unit such as 512M or 2G (b, k, m, g or t, in either case), got",
+        ),
+        ("128bm", "expected a size"),
+        ("mb", "expected a size"),
+        ("1,5g", "expected a size"),
         (True, "expected a size"),
     ],
     "swap": [("-2", "expected a size"), ("none", "expected a size")],
@@ -126,7 +151,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     "dimensions": [
         ("1G", "expected a mapping"),
         ({"memlimit": "1G"}, "unknown keys: memlimit; known are blkio_weight, cpu_period"),
-        ({"mem_limit": "lots"}, "mem_limit expected a size in bytes, or with a unit such as 512M or 2G, got"),
+        ({"mem_limit": "lots"}, "mem_limit expected a size in bytes, or with a unit such as 512M or 2G"),
         ({"cpu_shares": "many"}, "cpu_shares expected an integer"),
         ({"blkio_weight": 1001}, "blkio_weight expected an integer, at least 0 and at most 1000"),
         ({"cpuset_cpus": "all"}, "cpuset_cpus expected numbers of CPUs"),
@@ -167,6 +192,18 @@ def test_good_values(kind: str, value: Any) -> None:
 def test_bad_values(kind: str, value: Any, words: str) -> None:
     (finding,) = prechecks.variable_findings({"x": kind}, {"x": value})
     assert words in finding.message
+
+
+UNITS = ["", *"bkmgtpezyBKMGTPEZYxci", "kb", "Kb", "kB", "KB", "mb", "Gb", "tB", "EB", "bb", "BB", "MM", "mib", "KiB"]
+UNITS += ["byte", "Byte", "kilobyte", "MEGABYTE", "gigabyte", "bytes", "kilobit", "megabytes"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("number", ["1", "0", "1.5", ".5", "1.", "-1", "1 ", "", "1e3", "1_0", "٣"])
+def test_sizes_are_such_that_community_docker_takes(number: str, unit: str) -> None:
+    """Its modules convert them with this function, which takes more spellings in the earliest ansible-core."""
+    if is_size(number + unit):
+        assert human_to_bytes(dimensions_of({"mem_limit": number + unit})["mem_limit"]) >= 0
 
 
 def test_each_fault_of_a_mapping_is_reported() -> None:
