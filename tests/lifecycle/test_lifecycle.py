@@ -363,6 +363,15 @@ def test_destroy_can_keep_data(deployment: Deployment) -> None:
     deployment.inside("qinling_api", "test", "-e", "/var/lib/qinling/kept")
 
 
+def test_destroy_with_tags_leaves_what_other_services_use(deployment: Deployment) -> None:
+    others = [name for name in containers(deployment) if name != "memcached"]
+    shown = deployment.play("destroy", *CONFIRMED, "--tags", "memcached")
+    assert containers(deployment) == others
+    logs = f"{deployment.prefix}kolla_logs"
+    assert f"volume {logs} (used by {deployment.prefix}" in " ".join(shown.split())
+    assert logs in volumes(deployment)
+
+
 def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
     before = containers(deployment)
     with pytest.raises(AssertionError, match="nothing was removed, as that was not confirmed"):
@@ -376,14 +385,20 @@ def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
     subprocess.run(["docker", "config", "create", "--label", label, "lifecycle-pool", "-"], input=b"key", check=True)
     assert "lifecycle-pool" in pool_records(deployment)
     run("docker", "create", "--name", "lifecycle-collector", "--volume", f"{logs}:/logs", f"kolla/debian:{TAG}")
+    # As an operator lends his own volume to a service.
+    run("docker", "volume", "create", "lifecycle-customer-data")
+    lent = ("-e", '{"memcached_extra_volumes": ["lifecycle-customer-data:/data"]}')
     try:
-        shown = deployment.play("destroy", *CONFIRMED)
-        assert f"volume {logs} (used by lifecycle-collector)" in " ".join(shown.split())
+        shown = " ".join(deployment.play("destroy", *CONFIRMED, *lent).split())
+        assert f"volume {logs} (used by lifecycle-collector)" in shown
+        assert "volume lifecycle-customer-data (only in *_extra_volumes)" in shown
         assert (containers(deployment), written(deployment), volumes(deployment)) == ([], {}, [logs])
         assert (networks(deployment), pool_records(deployment)) == ([], [])
         nothing_changes(deployment, "destroy", *CONFIRMED)
     finally:
         run("docker", "rm", "--force", "lifecycle-collector")
+        # Fails where destroy has removed it.
+        run("docker", "volume", "rm", "lifecycle-customer-data")
 
 
 def test_destroy_after_an_interrupted_deploy_leaves_nothing(deployment: Deployment) -> None:
