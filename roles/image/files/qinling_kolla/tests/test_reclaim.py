@@ -113,8 +113,8 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self.size, self.guard, self.number = size, threading.Lock(), 0
-        # Workers that do not start.
-        self.down = 0
+        # Workers that do not start, and whether one that is removed is replaced by one that does.
+        self.down, self.replaced = 0, True
         self.workers: dict[str, tuple[str, int]] = {}
         self.running: list[tuple[str, int]] = []
         self.stopped: list[tuple[str, int]] = []
@@ -142,7 +142,11 @@ class Pool:
         with self.guard:
             self.deleted.append(key)
             self.stopped += [each for each in self.running if each == key]
-            self.workers = {name: owner for name, owner in self.workers.items() if owner != key}
+            kept = {name: owner for name, owner in self.workers.items() if owner != key}
+            if not self.replaced:
+                lost = len(self.workers) - len(kept)
+                self.size, self.down = self.size - lost, self.down + lost
+            self.workers = kept
 
 
 @pytest.fixture
@@ -229,18 +233,19 @@ def test_functions_that_run_keep_their_workers(engine: Any, db: Any, pool: Pool,
     assert pool.deleted == [] and etcd.data == before
 
 
-def test_workers_that_run_are_kept_where_others_do_not_start(
+def test_one_function_makes_room_where_workers_do_not_start(
     engine: Any, db: Any, pool: Pool, function: Any, etcd: Any
 ) -> None:
+    """Its workers' replacements start where only a node is lost; where nothing starts, no other function loses its."""
     for minute in (10, 20):
         finish(db, start(engine, db, function(minute)))
     pool.down = 1
-    with pytest.raises(reclaim.NoFreeWorker, match=r"^no free worker for runtime r: 2 of 3 in use, 1 not running$"):
-        start(engine, db, function(30))
-    assert pool.deleted == []
-    pool.down = 0
-    start(engine, db, function(30))
+    finish(db, start(engine, db, function(30)))
     assert len(pool.deleted) == 1
+    pool.replaced = False
+    with pytest.raises(reclaim.NoFreeWorker, match=r"^no free worker for runtime r: 1 of 3 in use, 2 not running$"):
+        start(engine, db, function(40))
+    assert len(pool.deleted) == 2
 
 
 def test_a_function_waits_for_one_that_ends(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:

@@ -119,11 +119,12 @@ def _waiting() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(max(1, getattr(CONF, "executor_thread_pool_size", 64) // 2))
 
 
-def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | None) -> str:
+def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | None, again: bool) -> str:
     """Return the address of a function, under its lock, after getting it a worker where it has none.
 
     Raises EtcdLockException when another execution holds the lock, and NoFreeWorker, which names the function version
-    whose workers were reclaimed for this one.
+    whose workers were reclaimed for this one. Where workers of the pool do not start, what is reclaimed may not start
+    either: it is tried once, and not ``again``.
     """
     with etcd_util.get_worker_lock(function_id, version) as lock:
         if not lock.is_acquired():
@@ -137,7 +138,7 @@ def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | N
         try:
             return str(engine.scaleup_function(None, function_id, version, runtime_id, 1))
         except reclaim.NoFreeWorker as error:
-            if error.all_in_use:
+            if error.all_in_use or not (error.free or again):
                 holders = engine.orchestrator.holders(runtime_id) - {(function_id, version)}
                 error.reclaimed = reclaim.reclaim(engine.orchestrator, holders)
             raise
@@ -146,18 +147,17 @@ def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | N
 def first_worker(engine: Any, execution_id: str, function_id: str, version: int, runtime_id: str | None) -> str:
     """Return the address of a function that has no worker, after getting it one.
 
-    Where all workers are in use, an idle one is reclaimed; where that cannot be, the function waits with
-    reclaim.Patience.
+    Where no worker is free, an idle one is reclaimed; where that cannot be, the function waits with reclaim.Patience.
     Raises what the last try raised, and Ended as soon as the execution has ended.
     """
     patience = reclaim.Patience(time.monotonic())
     locked_until = time.monotonic() + LOCK_SECONDS
-    waiting = False
+    waiting = reclaimed = False
     try:
         while True:
             final_states.require_running(execution_id)
             try:
-                return _get_worker(engine, function_id, version, runtime_id)
+                return _get_worker(engine, function_id, version, runtime_id, again=reclaimed)
             except exc.EtcdLockException:
                 # Another execution of the function gets the worker, or another function reclaims the last one.
                 if time.monotonic() >= locked_until:
@@ -169,6 +169,7 @@ def first_worker(engine: Any, execution_id: str, function_id: str, version: int,
                 if patience.exhausted(time.monotonic(), engine.orchestrator.holders(runtime_id)):
                     raise
                 if error.reclaimed:
+                    reclaimed = True
                     continue
                 waiting = waiting or _waiting().acquire(blocking=False)
                 if not waiting:

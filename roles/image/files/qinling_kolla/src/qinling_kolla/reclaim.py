@@ -4,7 +4,8 @@
 A worker belongs to one function version until the function expires, so a runtime with N workers would serve N functions
 and fail the next. A function that needs its first worker therefore takes the place of the one that ran least recently
 among those that run nothing now. No worker is handed over: the victim's workers are removed with all that the function
-left in them, and fresh ones start in their place. So nothing is reclaimed while a worker of the pool does not start.
+left in them, and fresh ones start in their place. While workers of the pool do not start, as where a node is lost or an
+image is away, a function that needs one reclaims once at most.
 
 Why no function loses a worker while it runs, with any number of engines and threads:
 
@@ -61,6 +62,7 @@ class NoFreeWorker(failures.PlatformError):
             free: how many were free, less than ``wanted``.
             details: why others do not run, for the log only.
         """
+        self.free = free
         self.all_in_use = total == in_use
         # Whose workers were removed to make room.
         self.reclaimed: FunctionVersion | None = None
