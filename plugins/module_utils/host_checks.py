@@ -274,7 +274,10 @@ def subnet_findings(
     dockers = [subnet for subnets in taken.values() for subnet in subnets]
     findings = []
     for item in wanted:
-        # Whoever has it: one of Docker's networks, or else an interface.
+        own = _subnet(item["subnet"])
+        if own is None:
+            continue
+        # An interface is named only where its subnet is none of Docker's.
         others = {f"Docker's network {name}": subnets for name, subnets in taken.items() if name != item["network"]}
         others |= {
             f"the interface {name}": [subnet for subnet in subnets if subnet not in dockers]
@@ -284,7 +287,7 @@ def subnet_findings(
             f"{item['name']}: {item['subnet']} overlaps {subnet} of {other}; take one that nothing else uses"
             for other, subnets in others.items()
             for subnet in subnets
-            if (own := _subnet(item["subnet"])) and subnet.overlaps(own)
+            if subnet.overlaps(own)
         ]
     return findings
 

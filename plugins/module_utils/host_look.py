@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils import host_checks
+from ansible_collections.qinling.kolla.plugins.module_utils import host_checks, ownership
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import (
     SOCKET,
     DockerApi,
@@ -28,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "registry_username": None,
     "registry_password": None,
     "containers": [],
-    "label": "qinling.kolla/managed",
+    "label": ownership.MANAGED,
     "disk": [],
     "writable": [],
     "files": [],
