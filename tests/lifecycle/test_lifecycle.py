@@ -275,7 +275,7 @@ def test_reconfigure_continues_one_that_was_interrupted(deployment: Deployment) 
 
 
 def test_the_relay_stays_in_a_network(deployment: Deployment) -> None:
-    """One that was removed by hand is made again; one that is made anew takes the relay along, though the run fails."""
+    """A network removed by hand is created again; the relay is connected to a recreated one even if the run fails."""
     network, relay = f"{deployment.prefix.replace('_', '-')}qinling-relay", f"{deployment.prefix}qinling_relay"
     run("docker", "network", "disconnect", "--force", network, relay)
     run("docker", "network", "rm", network)

@@ -158,7 +158,7 @@ def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: ho
     answer = host_survey.survey(request)
     assert answer["missing"]["qinling"]["containers"] == answer["backups"] == [str(copy) for copy in copies]
     docker.run({**API, "container_name": "x_api_backup"})
-    # The name says nothing: an operator's own container may have it.
+    # A name proves nothing: a container of the operator may have it.
     assert host_survey.survey(request)["backups"] == [str(copy) for copy in copies]
     docker.containers["x_api_backup"]["Labels"]["qinling.kolla/service"] = "api"
     assert host_survey.survey(request)["backups"][0] == "x_api_backup"

@@ -212,7 +212,7 @@ def test_replicas_cap_what_functions_get(pool, etcd):
 
 
 def test_forgotten_workers_come_first(pool, etcd):
-    """An engine was killed before it told etcd, or while it reclaimed them."""
+    """An engine was killed before it registered them in etcd, or while it reclaimed them."""
     first, _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
     assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] == first
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 1}
