@@ -88,10 +88,13 @@ def member(deployment: Deployment, watch: Watch, tmp_path_factory: pytest.TempPa
     auth = clouds["clouds"]["qinling"]["auth"]
     with openstack.connect(auth=auth, load_yaml_config=False, load_envvars=False) as cloud:
         identity = cloud.identity
-        project = identity.find_project("policy") or identity.create_project(name="policy", domain_id="default")
-        user = identity.find_user("policy") or identity.create_user(name="policy", domain_id="default")
+        # Not a password change of a user that a run before left: it would revoke tokens of the same second.
+        for found in (identity.find_user("policy"), identity.find_project("policy")):
+            if found:
+                found.delete(identity)
         password = secrets.token_hex(16)
-        identity.update_user(user, password=password)
+        project = identity.create_project(name="policy", domain_id="default")
+        user = identity.create_user(name="policy", password=password, domain_id="default")
         role = identity.find_role("member")
         identity.assign_project_role_to_user(project, user, role)
         auth |= {"username": "policy", "password": password, "project_name": "policy"}
