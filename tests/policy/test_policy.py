@@ -82,10 +82,10 @@ def administrator(deployment: Deployment, watch: Watch) -> Qinling:
 
 
 @pytest.fixture(scope="session")
-def member(deployment: Deployment, watch: Watch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Qinling]:
+def member(deployment: Deployment, watch: Watch) -> Iterator[Qinling]:
     """Qinling as a user sees it who is a member of a project, and nothing else."""
-    clouds = yaml.safe_load((deployment.directory / "clouds.yaml").read_text())
-    auth = clouds["clouds"]["qinling"]["auth"]
+    clouds = deployment.directory / "clouds.yaml"
+    auth = yaml.safe_load(clouds.read_text())["clouds"]["qinling"]["auth"]
     with openstack.connect(auth=auth, load_yaml_config=False, load_envvars=False) as cloud:
         identity = cloud.identity
         # Not a password change of a user that a run before left: it would revoke tokens of the same second.
@@ -97,10 +97,7 @@ def member(deployment: Deployment, watch: Watch, tmp_path_factory: pytest.TempPa
         user = identity.create_user(name="policy", password=password, domain_id="default")
         role = identity.find_role("member")
         identity.assign_project_role_to_user(project, user, role)
-        auth |= {"username": "policy", "password": password, "project_name": "policy"}
-        path = tmp_path_factory.mktemp("member") / "clouds.yaml"
-        path.write_text(yaml.safe_dump(clouds))
-        yield Qinling(path)
+        yield Qinling(clouds, username="policy", password=password, project_name="policy")
         identity.delete_user(user)
         identity.delete_project(project)
 
