@@ -18,7 +18,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PLAYBOOK = ansible-playbook -i $(INVENTORY) -e kolla_config_dir=$(KOLLA_CONFIG_DIR) $(ARGS)
 
-# Each has a target of its name.
+# Each has a target of its name, as Kolla's commands are called; the playbook's file has underscores for its dashes.
 PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
@@ -54,7 +54,7 @@ tools: $(VENV)/.deploy-$(call digest,requirements.txt) ## Install the pinned too
 test-tools: $(VENV)/.test-$(call digest,requirements.txt requirements-test.txt) ## Install the test tools into .venv
 
 deploy: tools ## Put Qinling and all that it needs on this machine, and call a sample function
-	$(PLAYBOOK) playbooks/all-in-one.yml
+	$(PLAYBOOK) playbooks/all_in_one.yml
 
 destroy: tools ## Remove what `make deploy` made, with its data, after asking
 	$(PLAYBOOK) playbooks/destroy.yml
@@ -65,7 +65,7 @@ where: tools ## Tell which file sets an option: OPTION=kubernetes.kube_host, a s
 	@$(PLAYBOOK) -e '{"option": "$(OPTION)"}' playbooks/where.yml
 
 $(PLAYBOOKS): tools
-	$(PLAYBOOK) playbooks/$@.yml
+	$(PLAYBOOK) playbooks/$(subst -,_,$@).yml
 
 test: test-tools ## Run every test: lint, unit tests, molecule scenarios
 	@tests/run

@@ -80,7 +80,8 @@ class ActionModule(Action):
                 str(path),
                 None,
                 f"is not there{f' (nor is {places})' if places else ''}; put it there, name the directory of ca.pem, "
-                "cert.pem and key.pem in qinling_kubernetes_certificates_dir, or run playbook kubernetes-credentials",
+                "cert.pem and key.pem in qinling_kubernetes_certificates_dir, or run the playbook "
+                "qinling.kolla.kubernetes_credentials",
             )
         if not path.is_file():
             return certificates.File(str(path), None, "is not a file")

@@ -115,7 +115,7 @@ def host_findings(asked: Mapping[str, Any]) -> list[str]:
         if params["docker"] or params["images"] or params["containers"]:
             findings.append(
                 f"the Docker engine does not answer at {params['docker_socket']}: {error}; "
-                "start or install it (playbook bootstrap-servers)"
+                "start or install it (playbook qinling.kolla.bootstrap_servers)"
             )
     except DockerRefusedError as error:
         findings.append(refused_finding(params["docker_socket"], error))

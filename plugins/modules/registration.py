@@ -197,7 +197,8 @@ def main() -> None:
         if found["missing"]:
             if openstack is None:
                 module.fail_json(
-                    msg=missing_required_lib("openstacksdk") + " The playbook bootstrap-servers installs it."
+                    msg=missing_required_lib("openstacksdk")
+                    + " The playbook qinling.kolla.bootstrap_servers installs it."
                 )
             done = make(params, found["locked_out"], module.check_mode)
     except UnansweredError as error:

@@ -60,7 +60,7 @@ def findings(kube_host: str, ca: str, user: str, manifest: rbac.Manifest, seen: 
             f"{seen.get('message') or 'Unauthorized'}): its CA is not the one "
             "that this API server trusts for clients (--client-ca-file), or the "
             "certificate is not valid by the server's clock; "
-            "have this cluster sign it (playbook kubernetes-credentials does)"
+            "have this cluster sign it (playbook qinling.kolla.kubernetes_credentials does)"
         )
     elif seen.get("status") not in {None, 200, 403}:
         found.append(
@@ -115,12 +115,12 @@ def _trouble(kube_host: str, host: str, trouble: Mapping[str, str]) -> str:
         "no-tls": f"{place} does not speak TLS ({text}); is this the API server's secure port?",
         "rejected": (
             f"{kube_host} ended the connection when it saw the certificate ({text}): it does not trust the CA that "
-            "signed it; have this cluster sign it (playbook kubernetes-credentials does)"
+            "signed it; have this cluster sign it (playbook qinling.kolla.kubernetes_credentials does)"
         ),
         "broken": f"{kube_host} ended the connection midway ({text}); check the API server and what is before it",
         "unusable": (
             f"the certificate or key can not be used on {host} ({text}); have it signed anew "
-            "(playbook kubernetes-credentials does)"
+            "(playbook qinling.kolla.kubernetes_credentials does)"
         ),
     }[trouble["kind"]]
 
@@ -159,6 +159,6 @@ def _permissions(kube_host: str, user: str, manifest: rbac.Manifest, seen: Mappi
     granting = "\n".join(f"      {line}" for line in manifest.render(user).splitlines())
     return [
         f'the certificate\'s user "{user}" lacks {len(denied)} of {len(manifest.access())} permissions:\n{missing}\n'
-        "    Grant them as an administrator: run the playbook kubernetes-credentials, "
+        "    Grant them as an administrator: run the playbook qinling.kolla.kubernetes_credentials, "
         f"or kubectl apply -f - with\n{granting}"
     ]

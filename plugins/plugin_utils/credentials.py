@@ -171,7 +171,7 @@ def _approved(request: Mapping[str, Any]) -> dict[str, Any]:
         "type": "Approved",
         "status": "True",
         "reason": "QinlingCredentials",
-        "message": "Approved by the playbook kubernetes-credentials",
+        "message": "Approved by the playbook qinling.kolla.kubernetes_credentials",
     }
     status = dict(request.get("status") or {})
     return {**request, "status": {**status, "conditions": [*(status.get("conditions") or []), condition]}}

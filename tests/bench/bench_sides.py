@@ -419,9 +419,10 @@ class Qinling(Side):
         }
 
     def playbook(self, name: str, **variables: Any) -> Ran:
-        """Takes a playbook's name and variables, runs it; returns what there is to know of it."""
+        """Run the playbook of a command's name, such as deploy-containers, with variables; return the measured run."""
         given = json.dumps({"kolla_config_dir": str(self.folder), **variables})
-        return self.play(["ansible-playbook", "-i", str(self.folder / "hosts"), "-e", given, f"playbooks/{name}.yml"])
+        path = f"playbooks/{name.replace('-', '_')}.yml"
+        return self.play(["ansible-playbook", "-i", str(self.folder / "hosts"), "-e", given, path])
 
     def run(self, side: str, first: bool = False) -> Ran:
         """Takes which of our sides it is, and whether nothing is there yet; returns what is known of the run."""

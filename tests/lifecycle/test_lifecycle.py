@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every action in the order of an operator's day. Each test builds on the one before; the scenario's preparation ran
-passwords, bootstrap-servers and build.
+passwords, bootstrap_servers and build.
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ def test_deploy_and_again(deployment: Deployment) -> None:
     deployment.play("deploy")
     assert containers(deployment) == sorted(deployment.services)
     assert written(deployment) == files
-    for playbook in ("deploy", "deploy-containers", "reconfigure"):
+    for playbook in ("deploy", "deploy_containers", "reconfigure"):
         nothing_changes(deployment, playbook)
-    deployment.play("post-deploy")
+    deployment.play("post_deploy")
 
 
 def test_what_is_created_has_the_deployment_s_label(deployment: Deployment) -> None:

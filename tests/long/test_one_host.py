@@ -55,7 +55,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "hosts").write_text(INVENTORY)
     try:
         HOST.up((image, (HOST.tag,)) for image in IMAGES)
-        for playbook in ("passwords", "deploy", "post-deploy"):
+        for playbook in ("passwords", "deploy", "post_deploy"):
             run(folder, playbook)
         yield folder
     finally:

@@ -218,6 +218,10 @@ SINGLE: Cases = {
     "globals.yml is encrypted, no vault password": (vaulted("globals.yml"), ["globals.yml: can not be read", "vault"]),
     "a variable twice": (settings("database_port: 1"), ["globals.yml:13: database_port is given twice, in line 2"]),
     "a list is no list": (variables(qinling_backing_services=5), ["qinling_backing_services: expected a list"]),
+    "an action of another playbook": (
+        variables(kolla_action="post-deploy"),
+        ["kolla_action=post-deploy has a playbook of its own: run qinling.kolla.post_deploy"],
+    ),
     "an unknown action": (variables(kolla_action="deplyo"), ["kolla_action: expected one of", "deplyo"]),
     "a relative operator's directory": (
         variables(kolla_config_dir="etc/kolla"),
@@ -240,7 +244,7 @@ SINGLE: Cases = {
         [
             "kubernetes_ca.crt: is not there",
             "kubernetes.key: is not there",
-            "run playbook kubernetes-credentials",
+            "run the playbook qinling.kolla.kubernetes_credentials",
             "qinling_kubernetes_certificates_services: qinling-engine is not among the services",
         ],
     ),

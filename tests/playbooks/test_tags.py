@@ -78,7 +78,7 @@ def test_tags_that_select_nothing_are_refused(operator: Path, playbook: str, arg
 
 @pytest.mark.parametrize(
     "playbook",
-    ["all-in-one", "passwords", "bootstrap-servers", "build", "post-deploy", "sample", "kubernetes-credentials"],
+    ["all_in_one", "passwords", "bootstrap_servers", "build", "post_deploy", "sample", "kubernetes_credentials"],
 )
 def test_playbooks_that_are_no_walk_through_the_services_take_no_tags(operator: Path, playbook: str) -> None:
     code, shown = unchanged(operator, playbook, "--tags", "qinling")

@@ -13,5 +13,5 @@ def watch(deployment: Deployment) -> Watch:
     """The deployment's playbooks, watched since it was made."""
     watch = Watch(deployment)
     watch.play("deploy")
-    watch.play("post-deploy")
+    watch.play("post_deploy")
     return watch

@@ -71,7 +71,7 @@ def test_pods_are_confined(deployment: Deployment) -> None:
 
 def test_rotation_restarts_the_containers_that_hold_it(deployment: Deployment, certificates: Path) -> None:
     old = (certificates / "kubernetes.crt").read_text()
-    deployment.play("kubernetes-credentials", "-e", "qinling_kubernetes_credentials_renew=true")
+    deployment.play("kubernetes_credentials", "-e", "qinling_kubernetes_credentials_renew=true")
     assert (certificates / "kubernetes.crt").read_text() != old
     assert (certificates / "kubernetes.key").stat().st_mode & 0o077 == 0
     done = deployment.reconfigure()

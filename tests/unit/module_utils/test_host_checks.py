@@ -285,7 +285,7 @@ def test_no_engine_is_one_finding_and_ports_are_looked_at_all_the_same(tmp_path:
     found = host_look.host_findings(asked)
     assert len(found) == 2
     assert "does not answer" in found[0]
-    assert "bootstrap-servers" in found[0]
+    assert "qinling.kolla.bootstrap_servers" in found[0]
     assert f"port {held}" in found[1]
     assert len(host_look.host_findings({**asked, "docker": False, "images": [], "containers": []})) == 1
 

@@ -50,7 +50,7 @@ def test_what_is_missing_is_made(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 @pytest.mark.parametrize(
     ("look", "words"),
     [
-        (lambda _params: MISSING, "The playbook bootstrap-servers installs it."),
+        (lambda _params: MISSING, "The playbook qinling.kolla.bootstrap_servers installs it."),
         (lambda _params: (_ for _ in ()).throw(QinlingError("Keystone does not answer")), "Keystone does not answer"),
     ],
 )

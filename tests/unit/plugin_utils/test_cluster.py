@@ -119,7 +119,7 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
         {"trouble": {"kind": "rejected", "text": "TLSV1_ALERT_UNKNOWN_CA"}},
         f"{URL} ended the connection when it saw the certificate "
         "(TLSV1_ALERT_UNKNOWN_CA): it does not trust the CA that "
-        "signed it; have this cluster sign it (playbook kubernetes-credentials does)",
+        "signed it; have this cluster sign it (playbook qinling.kolla.kubernetes_credentials does)",
     ),
     "broken off": (
         {"trouble": {"kind": "broken", "text": "Connection reset by peer"}},
@@ -128,14 +128,14 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     "key unusable on the host": (
         {"trouble": {"kind": "unusable", "text": "EE_KEY_TOO_SMALL"}},
         "the certificate or key can not be used on engine1 (EE_KEY_TOO_SMALL); have it signed anew (playbook "
-        "kubernetes-credentials does)",
+        "qinling.kolla.kubernetes_credentials does)",
     ),
     "401": (
         {"status": 401, "message": "Unauthorized"},
         f"{URL} does not accept the certificate (401 Unauthorized): its CA is "
         "not the one that this API server trusts for "
         "clients (--client-ca-file), or the certificate is not valid by the server's clock; have this cluster sign it "
-        "(playbook kubernetes-credentials does)",
+        "(playbook qinling.kolla.kubernetes_credentials does)",
     ),
     "something else than Kubernetes": (
         {"status": 404, "message": ""},
@@ -170,7 +170,8 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
         },
         'the certificate\'s user "qinling" lacks 1 of 2 permissions:\n'
         "      create deployments.apps in namespace q\n"
-        "    Grant them as an administrator: run the playbook kubernetes-credentials, or kubectl apply -f - with\n"
+        "    Grant them as an administrator: run the playbook qinling.kolla.kubernetes_credentials, "
+        "or kubectl apply -f - with\n"
         "      kind: Role\n"
         "      metadata: {name: r, namespace: q}\n"
         "      rules:\n"
