@@ -145,8 +145,7 @@ def users_of(names: Iterable[str]) -> dict[str, list[str]]:
     """Takes names of variables, returns the roles (else playbooks, else globals) whose files have each of them."""
     texts: dict[str, str] = {}
     for path in sorted(PROJECT.glob("roles/*/[dtv]*/**/*")) + sorted(PROJECT.glob("playbooks/**/*.*")):
-        # The rules of vars/input.yml use no variable.
-        if path.is_file() and path.suffix in {".yml", ".j2"} and path.name != "input.yml":
+        if path.is_file() and path.suffix in {".yml", ".j2"}:
             where = path.relative_to(PROJECT).parts
             owner = f"role {where[1]}" if where[0] == "roles" else "playbooks"
             texts[owner] = texts.get(owner, "") + path.read_text(encoding="utf-8")

@@ -39,8 +39,8 @@ options:
   input:
     description:
       - Everything that an operator writes, held against what the roles say of themselves in C(meta/argument_specs.yml),
-        C(defaults/main.yml), C(vars/input.yml) and C(vars/policy.yml), with findings by file and line. Fails even
-        without O(fail) where templates could not live with what is wrong.
+        C(defaults/main.yml), C(meta/input_rules.yml) and C(files/policy.yaml), with findings by file and line. Fails
+        even without O(fail) where templates could not live with what is wrong.
     type: dict
     suboptions:
       roles:

@@ -3,7 +3,7 @@
 """Everything that an operator writes, held against what the roles say of themselves.
 
 Types and choices are those of the roles' argument_specs, which Ansible would check one role at a time. What those can
-not say (ranges, addresses, an ascending order, files) stands in each role's vars/input.yml.
+not say (ranges, addresses, an ascending order, files) stands in each role's meta/input_rules.yml.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ class Knowledge:
             defaults = _mapping(role / "defaults/main.yml")
             known.names |= set(defaults)
             known.defaults.update(defaults)
-            more = _mapping(role / "vars/input.yml").get(f"__{role.name}_input") or {}
-            known.policy.update(next(iter(_mapping(role / "vars/policy.yml").values()), {}))
-            known.names |= set(more.get("names") or []) | set(more.get("variables") or {})
-            known.ascending += more.get("ascending") or []
-            known.overrides += more.get("overrides") or []
-            known.free_form.update(more.get("free_form") or {})
-            for name, limits in (more.get("variables") or {}).items():
+            rules = _mapping(role / "meta/input_rules.yml")
+            known.policy.update(_mapping(role / "files/policy.yaml"))
+            known.names |= set(rules.get("names") or []) | set(rules.get("variables") or {})
+            known.ascending += rules.get("ascending") or []
+            known.overrides += rules.get("overrides") or []
+            known.free_form.update(rules.get("free_form") or {})
+            for name, limits in (rules.get("variables") or {}).items():
                 own = {"required": False, "empty": True, **known.variables.get(name, {})}
                 known.variables[name] = _merged(own, limits)
         return known

@@ -38,7 +38,7 @@ def has_rule(spec: Any) -> bool:
 def test_it_has_a_rule_or_a_reason_for_none(name: str) -> None:
     ruled = has_rule(KNOWN.variables.get(name, "any")) or name in ASCENDING
     reason = KNOWN.free_form.get(name, "")
-    assert ruled or reason, f"{name}: add a rule, or a reason under free_form, to the vars/input.yml of its role"
+    assert ruled or reason, f"{name}: add a rule, or a reason under free_form, to the meta/input_rules.yml of its role"
     assert not (ruled and reason), f"{name} has a rule, and is free-form as well"
 
 

@@ -20,10 +20,10 @@ def test_every_limit_is_of_a_variable_that_there_is(known: Knowledge) -> None:
     there: set[str] = {"kolla_container_engine"}
     for path in [*PROJECT.glob("roles/*/defaults/main.yml"), *PROJECT.glob("group_vars/all/*.yml")]:
         there |= set(inputs.key_lines(path.read_text())[0])
-    for path in PROJECT.glob("roles/*/vars/input.yml"):
-        limits = next(iter(inputs._mapping(path).values()))
-        assert not set(limits["variables"]) - there, path
-        assert not {name for order in limits.get("ascending", []) for name in order} - there, path
+    for path in PROJECT.glob("roles/*/meta/input_rules.yml"):
+        rules = inputs._mapping(path)
+        assert not set(rules["variables"]) - there, path
+        assert not {name for order in rules.get("ascending", []) for name in order} - there, path
 
 
 def test_every_expectation_can_be_checked(known: Knowledge) -> None:
