@@ -82,11 +82,11 @@ unit: test-tools ## Run the unit tests (those of the images' packages in the ima
 molecule: test-tools ## Run the molecule scenarios
 	@tests/run molecule
 
-bench: test-tools ## Measure this collection beside Kolla Ansible, and write docs/benchmark.md: BENCH='--hosts real --runs 1', BENCH=--help
-	@python tests/bench/bench.py $(BENCH)
+bench: test-tools ## Compare this collection with Kolla Ansible, and write bench/results/benchmark.md: BENCH='--hosts real --runs 1', BENCH=--help
+	@python bench/bench.py $(BENCH)
 
-bench-functions: test-tools ## Measure functions of a deployment that runs (KOLLA_CONFIG_DIR): docs/benchmark-functions.md; LABEL= names the run
-	@cd tests/bench && python -m functions --config-dir $(abspath $(KOLLA_CONFIG_DIR)) --label "$(LABEL)" $(BENCH_ARGS)
+bench-functions: test-tools ## Measure functions of a running deployment (KOLLA_CONFIG_DIR), and write bench/results/benchmark-functions.md; LABEL= names the run
+	@cd bench && python -m functions --config-dir $(abspath $(KOLLA_CONFIG_DIR)) --label "$(LABEL)" $(BENCH_ARGS)
 
 collection: tools ## Build the tarball that ansible-galaxy installs
 	ansible-galaxy collection build --force

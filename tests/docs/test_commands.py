@@ -19,7 +19,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 # In the order in which somebody new reads them. The last command of all is the one that removes everything.
-PAGES = ("README.md", "docs/guide.md", "docs/troubleshooting.md", "docs/moving.md")
+PAGES = ("README.md", "docs/guide.md", "docs/troubleshooting.md", "docs/moving.md", "docs/performance.md")
 LAST = "make destroy"
 # What a page takes for granted: its commands are of no use without.
 BEFORE = {
@@ -106,7 +106,7 @@ def adapted(text: str, directory: Path) -> str:
 
 
 def test_every_page_is_read() -> None:
-    generated = {f"docs/{name}.md" for name in ("variables", "kolla-variables", "benchmark", "benchmark-functions")}
+    generated = {f"docs/{name}.md" for name in ("variables", "kolla-variables")}
     assert {str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md")} <= {*PAGES, *generated}
 
 

@@ -20,6 +20,7 @@ DEVELOPMENT = (
     ".yamllint",
     "Makefile",
     "ansible.cfg",
+    "bench",
     "collections",
     "docs/generate.py",
     "docs/kolla.yml",

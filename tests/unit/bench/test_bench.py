@@ -8,7 +8,6 @@ import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import pytest
-from bench import arguments, hosts, words
 from bench_figures import (
     Measure,
     Row,
@@ -37,6 +36,8 @@ from bench_report import (
     table,
 )
 from bench_sides import alone, inventory, names
+
+from bench import arguments, hosts, words
 
 LINES = "a\texec\t0.5000\t0.2500\na\texec\t0.5000\t0.2500\na\tput\t0.1000\t0.0000\nb\tfetch\t0.4000\t0.0000\n"
 REPORT: dict[str, Any] = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures a deployment, prints the table, and writes JSON and the page in docs/."""
+"""Measures a deployment, prints the table, and writes JSON and the page in bench/results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-PROJECT = Path(__file__).resolve().parents[3]
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT / "tests" / "e2e"))
 
 from functions import measure, report  # noqa: E402 - needs the path of the tests' client
@@ -31,8 +31,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=100, help="warm executions of each kind")
     parser.add_argument("--cold", type=int, default=5, help="cold executions")
     parser.add_argument("--runtime", default="", help="name of the runtime; default: the first")
-    parser.add_argument("--json", type=Path, default=PROJECT / "docs" / "benchmark-functions.json")
-    parser.add_argument("--page", type=Path, default=PROJECT / "docs" / "benchmark-functions.md")
+    parser.add_argument("--json", type=Path, default=PROJECT / "bench" / "results" / "benchmark-functions.json")
+    parser.add_argument("--page", type=Path, default=PROJECT / "bench" / "results" / "benchmark-functions.md")
     return parser.parse_args()
 
 

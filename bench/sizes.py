@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells how large the images are and what of, and what memory a deployment's containers take.
 
-    tests/bench/sizes.py images [TAG]        each image: all of it, its own layer, and its largest parts
-    tests/bench/sizes.py memory [PREFIX]     each running container of that prefix, by its processes
+    bench/sizes.py images [TAG]        each image: all of it, its own layer, and its largest parts
+    bench/sizes.py memory [PREFIX]     each running container of that prefix, by its processes
 
 A part is a Debian package, a distribution in site-packages, or a directory that belongs to neither; compiled Python
 files count for what they were compiled from, and once more for themselves.

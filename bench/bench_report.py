@@ -131,12 +131,11 @@ def comparison_text(rows: list[Row], earlier: list[Row]) -> str:
 
 
 def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile], facts: Mapping[str, str]) -> str:
-    """Takes everything that was measured, and facts of the machine; returns docs/benchmark.md."""
+    """Takes everything that was measured, and facts of the machine; returns results/benchmark.md."""
     hosts = sorted({(not row.real, row.hosts) for row in rows})
     parts = [
         "# Benchmark",
-        "Written by `make bench`. [tests/bench](../tests/bench/README.md) says what is measured, and what stands "
-        "in for what.",
+        "Written by `make bench`. The [README](../README.md) says what is measured, and what stands in for what.",
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "![Seconds of each case, by hosts](benchmark.svg)",
         "## Goals",

@@ -97,7 +97,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--compare", type=Path, help="the JSON file of an earlier benchmark")
     parser.add_argument("--add", type=Path, help="a JSON file whose figures stand in for what is not measured now")
-    parser.add_argument("--output", type=Path, default=PROJECT / "docs", help="folder of benchmark.md, .svg and .json")
+    parser.add_argument(
+        "--output", type=Path, default=PROJECT / "bench/results", help="folder of benchmark.md, .svg and .json"
+    )
     parser.add_argument("--no-write", action="store_true", help="print only, write no files")
     return parser.parse_args(given)
 

@@ -21,8 +21,8 @@ import yaml
 from bench_figures import Operations, operations
 
 HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent / "kolla"))
+PROJECT = HERE.parent
+sys.path.insert(0, str(PROJECT / "tests" / "kolla"))
 from kolla_cloud import Cloud, authority, fetched  # noqa: E402
 
 TAG = "2026.1-debian-trixie"
