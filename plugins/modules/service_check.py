@@ -74,7 +74,10 @@ options:
         description: Days before its end from which on there is a warning (C(certificate)).
         type: int
   auth:
-    description: How to log in at Keystone, as M(qinling.kolla.runtime_info) takes it. Needed for C(api).
+    description:
+      - How to log in to Keystone. Needed for C(api).
+      - Required are C(auth_url), C(username), C(password) and C(project_name). C(user_domain_name) and
+        C(project_domain_name) default to C(domain_name), which defaults to V(Default).
     type: dict
   ca_cert:
     description: File with the certificates of the authorities that the servers' certificates are checked with.
