@@ -192,12 +192,7 @@ class DockerApi:
 
     def has_image(self, image: str) -> bool:
         """Takes an image's name, returns whether the engine has it."""
-        return bool(self.image_id(image))
-
-    def image_id(self, image: str) -> str:
-        """Takes an image's name, returns its id, or nothing if the engine has no such image."""
-        status, found = self.get(f"/images/{quote(image)}/json")
-        return str(found["Id"]) if status == 200 else ""
+        return self.get(f"/images/{quote(image)}/json")[0] == 200
 
     def registry_answer(self, image: str, auth: str) -> tuple[int, str]:
         """Takes an image's name and encoded credentials, returns what its registry says: status and message."""

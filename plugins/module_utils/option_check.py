@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi
-from ansible_collections.qinling.kolla.plugins.module_utils.image_pull import pull
 
 LABEL = "qinling.kolla/configuration"
 TIMEOUT = 120
+PULL_TIMEOUT = 1800
 
 
 def deployed(api: DockerApi, check: dict[str, Any]) -> bool:
@@ -29,8 +29,8 @@ def deployed(api: DockerApi, check: dict[str, Any]) -> bool:
     return bool(status == 200 and image["Id"] == container["Image"])
 
 
-def docker(*arguments: str, text: str = "") -> tuple[int, str, str]:
-    """Takes arguments of Docker's command and its input; returns how it ended, its output and its errors."""
+def docker(*arguments: str, text: str = "", seconds: int = TIMEOUT) -> tuple[int, str, str]:
+    """Run Docker's command for at most so many seconds; return its exit status, its output and its errors."""
     try:
         # The arguments are names of images, and no shell reads them.
         done = subprocess.run(  # noqa: S603
@@ -38,14 +38,20 @@ def docker(*arguments: str, text: str = "") -> tuple[int, str, str]:
             input=text,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return 1, "", f"no answer within {TIMEOUT} s"
+        return 1, "", f"no answer within {seconds} s"
     except OSError as error:
         return 1, "", f"docker: {error.strerror}"
     return done.returncode, done.stdout, done.stderr.strip()
+
+
+def pull(image: str) -> str:
+    """Pull an image; return why that failed, or nothing."""
+    status, _output, errors = docker("pull", "--quiet", image, seconds=PULL_TIMEOUT)
+    return (errors or f"docker pull ended with {status}") if status else ""
 
 
 def ask(image: str, request: dict[str, Any], script: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
