@@ -59,9 +59,9 @@ class DockerApi:
         self.path = path
         self.timeout = timeout
 
-    def get(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    def get(self, url: str) -> tuple[int, Any]:
         """Takes a URL's path, returns the answer's status and its data; raises DockerUnreachableError."""
-        status, body = self.raw(url, headers)
+        status, body = self.raw(url)
         return status, _data(body)
 
     def file(self, container: str, path: str) -> bytes | None:
@@ -99,19 +99,17 @@ class DockerApi:
             if answer.status >= 400 and not (missing_ok and answer.status == 404):
                 raise DockerRefusedError(_message(answer.status, _data(answer.read())))
 
-    def raw(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    def raw(self, url: str) -> tuple[int, bytes]:
         """Takes a URL's path, returns the answer's status and its body; raises DockerUnreachableError."""
-        with self._answer("GET", url, headers) as answer:
+        with self._answer("GET", url) as answer:
             return answer.status, answer.read()
 
     @contextlib.contextmanager
-    def _answer(
-        self, method: str, url: str, headers: dict[str, str] | None = None, timeout: float | None = None
-    ) -> Iterator[http.client.HTTPResponse]:
+    def _answer(self, method: str, url: str, timeout: float | None = None) -> Iterator[http.client.HTTPResponse]:
         """Yield the engine's answer to a request, as long as it is read; raises DockerUnreachableError."""
         connection = _UnixConnection(self.path, timeout or self.timeout)
         try:
-            connection.request(method, url, headers=headers or {})
+            connection.request(method, url)
             yield connection.getresponse()
         except FileNotFoundError as error:
             raise DockerUnreachableError("there is no such socket") from error
@@ -194,8 +192,7 @@ class DockerApi:
         """Takes an image's name, returns whether the engine has it."""
         return self.get(f"/images/{quote(image)}/json")[0] == 200
 
-    def registry_answer(self, image: str, auth: str) -> tuple[int, str]:
-        """Takes an image's name and encoded credentials, returns what its registry says: status and message."""
-        headers = {"X-Registry-Auth": auth} if auth else {}
-        status, data = self.get(f"/distribution/{quote(image)}/json", headers)
+    def registry_answer(self, image: str) -> tuple[int, str]:
+        """Return the status and the message with which an image's registry answers a request without a login."""
+        status, data = self.get(f"/distribution/{quote(image)}/json")
         return status, data.get("message", "") if isinstance(data, dict) else str(data or "")

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.qinling.kolla.plugins.module_utils.ownership import MANAGED
+
 _LISTEN = "0A"
 Subnet = ipaddress.IPv4Network
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
@@ -87,14 +89,14 @@ def bind_problem(address: str, port: int) -> str:
 
 
 def port_owners(
-    address: str, port: int, listeners: Iterable[Listener], containers: Iterable[Mapping[str, Any]], label: str
+    address: str, port: int, listeners: Iterable[Listener], containers: Iterable[Mapping[str, Any]]
 ) -> list[Owner]:
     """Takes an address and port with all listeners and containers, returns who holds it."""
     known = list(containers)
     for container in known:
         for ip, public, protocol in container["ports"]:
             if protocol == "tcp" and public == port and overlaps(ip or "0.0.0.0", address):  # noqa: S104
-                return [Owner(container=container["name"], managed=label in container["labels"])]
+                return [Owner(container=container["name"], managed=MANAGED in container["labels"])]
     inodes = {item.inode for item in listeners if item.port == port and overlaps(item.address, address)}
     pids = _pids_of(inodes)
     by_pid = {container["pid"]: container for container in known if container["pid"]}
@@ -107,7 +109,7 @@ def port_owners(
                 pid,
                 _process_name(pid),
                 container["name"] if container else container_id[:12],
-                label in container.get("labels", {}),
+                MANAGED in container.get("labels", {}),
             )
         )
     return owners or [Owner()]
@@ -157,7 +159,7 @@ def _container_id(pid: int) -> str:
 
 
 def port_findings(
-    wanted: Iterable[Mapping[str, Any]], containers: list[dict[str, Any]], label: str, listeners: list[Listener]
+    wanted: Iterable[Mapping[str, Any]], containers: list[dict[str, Any]], listeners: list[Listener]
 ) -> list[str]:
     """Takes ``{port, address, service, containers}``, returns which ports can not be listened on, and why."""
     wanted = list(wanted)
@@ -170,7 +172,7 @@ def port_findings(
             findings.append(f"{what}: the host has no such address; set the interface or address to one it has")
         elif problem == "taken":
             expected = set(item.get("containers") or [])
-            owners = port_owners(address, port, listeners, containers, label)
+            owners = port_owners(address, port, listeners, containers)
             foreign = [owner for owner in owners if owner.container not in expected or not owner.managed]
             if foreign:
                 holders = ", ".join(str(owner) for owner in foreign)
@@ -189,14 +191,14 @@ def shared_port_findings(wanted: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def container_findings(names: Iterable[str], containers: Iterable[Mapping[str, Any]], label: str) -> list[str]:
+def container_findings(names: Iterable[str], containers: Iterable[Mapping[str, Any]]) -> list[str]:
     """Takes names of containers to be created and what is there, returns which names others have taken."""
     present = {container["name"]: container for container in containers}
     return [
         f"container {name}: one of this name is there already ({present[name]['state']}, image "
         f"{present[name]['image']}) and was not made here; rename or remove it, or disable the service here"
         for name in names
-        if name in present and label not in present[name]["labels"]
+        if name in present and MANAGED not in present[name]["labels"]
     ]
 
 
@@ -207,7 +209,7 @@ def version_tuple(text: str) -> tuple[int, ...]:
 
 def version_finding(version: str, minimum: str) -> str:
     """Takes the engine's version and the least that will do, returns what is wrong, or nothing."""
-    if minimum and version_tuple(version) < version_tuple(minimum):
+    if version_tuple(version) < version_tuple(minimum):
         return f"Docker engine {version} is too old; at least {minimum} is needed"
     return ""
 
@@ -215,18 +217,6 @@ def version_finding(version: str, minimum: str) -> str:
 def nearest(path: Path) -> Path:
     """Takes a path, returns it or the nearest directory above it that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
-
-
-def disk_findings(wanted: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Takes ``{path, free_mb}``, returns where there is less room."""
-    findings = []
-    for item in wanted:
-        place = nearest(Path(item["path"]))
-        status = os.statvfs(place)
-        free = status.f_bavail * status.f_frsize // 2**20
-        if free < int(item["free_mb"]):
-            findings.append(f"{item['path']}: {free} MB are free, {item['free_mb']} MB are needed; make room")
-    return findings
 
 
 def writable_findings(paths: Iterable[str]) -> list[str]:

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils import host_checks, ownership
+from ansible_collections.qinling.kolla.plugins.module_utils import host_checks
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import (
     SOCKET,
     DockerApi,
@@ -18,29 +16,11 @@ from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import (
     DockerUnreachableError,
 )
 
-# What is looked for, and how, unless something else is asked.
-DEFAULTS: dict[str, Any] = {
-    "ports": [],
-    "docker": True,
-    "docker_socket": SOCKET,
-    "docker_minimum_version": "20.10",
-    "images": [],
-    "registry_username": None,
-    "registry_password": None,
-    "containers": [],
-    "label": ownership.MANAGED,
-    "disk": [],
-    "writable": [],
-    "files": [],
-    "subnets": [],
-}
+MINIMUM_VERSION = "20.10"
 
 
-def image_findings(docker: DockerApi, images: list[str], username: str | None, password: str | None) -> list[str]:
-    """Takes the engine, images and credentials, returns which images can not be had; asks a dead registry once."""
-    auth = ""
-    if username:
-        auth = base64.urlsafe_b64encode(json.dumps({"username": username, "password": password}).encode()).decode()
+def image_findings(docker: DockerApi, images: list[str]) -> list[str]:
+    """Return which images are neither on the host nor in their registry; ask an unreachable registry only once."""
     findings = []
     dead: dict[str, str] = {}
     for image in dict.fromkeys(images):
@@ -50,7 +30,7 @@ def image_findings(docker: DockerApi, images: list[str], username: str | None, p
         if registry in dead:
             continue
         try:
-            status, message = docker.registry_answer(image, auth)
+            status, message = docker.registry_answer(image)
         except DockerUnreachableError as error:
             status, message = 500, str(error)
         problem = host_checks.registry_problem(status, message)
@@ -63,7 +43,7 @@ def image_findings(docker: DockerApi, images: list[str], username: str | None, p
         elif problem == "denied":
             findings.append(
                 f"image {image} is not on the host, and registry {registry} denies it; "
-                "check its name, docker_registry_username and docker_registry_password"
+                "check its name; if it needs a login, log in on the host (docker login) and pull it (playbook pull)"
             )
         elif problem:
             findings.append(
@@ -92,37 +72,35 @@ def connected() -> dict[str, list[host_checks.Subnet]]:
     return host_checks.parse_connected(path.read_text()) if path.exists() else {}
 
 
-def host_findings(asked: Mapping[str, Any]) -> list[str]:
-    """Takes what is asked beside DEFAULTS, returns everything that is wrong.
+def host_findings(host: Mapping[str, Any]) -> list[str]:
+    """Return everything on the host that is in the way of a deployment.
 
-    `ports` are ``{port, address, service, containers}``, `disk` ``{path, free_mb}``, `files` ``{name, path}`` and
-    `subnets` ``{name, network, subnet}`` with the variable's name, the others names or paths;
-    `containers` of a port may hold it, as they are this deployment's own.
+    `host` has `ports` ``{port, address, service, containers}``, whose `containers` may hold the port, as they are this
+    deployment's own; `files` ``{name, path}`` and `subnets` ``{name, network, subnet}``, each with the variable's name;
+    `images`, `containers` and `writable` with names or paths; and `docker`, whether Docker has to run already.
     """
-    params = {**DEFAULTS, **asked}
     findings: list[str] = []
     containers: list[dict[str, Any]] = []
     networks: list[dict[str, Any]] = []
-    docker = DockerApi(params["docker_socket"])
+    docker = DockerApi(SOCKET)
     try:
         version = str(docker.version().get("Version", ""))
-        findings += filter(None, [host_checks.version_finding(version, params["docker_minimum_version"])])
+        findings += filter(None, [host_checks.version_finding(version, MINIMUM_VERSION)])
         containers = docker.containers()
-        networks = docker.found("/networks") if params["subnets"] else []
-        findings += image_findings(docker, params["images"], params["registry_username"], params["registry_password"])
+        networks = docker.found("/networks") if host["subnets"] else []
+        findings += image_findings(docker, host["images"])
     except DockerUnreachableError as error:
-        # Without an engine, ports are looked at all the same.
-        if params["docker"] or params["images"] or params["containers"]:
+        # Ports are checked all the same.
+        if host["docker"]:
             findings.append(
-                f"the Docker engine does not answer at {params['docker_socket']}: {error}; "
+                f"the Docker engine does not answer at {SOCKET}: {error}; "
                 "start or install it (playbook qinling.kolla.bootstrap_servers)"
             )
     except DockerRefusedError as error:
-        findings.append(refused_finding(params["docker_socket"], error))
-    findings += host_checks.subnet_findings(params["subnets"], networks, connected())
-    findings += host_checks.container_findings(params["containers"], containers, params["label"])
-    findings += host_checks.port_findings(params["ports"], containers, params["label"], listeners())
-    findings += host_checks.disk_findings(params["disk"])
-    findings += host_checks.writable_findings(params["writable"])
-    findings += host_checks.file_findings(params["files"])
+        findings.append(refused_finding(SOCKET, error))
+    findings += host_checks.subnet_findings(host["subnets"], networks, connected())
+    findings += host_checks.container_findings(host["containers"], containers)
+    findings += host_checks.port_findings(host["ports"], containers, listeners())
+    findings += host_checks.writable_findings(host["writable"])
+    findings += host_checks.file_findings(host["files"])
     return findings

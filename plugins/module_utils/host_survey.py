@@ -209,7 +209,7 @@ def owner_findings(request: Request, found: Found) -> list[str]:
             {"name": name, "labels": labels["container"][name], "state": item["State"], "image": item["Image"]}
             for name, item in by_name.items()
         ]
-        findings += host_checks.container_findings(claims["container"], listed, host_look.DEFAULTS["label"])
+        findings += host_checks.container_findings(claims["container"], listed)
     return findings
 
 

@@ -17,7 +17,7 @@ LOCKED = "Swarm is encrypted and needs to be unlocked before it can be used."
 
 def answering(monkeypatch: pytest.MonkeyPatch, status: int, data: Any) -> DockerApi:
     """Return an engine that gives one answer to everything."""
-    monkeypatch.setattr(DockerApi, "get", lambda _self, _url, _headers=None: (status, data))
+    monkeypatch.setattr(DockerApi, "get", lambda _self, _url: (status, data))
     return DockerApi("/none")
 
 

@@ -75,7 +75,7 @@ class Docker:
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> Docker:
     fake = Docker()
-    monkeypatch.setattr(DockerApi, "get", lambda _self, url, headers=None: fake.get(url))
+    monkeypatch.setattr(DockerApi, "get", lambda _self, url: fake.get(url))
     return fake
 
 
@@ -341,7 +341,8 @@ def test_an_error_of_docker_is_a_finding(
 def test_without_docker_everything_is_missing_and_said(docker: Docker, request_: host_survey.Request) -> None:
     docker.there = False
     options = {"checks": [{"service": "api"}], "force": False, "pull": False, "script": ""}
-    answer = host_survey.survey(replace(request_, options=options, host={"ports": [], "images": ["i:1"]}))
+    host = {"docker": True, **{name: [] for name in ("ports", "images", "containers", "writable", "files", "subnets")}}
+    answer = host_survey.survey(replace(request_, options=options, host=host))
     assert answer["missing"]["qinling"]["containers"] == ["x_api"]
     assert "does not answer: there is no such socket" in answer["options"]["not_validated"]["api"]
     assert "start or install it" in answer["findings"][0]

@@ -102,7 +102,7 @@ OWN = {
 def test_swarm(
     manages: bool, networks: Any, found: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def get(_self: DockerApi, url: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    def get(_self: DockerApi, url: str) -> tuple[int, Any]:
         if url == "/info":
             return 200, {"Swarm": {"ControlAvailable": manages}}
         network = found.get(url.removeprefix("/networks/"))
@@ -136,7 +136,7 @@ def test_a_file_on_the_host_and_in_a_container(
     if host is not None:
         path.write_bytes(host)
 
-    def raw(_self: DockerApi, url: str, headers: object = None) -> tuple[int, bytes]:
+    def raw(_self: DockerApi, url: str) -> tuple[int, bytes]:
         assert url == "/containers/proxy/archive?path=/in"
         if inside is None:
             return 404, b"{}"
