@@ -18,7 +18,7 @@ class ActionModule(RenderingAction):
 
     _supports_diff = True
     _name = "configuration"
-    _options = frozenset({"root", "owner", "group", "custom_config", "secrets", "services"})
+    _options = frozenset({"root", "owner", "group", "secrets", "services"})
     _required = ("root", "services")
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.module_utils import payload
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, literals
 from ansible_collections.qinling.kolla.plugins.plugin_utils import option_findings, origins
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import RenderingAction
 
 
@@ -19,9 +19,7 @@ class ActionModule(RenderingAction):
     """Thin glue between Ansible, `rendering`, `origins`, and the module that asks the images."""
 
     _name = "configuration_info"
-    _options = frozenset(
-        {"custom_config", "secrets", "services", "option", "validate", "shared_files", "force", "pull"}
-    )
+    _options = frozenset({"secrets", "services", "option", "validate", "shared_files"})
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         rendered, secrets = self.rendered(args, task_vars)
@@ -47,11 +45,8 @@ class ActionModule(RenderingAction):
         return result
 
     def _validate(self, rendered: Rendered, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        request = option_findings.request(
-            option_findings.wanted_checks(rendered, args["validate"]),
-            force=truth(args.get("force", False)),
-            pull=truth(args.get("pull", False)) and not self._task.check_mode,
-        )
+        checks = option_findings.wanted_checks(rendered, args["validate"])
+        request = option_findings.request(checks, force=True, pull=False)
         answer = self._execute_module(
             "qinling.kolla.configuration_info", module_args={"payload": payload.dump(request)}, task_vars=task_vars
         )

@@ -50,7 +50,7 @@ class ActionModule(Action):
         specs = args.get("variables") or {}
         findings = prechecks.variable_findings(specs, {name: self._value(name, variables) for name in specs})
         for spec in args.get("files") or []:
-            findings += self._file(spec, variables)
+            findings += self._file(str(spec["path"]), spec["format"], variables)
         return findings
 
     def _input(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[list[Finding], bool]:
@@ -88,7 +88,7 @@ class ActionModule(Action):
         findings += found
         for file, kind in files if unsound else []:
             # Otherwise all of them are rendered, and told about, with what they are merged into.
-            findings += self._file({"path": str(file), "format": kind}, variables)
+            findings += self._file(str(file), kind, variables)
             if kind == "policy":
                 given, broken = policy.load(self._text(str(file))[0] or "", str(file))
                 findings += broken or policy.merge(known.policy, given, str(file)).findings
@@ -149,24 +149,18 @@ class ActionModule(Action):
         except AnsibleError as error:
             return None, [Finding(path, 0, f"can not be read: {str(error).splitlines()[0]}")]
 
-    def _file(self, spec: Mapping[str, Any], variables: dict[str, Any]) -> list[Finding]:
-        kind = spec.get("format", "text")
-        if kind not in prechecks.FORMATS or not spec.get("path"):
-            return [Finding(str(spec.get("path", "files")), 0, f"the check needs path and format {prechecks.FORMATS}")]
-        path = str(Path(str(spec["path"])).expanduser())
+    def _file(self, path: str, kind: str, variables: dict[str, Any]) -> list[Finding]:
         text, findings = self._text(path)
         if text is None:
-            if not findings and truth(spec.get("required", False)):
-                findings = [Finding(path, 0, "the file is missing")]
             return findings
-        if not truth(spec.get("render", kind == "ini")):
-            return prechecks.file_findings(text, path, kind, truth(spec.get("orphans", True)))
+        if kind != "ini":
+            return prechecks.file_findings(text, path, kind)
         try:
             rendered = templating.render(self._templar, variables, [self._loader.get_basedir()], text, path)
         except FindingsError as error:
             return error.findings
-        found = prechecks.file_findings(rendered, path, kind, truth(spec.get("orphans", True)))
-        return [relocate(finding, Relocation(text, rendered)) for finding in found]
+        relocation = Relocation(text, rendered)
+        return [relocate(finding, relocation) for finding in prechecks.file_findings(rendered, path, kind)]
 
 
 def message(host: str, findings: list[str]) -> str:

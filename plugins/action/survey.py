@@ -150,7 +150,7 @@ class ActionModule(RenderingAction):
             services: dict[str, Any] = {}
             for project in projects:
                 services |= configuration_of(project.services, project.files, group_names, str(args["directory"]))
-            rendered, secrets = self.render(services, args.get("secrets") or [], None, task_vars)
+            rendered, secrets = self.render(services, args.get("secrets") or [], task_vars)
             spellings = literals(secrets)
             request["files"] = payload.dump_files(wanted_files(rendered))
         if "containers" in look:

@@ -79,7 +79,6 @@ def config_json(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]], 
             "dest": file["container"]["path"],
             "owner": file["container"].get("owner", "root"),
             "perm": file["container"].get("perm", "0600"),
-            **({"optional": True} if file.get("optional") else {}),
         }
         for file in files
         if "container" in file

@@ -29,11 +29,6 @@ options:
   group:
     description: Name or number of the group of the directories and files. Left as it is when not given.
     type: str
-  custom_config:
-    description:
-      - Directory on the controller with the operator's files. Relative paths in RV(ignore:overrides) are looked up
-        there; relative paths of C(copy) are looked up there first, then among the role's files.
-    type: path
   secrets:
     description:
       - Values that never appear in a diff. Variables whose names tell (such as C(*_password)) are added to them.
@@ -42,23 +37,22 @@ options:
     default: []
   services:
     description:
-      - The services by name, each a mapping of C(enabled) (on this host; default true), C(vars) (extra variables for
-        its templates, beside C(service_name)) and C(files).
+      - The services by name, each a mapping of C(enabled) (on this host; default true) and C(files).
       - >-
-        A file has C(dest) (path relative to the service's directory), C(mode) (quoted; default C('0600')), C(secret)
-        (never show its content in a diff; default false, always true when the source is encrypted with ansible-vault),
-        C(optional) (without a source there is no file, instead of an error) and exactly one of the following.
-      - C(template), a path or a list of paths of which the first that exists is taken, rendered with Jinja2.
+        A file has C(dest) (path relative to the service's directory), C(secret) (never show its content in a diff;
+        default false, always true when the source is encrypted with ansible-vault) and exactly one of the following
+        sources. Paths of sources are absolute paths on the controller. Each file has mode C(0600).
+      - C(template), a path or a list of paths of which the first that exists is taken, rendered with Jinja2. Besides
+        the host's variables, C(service_name) is the name of the service.
       - >-
-        C(ini), a mapping of one of C(template) (as above) and C(data) (C({section: {option: value or list}}), where
-        none leaves an option out), and C(overrides), paths of files that may be absent. All are rendered with Jinja2
-        and merged in order, as Kolla does. C(orphans=false) refuses options before any section, as oslo.config does.
-      - C(json) and C(yaml), data to be written as such.
+        C(ini), a mapping of C(template) (as above) and C(overrides), paths of files that may be absent. All are
+        rendered with Jinja2 and merged in order, as Kolla does.
+      - C(json), data to be written as such.
       - >-
         C(policy), a mapping of C(defaults) (all rules) and C(overrides) (paths; the first that exists is merged over
         the defaults). The result is YAML.
       - C(content), the text itself.
-      - C(copy), a path or a list of paths of which the first that exists is taken as it is, decrypted if need be.
+      - C(copy), a path or a list of paths of which the first that exists is copied unchanged, decrypted if encrypted.
     type: dict
     required: true
 attributes:
@@ -76,7 +70,6 @@ EXAMPLES = r"""
     root: "{{ node_config_directory }}"
     owner: "{{ config_owner_user }}"
     group: "{{ config_owner_group }}"
-    custom_config: "{{ node_custom_config }}"
     services:
       qinling-api:
         enabled: "{{ inventory_hostname in groups['qinling-api'] }}"
@@ -85,24 +78,16 @@ EXAMPLES = r"""
             json: "{{ qinling_services['qinling-api'].config_json }}"
           - dest: qinling.conf
             ini:
-              data:
-                DEFAULT:
-                  debug: "{{ qinling_logging_debug }}"
-                database:
-                  connection: "{{ qinling_database_url }}"
+              template: "{{ role_path }}/templates/qinling.conf.j2"
               overrides:
-                - global.conf
-                - qinling.conf
-                - qinling/qinling-api.conf
-                - "qinling/{{ inventory_hostname }}/qinling.conf"
-              orphans: false
+                - "{{ node_custom_config }}/global.conf"
+                - "{{ node_custom_config }}/qinling.conf"
           - dest: policy.yaml
             policy:
               defaults: "{{ qinling_policy }}"
-              overrides: [qinling/policy.yaml, qinling/policy.json]
+              overrides: ["{{ node_custom_config }}/qinling/policy.yaml"]
           - dest: ca.crt
-            copy: qinling/ca.crt
-            optional: true
+            copy: "{{ node_custom_config }}/qinling/ca.crt"
   register: configuration
 """
 

@@ -14,9 +14,6 @@ description:
 author:
   - the qinling.kolla authors
 options:
-  custom_config:
-    description: As for M(qinling.kolla.configuration).
-    type: path
   secrets:
     description: Values that are never shown, as for M(qinling.kolla.configuration).
     type: list
@@ -36,7 +33,8 @@ options:
       - Services whose files hold options of oslo.config, each with C(image), C(container) (the name of the service's
         container) and C(files) (paths as in O(services)).
       - The options are those that the libraries in the image know. A container without network is run on the host for
-        that, which takes a second; the files are handed to it in memory.
+        that, which takes a second; the files are handed to it in memory. Without the image on the host, a service is
+        not validated.
     type: dict
     default: {}
   shared_files:
@@ -44,18 +42,10 @@ options:
     type: list
     elements: path
     default: []
-  force:
-    description: Validate also what a running container of the same image already has, by its label.
-    type: bool
-    default: false
-  pull:
-    description: Fetch an image that is not on the host. Otherwise, its services are not validated.
-    type: bool
-    default: false
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed, save that O(pull) fetches images, which it does not in check mode.
+    description: Nothing is ever changed.
 """
 
 EXAMPLES = r"""

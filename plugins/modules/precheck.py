@@ -25,9 +25,8 @@ options:
     default: {}
   files:
     description:
-      - Files on the controller, each C(path), C(format) (ini, yaml, json, policy or text), C(required) (default false),
-        C(orphans) (default true; whether an INI file may have options before any section) and C(render) (default true
-        for ini, false for others; whether the file is a Jinja2 template, as Kolla's override files are).
+      - Files on the controller that may be absent, each C(path) and C(format) (ini, yaml, policy or text). A file with
+        C(format=ini) is a Jinja2 template, as Kolla's override files are.
     type: list
     elements: dict
     default: []
@@ -100,7 +99,7 @@ EXAMPLES = r"""
       qinling_extra_volumes: {type: list, elements: string, empty: true}
     files:
       - {path: "{{ kolla_config_dir }}/globals.yml", format: yaml}
-      - {path: "{{ node_custom_config }}/qinling.conf", format: ini, orphans: false}
+      - {path: "{{ node_custom_config }}/qinling.conf", format: ini}
 """
 
 RETURN = r"""

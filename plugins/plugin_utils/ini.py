@@ -18,11 +18,10 @@ that say the same are the same, in whatever order their sources said it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding
 
 # The lines of one value: the one beside the option, then its continuations. Nothing at all is an empty value.
 Value = tuple[str, ...]
@@ -32,8 +31,7 @@ Value = tuple[str, ...]
 class Option:
     """What one layer says of an option, where it says so, and what earlier layers said, the first of them first.
 
-    `lines` are those of the values; a layer that is data has none. `variables` are those of which a template made
-    the values.
+    `lines` are those of the values. `variables` are those of which a template made the values.
     """
 
     values: tuple[Value, ...]
@@ -54,10 +52,9 @@ Sections = dict[str, dict[str, Option]]
 _ORPHANS = ""
 
 
-def parse(text: str, source: str, orphans: bool = True) -> tuple[Sections, list[Finding]]:
-    """Takes a file's text and its name, returns what it says and what is wrong with it.
+def parse(text: str, source: str) -> tuple[Sections, list[Finding]]:
+    """Return what a file sets, from its text and its name, and what is wrong with it.
 
-    With ``orphans`` false, an option before any section is a finding: oslo.config refuses such a file.
     Findings never quote the file, as any line may hold a secret.
     """
     sections: Sections = {}
@@ -107,8 +104,6 @@ def parse(text: str, source: str, orphans: bool = True) -> tuple[Sections, list[
                 problem = "expected 'option = value', '[section]' or a comment: there is no '=' or ':' in the line"
             elif not name:
                 problem = "the option's name before the '=' or ':' is missing"
-            elif section == _ORPHANS and not orphans:
-                problem = "the option stands before any [section]; put it under one, [DEFAULT] for instance"
             broken = bool(problem)
             if problem:
                 findings.append(Finding(source, number, problem))
@@ -142,48 +137,6 @@ def _split(line: str) -> tuple[str, str, str]:
 
 def _quoted(value: str) -> bool:
     return bool(value) and value[0] in "\"'" and value[0] == value[-1]
-
-
-def from_data(data: Mapping[str, Mapping[str, Any] | None], source: str) -> tuple[Sections, list[Finding]]:
-    """Takes ``{section: {option: value}}``, returns it as a layer with what is wrong with it.
-
-    A list makes a multi-valued option, true and false are written as oslo.config's True and False, and an option
-    whose value is none is left out, as is a section without options.
-    """
-    sections: Sections = {}
-    findings: list[Finding] = []
-    for section, options in data.items():
-        for name, value in (options or {}).items():
-            if value is None:
-                continue
-            where = f"{source}, [{section}] {name}"
-            values = [_value(item) for item in (value if isinstance(value, list | tuple) else [value])]
-            bad_name = not name or name.strip() != name or name[0] in "[#;" or any(c in name for c in "=:\n\r")
-            if bad_name or any(c in section for c in "]\n\r"):
-                findings.append(Finding(where, 0, "this name of a section or option can not be written to an INI file"))
-            elif any(item is None for item in values):
-                findings.append(
-                    Finding(where, 0, "expected a string, number, boolean, or a list of these, without empty lines")
-                )
-            elif values:
-                written = tuple(item for item in values if item is not None)
-                sections.setdefault(section, {})[name] = Option(written, source)
-    return sections, findings
-
-
-def _value(value: Any) -> Value | None:
-    """Takes one value from data, returns its lines, or none if an INI file can not hold it."""
-    if isinstance(value, bool):
-        return (str(value),)
-    if not isinstance(value, str | int | float):
-        return None
-    text = str(value)
-    if not text:
-        return ()
-    lines = text.rstrip("\n").split("\n")
-    if "\r" in text or any(not line.strip() for line in lines[1:]):
-        return None
-    return (lines[0], *(line.strip() for line in lines[1:]))
 
 
 def merge(layers: Iterable[Sections]) -> Sections:
@@ -225,12 +178,3 @@ def _write(name: str, value: Value) -> list[str]:
         first = f'"{first}"'
     indent = " " * (len(name) + 3)
     return [f"{name} = {first}".rstrip(), *(indent + line for line in others)]
-
-
-def merge_texts(texts: Sequence[tuple[str, str]], orphans: bool = True) -> str:
-    """Takes (name, text) of files in order, returns the merged text; raises FindingsError with all that is wrong."""
-    parsed = [parse(text, source, orphans) for source, text in texts]
-    findings = [finding for _sections, found in parsed for finding in found]
-    if findings:
-        raise FindingsError(findings)
-    return render(merge(sections for sections, _found in parsed))

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -23,7 +22,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"yes", "no", "true", "false", "on", "off", "y", "n", "t", "f", "1", "0"}
-FORMATS = ("ini", "yaml", "json", "policy", "text")
 
 
 class Missing:
@@ -285,19 +283,13 @@ def load_yaml(text: str, source: str) -> tuple[Any, list[Finding]]:
         return None, [policy.yaml_finding(error, source)]
 
 
-def file_findings(text: str, source: str, kind: str, orphans: bool = True) -> list[Finding]:
-    """Takes a file's text (rendered), its name and format, returns what is wrong with its syntax."""
+def file_findings(text: str, source: str, kind: str) -> list[Finding]:
+    """Return what is wrong with the syntax of a file, from its (rendered) text, its name and its format."""
     text = text.removeprefix("\ufeff")
     if kind == "ini":
-        return ini.parse(text, source, orphans)[1]
+        return ini.parse(text, source)[1]
     if kind == "policy":
         return policy.load(text, source)[1]
-    if kind == "json":
-        try:
-            json.loads(text)
-        except json.JSONDecodeError as error:
-            return [Finding(source, error.lineno, f"not valid JSON: {error.msg}")]
-        return []
     if kind == "yaml":
         data, findings = load_yaml(text, source)
         if not findings and data is not None and not isinstance(data, Mapping):

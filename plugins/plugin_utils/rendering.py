@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import yaml
 from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile
 from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, policy
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 
-KINDS = ("template", "ini", "json", "yaml", "policy", "content", "copy")
-_COMMON = {"dest", "mode", "optional", "secret"}
+KINDS = ("template", "ini", "json", "policy", "content", "copy")
+_COMMON = {"dest", "secret"}
+_MODE = 0o600
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,8 @@ class Source:
     secret: bool = False
 
 
-# Takes a path and what it is ("templates", "files" or "overrides": where to look for it), returns the file if it is
-# there.
-Read = Callable[[str, str], Source | None]
+# Takes a path, returns the file if it exists.
+Read = Callable[[str], Source | None]
 # Takes a text, the path it came from, and extra variables; returns it rendered or raises FindingsError.
 Render = Callable[[str, str, Mapping[str, Any]], str]
 
@@ -43,7 +42,6 @@ class RenderedFile:
     """A file as it has to be on the host; `sections` is what an INI file was made of."""
 
     path: str
-    mode: str
     content: bytes
     secret: bool = False
     sections: ini.Sections | None = None
@@ -66,22 +64,18 @@ def render_services(services: Mapping[str, Any], read: Read, render: Render) -> 
         if not isinstance(service, Mapping):
             result.findings.append(Finding(f"services.{name}", 0, "expected a mapping with 'enabled' and 'files'"))
             continue
-        unknown = sorted(set(service) - {"enabled", "files", "vars"})
+        unknown = sorted(set(service) - {"enabled", "files"})
         if unknown:
             result.findings.append(Finding(f"services.{name}", 0, f"unknown keys: {', '.join(unknown)}"))
         if not truth(service.get("enabled", True)):
             result.disabled.append(name)
             continue
-        variables = {"service_name": name, **(service.get("vars") or {})}
         files = []
         for spec in service.get("files") or []:
             try:
-                rendered = _Renderer(name, spec, variables, read, render, result.warnings).file()
+                files.append(_Renderer(name, spec, read, render, result.warnings).file())
             except FindingsError as error:
                 result.findings += error.findings
-                continue
-            if rendered:
-                files.append(rendered)
         result.services[name] = files
     return result
 
@@ -89,7 +83,7 @@ def render_services(services: Mapping[str, Any], read: Read, render: Render) -> 
 def wanted_files(rendered: Rendered) -> dict[str, list[WantedFile]]:
     """Takes rendered services, returns their files as `module_utils.tree` has them."""
     return {
-        name: [WantedFile(file.path, int(file.mode, 8), file.content, file.secret) for file in files]
+        name: [WantedFile(file.path, _MODE, file.content, file.secret) for file in files]
         for name, files in rendered.services.items()
     }
 
@@ -119,29 +113,20 @@ def plain(value: Any) -> Any:
 class _Renderer:
     """One file of one service."""
 
-    def __init__(
-        self,
-        service: str,
-        spec: Any,
-        variables: Mapping[str, Any],
-        read: Read,
-        render: Render,
-        warnings: list[str],
-    ) -> None:
-        self.service = service
+    def __init__(self, service: str, spec: Any, read: Read, render: Render, warnings: list[str]) -> None:
         self.spec: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
         dest = self.spec.get("dest")
         self.where = f"{service}/{dest}" if dest else f"{service}, a file without dest"
-        self.variables = variables
+        self.variables = {"service_name": service}
         self.read = read
         self.render = render
         self.warnings = warnings
         self.secret = truth(self.spec.get("secret", False))
         self.sections: ini.Sections | None = None
 
-    def file(self) -> RenderedFile | None:
-        """Returns the file rendered, or none if it is optional and has no source."""
-        dest, mode = self.spec.get("dest"), self.spec.get("mode", "0600")
+    def file(self) -> RenderedFile:
+        """Return the rendered file; raise FindingsError with all that is wrong with it."""
+        dest = self.spec.get("dest")
         kinds = [kind for kind in KINDS if kind in self.spec]
         problems = []
         if not isinstance(dest, str) or not dest:
@@ -151,25 +136,19 @@ class _Renderer:
         unknown = sorted(set(self.spec) - _COMMON - set(KINDS))
         if unknown:
             problems.append(f"unknown keys: {', '.join(unknown)}")
-        if not _is_mode(mode):
-            problems.append("'mode' has to be a quoted octal string such as '0600'")
         if problems:
             raise FindingsError(Finding(self.where, 0, problem) for problem in problems)
         content = getattr(self, f"_{kinds[0]}")(self.spec[kinds[0]])
-        if content is None:
-            return None
-        return RenderedFile(plain(dest), plain(mode), content, self.secret, self.sections)
+        return RenderedFile(plain(dest), content, self.secret, self.sections)
 
-    def _first(self, candidates: Any, folder: str) -> Source | None:
-        """Takes a path or a list of them, returns the first file that is there."""
+    def _first(self, candidates: Any) -> Source:
+        """Return the first file that exists, of a path or a list of them."""
         paths = [str(path) for path in (candidates if isinstance(candidates, list | tuple) else [candidates])]
         for path in paths:
-            source = self.read(path, folder)
+            source = self.read(path)
             if source:
                 self.secret = self.secret or source.secret
                 return source
-        if truth(self.spec.get("optional", False)):
-            return None
         wanted = " or ".join(paths) or "(an empty list)"
         raise FindingsError([Finding(self.where, 0, f"the file {wanted} is missing on the controller")])
 
@@ -183,13 +162,11 @@ class _Renderer:
     def _rendered(self, source: Source) -> str:
         return self.render(self._text(source), source.path, self.variables)
 
-    def _template(self, value: Any) -> bytes | None:
-        source = self._first(value, "templates")
-        return self._rendered(source).encode() if source else None
+    def _template(self, value: Any) -> bytes:
+        return self._rendered(self._first(value)).encode()
 
-    def _copy(self, value: Any) -> bytes | None:
-        source = self._first(value, "files")
-        return source.content if source else None
+    def _copy(self, value: Any) -> bytes:
+        return self._first(value).content
 
     def _content(self, value: Any) -> bytes:
         return str(plain(value)).encode()
@@ -197,35 +174,16 @@ class _Renderer:
     def _json(self, value: Any) -> bytes:
         return (json.dumps(plain(value), indent=4, ensure_ascii=False) + "\n").encode()
 
-    def _yaml(self, value: Any) -> bytes:
-        text: str = yaml.safe_dump(
-            plain(value), sort_keys=False, default_flow_style=False, allow_unicode=True, explicit_start=True, width=1000
-        )
-        return text.encode()
-
-    def _ini(self, value: Any) -> bytes | None:
-        unknown = set(value) - {"template", "data", "overrides", "orphans"} if isinstance(value, Mapping) else {"ini"}
-        if unknown or ("template" in value) == ("data" in value):
-            raise FindingsError(
-                [Finding(self.where, 0, "'ini' takes one of template and data, and overrides and orphans if wanted")]
-            )
-        orphans = truth(value.get("orphans", True))
+    def _ini(self, value: Any) -> bytes:
+        if not isinstance(value, Mapping) or set(value) - {"template", "overrides"} or "template" not in value:
+            raise FindingsError([Finding(self.where, 0, "'ini' takes template (a path) and overrides (paths)")])
         layers: list[ini.Sections] = []
         findings: list[Finding] = []
-        sources: list[Source] = []
-        if "data" in value:
-            sections, findings = ini.from_data(plain(value["data"]) or {}, self.where)
-            layers.append(sections)
-        else:
-            base = self._first(value["template"], "templates")
-            if base is None:
-                return None
-            sources.append(base)
-        found = (self.read(str(path), "overrides") for path in value.get("overrides") or [])
-        for source in [*sources, *(source for source in found if source)]:
+        found = (self.read(str(path)) for path in value.get("overrides") or [])
+        for source in [self._first(value["template"]), *filter(None, found)]:
             self.secret = self.secret or source.secret
             try:
-                sections, wrong = self._layer(source, orphans)
+                sections, wrong = self._layer(source)
             except FindingsError as error:
                 findings.extend(error.findings)
                 continue
@@ -236,11 +194,11 @@ class _Renderer:
         self.sections = ini.merge(layers)
         return ini.render(self.sections).encode()
 
-    def _layer(self, source: Source, orphans: bool) -> tuple[ini.Sections, list[Finding]]:
+    def _layer(self, source: Source) -> tuple[ini.Sections, list[Finding]]:
         """Takes a file, returns what it says and what is wrong with it, with the lines that it has on disk."""
         raw = self._text(source)
         text = self.render(raw, source.path, self.variables)
-        sections, findings = ini.parse(text, source.path, orphans)
+        sections, findings = ini.parse(text, source.path)
         if text == raw:
             return sections, findings
         relocation = Relocation(raw, text)
@@ -254,7 +212,7 @@ class _Renderer:
     def _policy(self, value: Any) -> bytes:
         if not isinstance(value, Mapping) or set(value) - {"defaults", "overrides"} or not value.get("defaults"):
             raise FindingsError([Finding(self.where, 0, "'policy' takes defaults (a mapping) and overrides (paths)")])
-        found = [self.read(str(path), "overrides") for path in value.get("overrides") or []]
+        found = [self.read(str(path)) for path in value.get("overrides") or []]
         sources = [source for source in found if source]
         if len(sources) > 1:
             others = ", ".join(source.path for source in sources[1:])
@@ -271,8 +229,3 @@ def relocate(finding: Finding, relocation: Relocation) -> Finding:
     if line or not finding.line:
         return Finding(finding.where, line, finding.message)
     return Finding(finding.where, finding.line, f"{finding.message} (line counted after templating)")
-
-
-def _is_mode(mode: Any) -> bool:
-    # A bare 0644 in YAML is the number 420: only a string can be told from a mistake.
-    return isinstance(mode, str) and 3 <= len(mode) <= 4 and all(digit in "01234567" for digit in mode)

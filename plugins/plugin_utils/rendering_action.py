@@ -39,7 +39,7 @@ def _text_of(value: Any) -> str:
 
 
 class RenderingAction(Action):
-    """An action with the options `services`, `custom_config` and `secrets`."""
+    """An action with the options `services` and `secrets`."""
 
     _name: str
     _options: frozenset[str]
@@ -58,23 +58,19 @@ class RenderingAction(Action):
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.{self._name}: {'; '.join(problems)}")
 
-        return self.render(args["services"], args.get("secrets") or [], args.get("custom_config"), task_vars)
+        return self.render(args["services"], args.get("secrets") or [], task_vars)
 
     def render(
-        self, services: Mapping[str, Any], secrets: list[Any], custom_config: Any, task_vars: Mapping[str, Any]
+        self, services: Mapping[str, Any], secrets: list[Any], task_vars: Mapping[str, Any]
     ) -> tuple[Rendered, list[str]]:
-        """Takes services, secret values, the operator's folder if there is one, and all variables.
-
-        Returns the services rendered, and all secret values. Shows warnings.
-        """
+        """Return the services rendered with all variables, and all secret values; show warnings."""
         variables = {"ansible_managed": "Ansible managed", **task_vars}
-        custom = Path(str(custom_config)).expanduser() if custom_config else None
         search_path = [str(path) for path in variables.get("ansible_search_path") or []]
         search_path.append(self._loader.get_basedir())
 
-        def read(path: str, kind: str) -> Source | None:
-            found = self._find(path, kind, custom)
-            return self._source(found) if found else None
+        def read(path: str) -> Source | None:
+            file = Path(path).expanduser()
+            return self._source(file) if file.is_file() else None
 
         def render(text: str, path: str, extra: Mapping[str, Any]) -> str:
             return templating.render(self._templar, {**variables, **extra}, search_path, text, path)
@@ -83,19 +79,6 @@ class RenderingAction(Action):
         for warning in dict.fromkeys(rendered.warnings):
             Display().warning(warning)
         return rendered, [plain(secret) for secret in secrets] + secrets_in(variables)
-
-    def _find(self, path: str, kind: str, custom: Path | None) -> Path | None:
-        plain_path = Path(path).expanduser()
-        if plain_path.is_absolute():
-            return plain_path if plain_path.is_file() else None
-        if kind in {"overrides", "files"} and custom and (custom / plain_path).is_file():
-            return custom / plain_path
-        if kind == "overrides":
-            return None
-        try:
-            return Path(self._find_needle(kind, path))
-        except AnsibleError:
-            return None
 
     def _source(self, path: Path) -> Source:
         try:

@@ -35,12 +35,12 @@ def test_secrets_are_found_by_their_variables_names() -> None:
 
 
 def test_files_reach_the_module_unchanged_and_unreadable_on_the_way() -> None:
-    files = [RenderedFile("a", "0600", bytes(range(256)), True), RenderedFile("b/c", "0644", "é CANARY".encode())]
+    files = [RenderedFile("a", bytes(range(256)), True), RenderedFile("b/c", "é CANARY".encode())]
     sent = payload.dump({"services": payload.dump_files(wanted_files(Rendered({"api": files}))), "secrets": ["CANARY"]})
     assert "CANARY" not in sent
     assert sent.isascii()
     there = payload.load(sent)
     assert there["secrets"] == ["CANARY"]
     assert payload.load_files(there["services"]) == {
-        "api": [WantedFile("a", 0o600, bytes(range(256)), True), WantedFile("b/c", 0o644, "é CANARY".encode())]
+        "api": [WantedFile("a", 0o600, bytes(range(256)), True), WantedFile("b/c", 0o600, "é CANARY".encode())]
     }

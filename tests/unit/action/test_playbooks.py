@@ -113,10 +113,14 @@ def configuration(folder: Path) -> dict[str, Any]:
         f"[DEFAULT]\nadmin_token = {CANARIES['override']}\nhost = {{{{ service_name }}}}\n"
     )
     (custom / "key.pem").write_text(f"-----BEGIN PRIVATE KEY-----\n{CANARIES['pem']}\n-----END PRIVATE KEY-----\n")
+    (custom / "base.conf").write_text(
+        f"[DEFAULT]\nplain = {{{{ literal }}}}\ntransport_url = rabbit://u:{CANARIES['inline']}@h\n"
+        "[database]\nconnection = mysql://u:{{ database_password }}@h/d\n"
+        "[odd]\noption = {{ database_password }}\n"
+    )
     (custom / "vaulted").write_text(f"anything {CANARIES['vault']}\n")
     return {
         "root": str(folder / "etc"),
-        "custom_config": str(custom),
         "secrets": [CANARIES["literal"]],
         "services": {
             "api": {
@@ -126,19 +130,12 @@ def configuration(folder: Path) -> dict[str, Any]:
                     {
                         "dest": "qinling.conf",
                         "ini": {
-                            "data": {
-                                "DEFAULT": {
-                                    "plain": "{{ literal }}",
-                                    "transport_url": f"rabbit://u:{CANARIES['inline']}@h",
-                                },
-                                "database": {"connection": "mysql://u:{{ database_password }}@h/d"},
-                                "odd": {"option": "{{ database_password }}"},
-                            },
-                            "overrides": ["none.conf", "qinling.conf"],
+                            "template": str(custom / "base.conf"),
+                            "overrides": [str(custom / "none.conf"), str(custom / "qinling.conf")],
                         },
                     },
-                    {"dest": "pki/key.pem", "copy": "key.pem"},
-                    {"dest": "vaulted", "copy": "vaulted", "mode": "0640"},
+                    {"dest": "pki/key.pem", "copy": str(custom / "key.pem")},
+                    {"dest": "vaulted", "copy": str(custom / "vaulted")},
                 ],
             },
             "gone": {"enabled": False},
@@ -162,7 +159,7 @@ def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tm
     assert made["digests"] == checked["digests"]
     assert made["changes"] == checked["changes"]
     assert (root / "api/vaulted").read_text() == f"anything {CANARIES['vault']}\n"
-    assert (root / "api/vaulted").stat().st_mode & 0o777 == 0o640
+    assert (root / "api/vaulted").stat().st_mode & 0o777 == 0o600
     written = (root / "api/qinling.conf").read_text()
     assert "host = api\n" in written
     assert f"option = {CANARIES['variable']}\n" in written
@@ -193,8 +190,8 @@ def test_configuration_reports_everything_before_any_change(runner: Runner, tmp_
     (tmp_path / "config/other.conf").write_text("[DEFAULT]\n\nx = {{ not_there }}\n")
     (tmp_path / "config/third.conf").write_text(f"[DEFAULT]\n{CANARIES['override']}\n")
     files = options["services"]["api"]["files"]
-    files[1]["ini"]["overrides"] += ["other.conf", "third.conf"]
-    files.append({"dest": "absent", "template": "absent.j2"})
+    files[1]["ini"]["overrides"] += [str(tmp_path / "config" / name) for name in ("other.conf", "third.conf")]
+    files.append({"dest": "absent", "template": str(tmp_path / "absent.j2")})
     for arguments in ((), ("--check",)):
         result, output = runner.run("qinling.kolla.configuration", options, *arguments, **VARIABLES)
         assert result["failed"]

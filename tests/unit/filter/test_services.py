@@ -145,7 +145,7 @@ def test_services_say_which_of_their_volumes_are_extra(path: Path) -> None:
 
 FILES: list[dict[str, Any]] = [
     {"dest": "qinling.conf", "container": {"path": "/etc/qinling/qinling.conf", "owner": "qinling", "perm": "0640"}},
-    {"dest": "ca.pem", "optional": True, "container": {"path": "/etc/ca.pem"}},
+    {"dest": "ca.pem", "container": {"path": "/etc/ca.pem"}},
     {"dest": "only-on-the-host"},
 ]
 
@@ -160,7 +160,7 @@ def test_config_json_copies_what_has_a_place_in_the_container() -> None:
                 "owner": "qinling",
                 "perm": "0640",
             },
-            {"source": "/c/ca.pem", "dest": "/etc/ca.pem", "owner": "root", "perm": "0600", "optional": True},
+            {"source": "/c/ca.pem", "dest": "/etc/ca.pem", "owner": "root", "perm": "0600"},
         ],
     }
 

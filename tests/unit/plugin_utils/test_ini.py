@@ -3,7 +3,6 @@
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.plugin_utils import ini
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
 
 # What Kolla Ansible 11.4's merge_configs makes of the same layers, read back by oslo.config's parser.
 MERGED = {
@@ -43,11 +42,18 @@ KEPT = {
 }
 
 
+def merged_text(*layers: str) -> str:
+    """Return the text of layers that are merged in order."""
+    parsed = [ini.parse(text, f"{number}.conf") for number, text in enumerate(layers)]
+    assert [findings for _sections, findings in parsed] == [[]] * len(layers)
+    return ini.render(ini.merge(sections for sections, _findings in parsed))
+
+
 @pytest.mark.parametrize(("layers", "expected"), [*MERGED.values(), *KEPT.values()], ids=[*MERGED, *KEPT])
 def test_merge(layers: list[str], expected: str) -> None:
-    merged = ini.merge_texts([(f"{number}.conf", text) for number, text in enumerate(layers)])
+    merged = merged_text(*layers)
     assert merged == expected
-    assert ini.merge_texts([("again", merged)]) == expected
+    assert merged_text(merged) == expected
 
 
 BROKEN = {
@@ -73,79 +79,20 @@ def test_broken_lines_are_reported_with_file_and_line(text: str, expected: list[
         assert words in finding.message
 
 
-def test_findings_of_all_files_come_together_and_quote_nothing() -> None:
-    with pytest.raises(FindingsError) as error:
-        ini.merge_texts([("a.conf", "[A]\nhunter2\n"), ("b.conf", "[B]\nb = 1\n"), ("c.conf", "hunter2\n")])
-    assert [(finding.where, finding.line) for finding in error.value.findings] == [("a.conf", 2), ("c.conf", 1)]
-    assert "a.conf:2:" in str(error.value)
-    assert "hunter2" not in str(error.value)
-
-
-def test_options_before_any_section_can_be_refused() -> None:
-    _sections, findings = ini.parse("# c\na = 1\n[A]\nb = 2\n", "a.conf", orphans=False)
-    assert [finding.line for finding in findings] == [2]
-    assert "before any [section]" in findings[0].message
-
-
-DATA = {
-    "scalars": ({"A": {"a": "x", "b": 1, "c": 1.5}}, "[A]\na = x\nb = 1\nc = 1.5\n"),
-    "booleans": ({"A": {"a": True, "b": False}}, "[A]\na = True\nb = False\n"),
-    "a list is multi-valued": ({"A": {"a": ["x", 2]}}, "[A]\na = x\na = 2\n"),
-    "none is left out": ({"A": {"a": None, "b": 1}}, "[A]\nb = 1\n"),
-    "an empty list is left out": ({"A": {"a": [], "b": 1}}, "[A]\nb = 1\n"),
-    "no options, no section": ({"A": {}, "B": None, "C": {"c": None}}, ""),
-    "an empty value": ({"A": {"a": ""}}, "[A]\na =\n"),
-    "whitespace is kept": ({"A": {"a": " x "}}, '[A]\na = " x "\n'),
-    "quotes are kept": ({"A": {"a": '"x"', "b": '"'}}, '[A]\na = ""x""\nb = """\n'),
-    "a newline continues": ({"A": {"a": "x\n[B]\nb = 1\n"}}, "[A]\na = x\n    [B]\n    b = 1\n"),
-}
-
-
-@pytest.mark.parametrize(("data", "expected"), DATA.values(), ids=DATA)
-def test_from_data(data: dict, expected: str) -> None:
-    sections, findings = ini.from_data(data, "x.conf")
-    assert findings == []
-    text = ini.render(sections)
-    assert text == expected
-    again, findings = ini.parse(text, "again")
-    assert findings == []
-    assert _values(again) == _values(sections)
-
-
-def _values(sections: ini.Sections) -> dict[str, dict[str, tuple[ini.Value, ...]]]:
-    return {section: {name: option.values for name, option in options.items()} for section, options in sections.items()}
-
-
-@pytest.mark.parametrize(
-    ("section", "option", "value"),
-    [
-        ("A", "a", {"b": 1}),
-        ("A", "a", ["x", ["y"]]),
-        ("A", "a", "x\n\ny"),
-        ("A", "a", "x\ry"),
-        ("A", "a=b", "x"),
-        ("A", "#a", "x"),
-        ("A", "[a", "x"),
-        ("A", " a", "x"),
-        ("A", "", "x"),
-        ("A]\n[B", "a", "x"),
-    ],
-)
-def test_data_that_no_ini_file_holds_is_refused(section: str, option: str, value: object) -> None:
-    sections, findings = ini.from_data({section: {option: value}}, "x.conf")
-    assert sections == {}
-    assert len(findings) == 1
-    assert f"[{section}] {option}" in findings[0].where
+def test_findings_quote_nothing() -> None:
+    _sections, findings = ini.parse("[A]\nhunter2\n", "a.conf")
+    assert [str(finding)[:9] for finding in findings] == ["a.conf:2:"]
+    assert "hunter2" not in str(findings)
 
 
 def test_order_and_comments_make_no_difference() -> None:
     one = "x = 0\n[B]\nb = 1\nm = 1\nm = 2\n[DEFAULT]\nd = 1\nc = 2\n[A]\n"
     other = "# why\nx = 0\n[A]\n[DEFAULT]\nc=2\n\n; because\nd: 1\n[B]\nm = 1\nb = 1\nm = 2\n"
-    merged = ini.merge_texts([("one", one)])
+    merged = merged_text(one)
     assert merged == "x = 0\n\n[DEFAULT]\nc = 2\nd = 1\n\n[A]\n\n[B]\nb = 1\nm = 1\nm = 2\n"
-    assert ini.merge_texts([("other", other)]) == merged
+    assert merged_text(other) == merged
     # The values of one option are another matter.
-    assert ini.merge_texts([("one", one.replace("m = 1\nm = 2", "m = 2\nm = 1"))]) != merged
+    assert merged_text(one.replace("m = 1\nm = 2", "m = 2\nm = 1")) != merged
 
 
 def test_each_option_knows_where_it_came_from() -> None:
@@ -163,5 +110,3 @@ def test_each_option_knows_where_it_came_from() -> None:
     ]
     assert (merged["A"]["b"].origin, merged["A"]["b"].replaced) == ("template:3", ())
     assert merged["B"]["c"].origin == "template:6"
-    data, _findings = ini.from_data({"A": {"a": 1}}, "api/x.conf")
-    assert ini.merge([data, merged])["A"]["a"].replaced[0].origin == "api/x.conf"

@@ -13,7 +13,7 @@ SECTIONS = {
     "api": {"port": ini.Option((("x",),), "t.j2", (9,), ("qinling_api_port",))},
     "odd": {"db_password": ini.Option((("hunter2",),), "/c/own.conf", (5, 6))},
 }
-FILE = RenderedFile("q.conf", "0600", b"text", False, SECTIONS)
+FILE = RenderedFile("q.conf", b"text", False, SECTIONS)
 
 
 def found(section: str, option: str, **item: object) -> dict[str, object]:
@@ -47,7 +47,7 @@ def test_findings_have_the_place_that_set_the_option() -> None:
 
 
 def test_only_what_holds_options_is_checked_and_the_digest_is_that_of_the_label() -> None:
-    other = RenderedFile("policy.yaml", "0640", b"rules")
+    other = RenderedFile("policy.yaml", b"rules")
     rendered = Rendered({"api": [FILE, other], "relay": [other]}, ["engine"])
     validate = {
         name: {"image": f"i/{name}", "container": f"c_{name}", "files": ["q.conf"], "provided": ["/p"]}
@@ -58,7 +58,7 @@ def test_only_what_holds_options_is_checked_and_the_digest_is_that_of_the_label(
             "service": "api",
             "image": "i/api",
             "container": "c_api",
-            "digest": digest([WantedFile("q.conf", 0o600, b"text"), WantedFile("policy.yaml", 0o640, b"rules")]),
+            "digest": digest([WantedFile("q.conf", 0o600, b"text"), WantedFile("policy.yaml", 0o600, b"rules")]),
             "provided": ["/p"],
             "files": {"q.conf": "text"},
         }
@@ -80,7 +80,7 @@ def test_a_file_that_is_missing_is_the_fault_of_the_variable_or_file_that_names_
     }
     of_one_variable, of_an_override = judged(
         [found("keystone_authtoken", option, kind="file", message="/n") for option in ("cafile", "certfile")],
-        {("api", "q.conf"): RenderedFile("q.conf", "0600", b"text", False, sections)},
+        {("api", "q.conf"): RenderedFile("q.conf", b"text", False, sections)},
         [],
     )[0]
     message = "/n is not in the container of api, which reads it for [keystone_authtoken] "

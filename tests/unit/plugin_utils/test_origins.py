@@ -14,8 +14,8 @@ LAYERS = {
 
 def services(secret: bool = False) -> dict[str, list[RenderedFile]]:
     sections = ini.merge(ini.parse(text, source)[0] for source, text in LAYERS.items())
-    file = RenderedFile("q.conf", "0600", ini.render(sections).encode(), secret, sections)
-    return {"api": [RenderedFile("x", "0600", b""), file]}
+    file = RenderedFile("q.conf", ini.render(sections).encode(), secret, sections)
+    return {"api": [RenderedFile("x", b""), file]}
 
 
 QUESTIONS = {

@@ -151,8 +151,6 @@ FILES = {
     "bad yaml": ("a: b\nc: d: e\n", "yaml", [2]),
     "yaml of a list": ("- a\n", "yaml", [1]),
     "empty yaml": ("# nothing\n", "yaml", []),
-    "good json": ("{}", "json", []),
-    "bad json": ("{\n'a': 1}", "json", [2]),
     "good policy": ("a: role:x\n", "policy", []),
     "bad policy": ("a: role\n", "policy", [1]),
     "text": ("[", "text", []),

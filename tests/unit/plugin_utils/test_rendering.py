@@ -13,26 +13,26 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Re
 from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, relocate
 
 SOURCES = {
-    ("templates", "t.j2"): b"name=<service_name> extra=<extra>\n",
-    ("templates", "base.conf"): b"[DEFAULT]\nservice = <service_name>\na = 1\n",
-    ("templates", "broken.j2"): b"BOOM\n",
-    ("templates", "binary.j2"): b"ok\n\xff\n",
-    ("overrides", "global.conf"): b"[DEFAULT]\na = <extra>\nb = 1\nb = 2\n",
-    ("overrides", "qinling.conf"): b"[DEFAULT]\nb = 3\n[new]\nc = 4\n",
-    ("overrides", "bad.conf"): b"[DEFAULT]\nnonsense\n",
-    ("overrides", "boom.conf"): b"BOOM\n",
-    ("overrides", "orphan.conf"): b"x = 1\n",
-    ("overrides", "secret.conf"): b"[DEFAULT]\na = hidden\n",
-    ("overrides", "policy.yaml"): b'"get": "role:x"\n',
-    ("overrides", "policy.json"): b'{"get": "role:y or role:admin"}\n',
-    ("overrides", "odd.yaml"): b'"gte": "role:x"\n',
-    ("files", "blob"): b"\0\xff{{ not rendered }}",
-    ("files", "vaulted.key"): b"key",
+    "t.j2": b"name=<service_name>\n",
+    "base.conf": b"[DEFAULT]\nservice = <service_name>\na = 1\n",
+    "broken.j2": b"BOOM\n",
+    "binary.j2": b"ok\n\xff\n",
+    "global.conf": b"[DEFAULT]\na = <service_name>\nb = 1\nb = 2\n",
+    "qinling.conf": b"[DEFAULT]\nb = 3\n[new]\nc = 4\n",
+    "bad.conf": b"[DEFAULT]\nnonsense\n",
+    "boom.conf": b"BOOM\n",
+    "orphan.conf": b"x = 1\n",
+    "secret.conf": b"[DEFAULT]\na = hidden\n",
+    "policy.yaml": b'"get": "role:x"\n',
+    "policy.json": b'{"get": "role:y or role:admin"}\n',
+    "odd.yaml": b'"gte": "role:x"\n',
+    "blob": b"\0\xff{{ not rendered }}",
+    "vaulted.key": b"key",
 }
 
 
-def read(path: str, kind: str) -> Source | None:
-    content = SOURCES.get((kind, path))
+def read(path: str) -> Source | None:
+    content = SOURCES.get(path)
     return None if content is None else Source(path, content, path in {"vaulted.key", "secret.conf"})
 
 
@@ -45,25 +45,26 @@ def render(text: str, path: str, variables: Mapping[str, Any]) -> str:
 
 
 def run(*files: Any) -> Rendered:
-    return rendering.render_services({"api": {"vars": {"extra": "E"}, "files": list(files)}}, read, render)
+    return rendering.render_services({"api": {"files": list(files)}}, read, render)
 
 
 RULES = {"get": "role:admin", "put": "role:admin"}
 CONTENTS: dict[str, tuple[dict[str, Any], bytes]] = {
-    "template": ({"template": "t.j2"}, b"name=api extra=E\n"),
-    "first template": ({"template": ["none.j2", "t.j2"]}, b"name=api extra=E\n"),
+    "template": ({"template": "t.j2"}, b"name=api\n"),
+    "first template": ({"template": ["none.j2", "t.j2"]}, b"name=api\n"),
     "content": ({"content": "{{ as it is }}\n"}, b"{{ as it is }}\n"),
     "copy": ({"copy": "blob"}, b"\0\xff{{ not rendered }}"),
     "first copy": ({"copy": ["none", "blob"]}, b"\0\xff{{ not rendered }}"),
     "json": ({"json": {"b": 1, "a": ["é", None, True]}}, None),
-    "yaml": ({"yaml": {"b": 1, "a": ["é", None, True]}}, None),
-    "ini of data": ({"ini": {"data": {"A": {"a": True}}}}, b"[A]\na = True\n"),
     "ini of a template": ({"ini": {"template": "base.conf"}}, b"[DEFAULT]\na = 1\nservice = api\n"),
     "ini with overrides": (
         {"ini": {"template": "base.conf", "overrides": ["none.conf", "global.conf", "qinling.conf"]}},
-        b"[DEFAULT]\na = E\nb = 3\nservice = api\n\n[new]\nc = 4\n",
+        b"[DEFAULT]\na = api\nb = 3\nservice = api\n\n[new]\nc = 4\n",
     ),
-    "ini with orphans": ({"ini": {"data": {"A": {"a": 1}}, "overrides": ["orphan.conf"]}}, b"x = 1\n\n[A]\na = 1\n"),
+    "ini with options before any section": (
+        {"ini": {"template": "base.conf", "overrides": ["orphan.conf"]}},
+        b"x = 1\n\n[DEFAULT]\na = 1\nservice = api\n",
+    ),
     "policy": ({"policy": {"defaults": RULES}}, b"get: role:admin\nput: role:admin\n"),
     "policy with override": (
         {"policy": {"defaults": RULES, "overrides": ["none.yaml", "policy.json"]}},
@@ -78,14 +79,12 @@ def test_contents(spec: dict[str, Any], expected: bytes | None) -> None:
     assert result.findings == []
     assert result.warnings == []
     (file,) = result.services["api"]
-    assert (file.path, file.mode, file.secret) == ("x", "0600", False)
+    assert (file.path, file.secret) == ("x", False)
     if expected is not None:
         assert file.content == expected
-    elif "json" in spec:
+    else:
         assert json.loads(file.content) == spec["json"]
         assert file.content.endswith(b"}\n")
-    else:
-        assert yaml.safe_load(file.content) == spec["yaml"]
     assert run({"dest": "x", **spec}).services == result.services
 
 
@@ -97,14 +96,11 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("spec", ABSENT.values(), ids=ABSENT)
-def test_an_absent_source_is_a_finding_unless_optional(spec: dict[str, Any]) -> None:
+def test_an_absent_source_is_a_finding(spec: dict[str, Any]) -> None:
     result = run({"dest": "x", **spec})
     assert len(result.findings) == 1
     assert result.findings[0].where == "api/x"
     assert "none" in result.findings[0].message
-    optional = run({"dest": "x", "optional": True, **spec}, {"dest": "y", "content": ""})
-    assert optional.findings == []
-    assert [file.path for file in optional.services["api"]] == ["y"]
 
 
 WRONG: dict[str, tuple[Any, str]] = {
@@ -112,16 +108,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "no source": ({"dest": "x"}, "found none"),
     "two sources": ({"dest": "x", "content": "", "copy": "blob"}, "found content, copy"),
     "unknown key": ({"dest": "x", "content": "", "owner": "root"}, "unknown keys: owner"),
-    "mode as a number": ({"dest": "x", "content": "", "mode": 420}, "quoted octal"),
-    "mode that is none": ({"dest": "x", "content": "", "mode": "rw"}, "quoted octal"),
     "not a mapping": ("x", "'dest' is missing"),
-    "ini of both": ({"dest": "x", "ini": {"data": {}, "template": "base.conf"}}, "one of template and data"),
-    "ini of neither": ({"dest": "x", "ini": {}}, "one of template and data"),
-    "ini with unknown key": ({"dest": "x", "ini": {"data": {}, "override": []}}, "one of template and data"),
-    "ini orphans refused": (
-        {"dest": "x", "ini": {"data": {}, "overrides": ["orphan.conf"], "orphans": False}},
-        "before",
-    ),
+    "ini without a template": ({"dest": "x", "ini": {"overrides": []}}, "takes template"),
+    "ini with unknown key": ({"dest": "x", "ini": {"template": "base.conf", "override": []}}, "takes template"),
+    "ini that is no mapping": ({"dest": "x", "ini": "base.conf"}, "takes template"),
     "policy without defaults": ({"dest": "x", "policy": {"overrides": []}}, "takes defaults"),
     "not UTF-8": ({"dest": "x", "template": "binary.j2"}, "not UTF-8"),
 }
@@ -138,7 +128,7 @@ def test_findings_of_every_file_of_every_service_come_together() -> None:
     result = rendering.render_services(
         {
             "a": {"files": [{"dest": "1", "template": "none.j2"}, {"dest": "2", "template": "broken.j2"}]},
-            "b": {"files": [{"dest": "3", "ini": {"data": {}, "overrides": ["bad.conf", "boom.conf"]}}]},
+            "b": {"files": [{"dest": "3", "ini": {"template": "base.conf", "overrides": ["bad.conf", "boom.conf"]}}]},
             "c": "wrong",
             "d": {"file": []},
         },
@@ -166,7 +156,7 @@ def test_a_disabled_service_is_not_rendered(enabled: Any) -> None:
     [
         {"copy": "vaulted.key"},
         {"content": "", "secret": True},
-        {"ini": {"data": {}, "overrides": ["secret.conf"]}},
+        {"ini": {"template": "base.conf", "overrides": ["secret.conf"]}},
     ],
 )
 def test_what_was_encrypted_or_is_called_secret_stays_secret(spec: dict[str, Any]) -> None:
