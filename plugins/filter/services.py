@@ -141,7 +141,7 @@ def provided_paths(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]
 
 def groups_of(roles: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the groups that roles (`{name, groups, …}`) want a host in, as `plugin_utils.prechecks` takes them."""
-    return [{"group": group, "service": role["name"], "enabled": True} for role in roles for group in role["groups"]]
+    return [{"group": group, "service": role["name"]} for role in roles for group in role["groups"]]
 
 
 def ports_of(ports: Iterable[Mapping[str, Any]], here: Services) -> list[dict[str, Any]]:

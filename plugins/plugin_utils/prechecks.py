@@ -1,6 +1,10 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be told on the controller, before anything is changed, about variables, inventory and files."""
+"""Checks of variables, inventory and files on the controller, before anything is changed.
+
+Types are not checked by ansible-core's ArgumentSpecValidator: it converts values instead (a string counts as a list, a
+list as a string, 5_12 as 512), does not say which element of a list is wrong, and quotes the value even with no_log.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import is_secret_name
 from ansible_collections.qinling.kolla.plugins.plugin_utils import _input_docker, ini, inputs, policy
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding
@@ -21,7 +26,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Python's int() and float() also read 5_12 and the digits of other scripts, which the services' own parsers do not.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_BOOLEANS = {"yes", "no", "true", "false", "on", "off", "y", "n", "t", "f", "1", "0"}
 
 
 class Missing:
@@ -96,7 +100,7 @@ def _is_url(value: Any) -> bool:
 # The name of a type: what it is called in a message, and how a value of it is told.
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "any": ("a value", lambda value: True),
-    "bool": ("a boolean (yes or no)", lambda value: isinstance(value, bool) or str(value).lower() in _BOOLEANS),
+    "bool": ("a boolean (yes or no)", lambda value: str(value).lower() in BOOLEANS),
     "int": ("an integer", lambda value: _is_number(value, _INTEGER)),
     "like_int": ("an integer", _is_python_integer),
     "float": ("a number", lambda value: _is_number(value, _FLOAT)),
@@ -244,12 +248,10 @@ def _shown(value: Any) -> str:
 
 
 def group_findings(wanted: Iterable[Mapping[str, Any]], groups: Mapping[str, Iterable[str]]) -> list[Finding]:
-    """Takes ``{group, service, enabled}`` and the inventory's groups with their hosts, returns what is missing."""
+    """Return which groups ``{group, service}`` of enabled services the inventory lacks, or has without hosts."""
     findings = []
     for item in wanted:
-        if str(item.get("enabled", True)).lower() in {"false", "no", "off", "0"}:
-            continue
-        group, service = item["group"], item.get("service") or item["group"]
+        group, service = item["group"], item["service"]
         # Kolla's inventories have lost these.
         more = ", or give -i inventory/kolla/groups of this collection as well" if group.startswith("qinling") else ""
         if group not in groups:

@@ -193,8 +193,8 @@ def test_what_does_not_belong_here_is_there_to_be_removed() -> None:
 
 def test_groups_of() -> None:
     assert groups_of([{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["qinling-api"]}]) == [
-        {"group": "etcd", "service": "etcd", "enabled": True},
-        {"group": "qinling-api", "service": "qinling", "enabled": True},
+        {"group": "etcd", "service": "etcd"},
+        {"group": "qinling-api", "service": "qinling"},
     ]
 
 

@@ -127,18 +127,16 @@ def test_every_variable_is_reported_at_once() -> None:
 
 
 def test_groups() -> None:
-    groups = {"full": ["h1"], "empty": [], "off": []}
+    groups = {"full": ["h1"], "empty": []}
     wanted = [
         {"group": "full", "service": "one"},
         {"group": "empty", "service": "two"},
-        {"group": "absent"},
+        {"group": "absent", "service": "three"},
         {"group": "qinling-api", "service": "qinling"},
-        {"group": "off", "enabled": False},
-        {"group": "off", "enabled": "no"},
     ]
     assert [str(finding) for finding in prechecks.group_findings(wanted, groups)] == [
         "group empty: has no host, but two is enabled; add one to [empty]",
-        "group absent: is not in the inventory, but absent is enabled; add [absent]",
+        "group absent: is not in the inventory, but three is enabled; add [absent]",
         "group qinling-api: is not in the inventory, but qinling is enabled; add [qinling-api], or give "
         "-i inventory/kolla/groups of this collection as well",
     ]
