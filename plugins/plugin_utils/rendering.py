@@ -18,8 +18,9 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Find
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
 
 KINDS = ("template", "ini", "json", "policy", "content", "copy")
-_COMMON = {"dest", "secret"}
-_MODE = 0o600
+_COMMON = {"dest", "mode", "secret"}
+# Of files on the host; those that all may read, such as CA certificates, say so.
+_MODES = {"0600": 0o600, "0644": 0o644}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class RenderedFile:
     content: bytes
     secret: bool = False
     sections: ini.Sections | None = None
+    mode: int = 0o600
 
 
 @dataclass
@@ -83,7 +85,7 @@ def render_services(services: Mapping[str, Any], read: Read, render: Render) -> 
 def wanted_files(rendered: Rendered) -> dict[str, list[WantedFile]]:
     """Takes rendered services, returns their files as `module_utils.tree` has them."""
     return {
-        name: [WantedFile(file.path, _MODE, file.content, file.secret) for file in files]
+        name: [WantedFile(file.path, file.mode, file.content, file.secret) for file in files]
         for name, files in rendered.services.items()
     }
 
@@ -126,7 +128,7 @@ class _Renderer:
 
     def file(self) -> RenderedFile:
         """Return the rendered file; raise FindingsError with all that is wrong with it."""
-        dest = self.spec.get("dest")
+        dest, mode = self.spec.get("dest"), self.spec.get("mode", "0600")
         kinds = [kind for kind in KINDS if kind in self.spec]
         problems = []
         if not isinstance(dest, str) or not dest:
@@ -136,10 +138,12 @@ class _Renderer:
         unknown = sorted(set(self.spec) - _COMMON - set(KINDS))
         if unknown:
             problems.append(f"unknown keys: {', '.join(unknown)}")
+        if mode not in _MODES:
+            problems.append(f"'mode' is {mode!r}; expected one of {', '.join(map(repr, _MODES))}")
         if problems:
             raise FindingsError(Finding(self.where, 0, problem) for problem in problems)
         content = getattr(self, f"_{kinds[0]}")(self.spec[kinds[0]])
-        return RenderedFile(plain(dest), content, self.secret, self.sections)
+        return RenderedFile(plain(dest), content, self.secret, self.sections, _MODES[mode])
 
     def _first(self, candidates: Any) -> Source:
         """Return the first file that exists, of a path or a list of them."""

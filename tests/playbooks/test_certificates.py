@@ -76,3 +76,14 @@ def test_the_services_that_get_them(operator: Path, variables: dict[str, Any], s
         for name in certificates(operator, service):
             assert (operator / "node" / service / name).stat().st_mode & 0o007 == 0
     assert "CANARY" not in shown
+
+
+def test_ca_certificates_of_the_cloud_are_copied_for_all_to_read(operator: Path) -> None:
+    folder = operator / "certificates/ca"
+    folder.mkdir(parents=True)
+    (folder / "cloud.crt").write_text("the cloud's CA")
+    genconfig(operator, kolla_copy_ca_into_containers=True)
+    for service in BOTH:
+        copy = operator / "node" / service / "ca-certificates/cloud.crt"
+        assert copy.read_text() == "the cloud's CA"
+        assert copy.stat().st_mode & 0o777 == 0o644

@@ -73,6 +73,18 @@ CONTENTS: dict[str, tuple[dict[str, Any], bytes]] = {
 }
 
 
+@pytest.mark.parametrize(("spec", "mode"), [({}, 0o600), ({"mode": "0600"}, 0o600), ({"mode": "0644"}, 0o644)])
+def test_modes(spec: dict[str, Any], mode: int) -> None:
+    (file,) = rendering.wanted_files(run({"dest": "x", "content": "", **spec}))["api"]
+    assert file.mode == mode
+
+
+@pytest.mark.parametrize("mode", [0o644, "644", "0666", "rw-"])
+def test_other_modes_are_findings(mode: Any) -> None:
+    (finding,) = run({"dest": "x", "content": "", "mode": mode}).findings
+    assert "expected one of '0600', '0644'" in str(finding)
+
+
 @pytest.mark.parametrize(("spec", "expected"), CONTENTS.values(), ids=CONTENTS)
 def test_contents(spec: dict[str, Any], expected: bytes | None) -> None:
     result = run({"dest": "x", **spec})
