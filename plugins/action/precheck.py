@@ -10,8 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.utils.display import Display
-from ansible_collections.qinling.kolla.plugins.filter.services import groups_of, passwords_of
-from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, policy, prechecks, templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, policy, prechecks, projects, templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
@@ -63,8 +62,8 @@ class ActionModule(Action):
         if not truth(args.get("all", True)):
             return findings, unsound
 
-        enabled = self._value("__service_roles_enabled", variables)
-        roles = [] if isinstance(enabled, prechecks.Missing) else enabled
+        selected = self._value("__projects_selected", variables)
+        enabled = [] if isinstance(selected, prechecks.Missing) else selected
         warnings = inputs.unusual_warnings(known.variables, values)
         for path in [str(path) for path in args["globals"]]:
             text = self._text(path)[0] or ""
@@ -75,10 +74,10 @@ class ActionModule(Action):
             findings += inputs.placed(found, path, lines)
             warnings += [f"{path}: {warning}" for warning in odd]
         groups = variables.get("groups") or {}
-        findings += prechecks.group_findings(groups_of(roles), groups)
-        findings += inputs.host_findings(self._hosts(groups_of(roles), groups, variables))
+        findings += prechecks.group_findings(projects.groups_of(enabled), groups)
+        findings += inputs.host_findings(self._hosts(projects.groups_of(enabled), groups, variables))
         if truth(args.get("passwords_needed", True)):
-            missing = self._passwords(args, roles, variables)
+            missing = self._passwords(args, enabled, variables)
             warnings += self._open(Path(str(args["passwords"])))
             findings += missing
             unsound = unsound or bool(missing)
@@ -111,11 +110,11 @@ class ActionModule(Action):
         }
 
     def _passwords(
-        self, args: Mapping[str, Any], roles: list[Mapping[str, Any]], variables: Mapping[str, Any]
+        self, args: Mapping[str, Any], enabled: list[Mapping[str, Any]], variables: Mapping[str, Any]
     ) -> list[Finding]:
-        """Takes arguments, enabled roles and all variables; returns what is wrong with the passwords they need."""
+        """Return what is wrong with the passwords that enabled projects need."""
         path = str(args["passwords"])
-        names = passwords_of(plain(variables.get("__passwords_wanted") or []), roles)
+        names = projects.passwords_of(enabled)
         values = {name: self._value(name, variables) for name in names if name in variables}
         there = values or Path(path).exists()
         return prechecks.password_findings(values if there else None, path, names, str(args.get("hint") or _HINT))

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Has a host looked at, and tells what the certificates that were found there say."""
+"""Sends the checks of a host's projects to the module, and says what the certificates that it found mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils import looks
-from ansible_collections.qinling.kolla.plugins.plugin_utils import check_report
+from ansible_collections.qinling.kolla.plugins.plugin_utils import check_report, projects, services
 from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
 
 
@@ -17,10 +17,24 @@ class ActionModule(Action):
     """Thin glue between Ansible, the module of the same name and `check_report`."""
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        answer = self._execute_module("qinling.kolla.service_check", module_args=dict(args), task_vars=task_vars)
+        module_args = {name: value for name, value in args.items() if name != "projects"}
+        module_args["looks"] = [*module_args.get("looks", []), *self._checks(args.get("projects") or [], task_vars)]
+        answer = self._execute_module("qinling.kolla.service_check", module_args=module_args, task_vars=task_vars)
         if answer.get("failed"):
             # A host that can not be looked at is a row of the table, beside those of the others.
             reason = str(answer.get("msg", "no reason given"))
             rows = [looks.row("-", "host", looks.WRONG, f"can not be looked at: {reason}")]
             return {**result, "changed": False, "rows": rows}
         return {**result, **answer, "rows": check_report.told(answer["rows"], datetime.now(UTC))}
+
+    def _checks(self, wanted: list[Mapping[str, Any]], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the checks on this host of the projects (`{name, definition}`)."""
+        variables = projects.with_globals(self._templar, task_vars)
+        checks: list[dict[str, Any]] = []
+        for definition in projects.definitions(self._templar, variables, wanted):
+            local = services.services_of_host(definition.services, variables["group_names"])
+            first = services.first_host(definition.services, variables["groups"], variables["ansible_play_hosts"])
+            checks += projects.checks_of(
+                definition.get("checks", []), local, first == str(variables["inventory_hostname"])
+            )
+        return checks

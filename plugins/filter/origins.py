@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (c) 2026, the qinling.kolla authors
-"""Filters over what `qinling.kolla.configuration_info` says of the origin of options, on several hosts."""
+"""Filters over what `qinling.kolla.plan` reports of the origin of options, on several hosts."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ from typing import Any
 from ansible_collections.qinling.kolla.plugins.plugin_utils import origins
 
 
-def origins_text(results: Sequence[Iterable[Mapping[str, Any]]], hosts: Sequence[str]) -> str:
-    """Take the results of each of `hosts`, return as text where the options come from; empty where no file sets any."""
-    found = {
-        host: [answer for result in of_host for answer in result.get("origins", [])]
-        for host, of_host in zip(hosts, results, strict=True)
-    }
-    return origins.text(found)
+def origins_text(plans: Sequence[Mapping[str, Any]], hosts: Sequence[str]) -> str:
+    """Return where options come from, as text, from the plans of `hosts`; empty where no file sets any."""
+    return origins.text({host: plan.get("origins", []) for host, plan in zip(hosts, plans, strict=True)})
 
 
-def near_options(results: Sequence[Iterable[Mapping[str, Any]]], question: str) -> list[str]:
-    """Take the results of each host, return the options that may be meant by a `question` that nothing answers."""
-    names = {name for of_host in results for result in of_host for name in result.get("names", [])}
-    return origins.near(question, sorted(names))
+def near_options(plans: Iterable[Mapping[str, Any]], question: str) -> list[str]:
+    """Return the options that may be meant by a `question` that no origin in the hosts' plans answers."""
+    return origins.near(question, sorted({name for plan in plans for name in plan.get("names", [])}))
 
 
 class FilterModule:

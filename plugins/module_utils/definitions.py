@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tells from a list of containers which of them are as wanted, so that nobody has to ask for each."""
+"""The digest of all that a container is made from, and which containers of a list are up to date by their label."""
 
 from __future__ import annotations
 
@@ -65,37 +65,42 @@ def definition_of(service: Mapping[str, Any], configuration: str, settings: Mapp
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def made_of(
-    here: Mapping[str, Mapping[str, Any]],
-    found: Iterable[Mapping[str, Any]],
-    digests: Mapping[str, str],
-    settings: Mapping[str, Any],
+def with_group(service: Mapping[str, Any], group: int) -> dict[str, Any]:
+    """Return a service's entry with the number of the group that may use Docker's socket."""
+    groups = service.get("groups") or []
+    if SOCKET_GROUP not in groups:
+        return dict(service)
+    return {**service, "groups": [str(group) if name == SOCKET_GROUP else name for name in groups]}
+
+
+def unchanged_of(
+    local: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]
 ) -> dict[str, Mapping[str, Any]]:
-    """Return by service the containers of services `here` that were made as they are wanted now, running or not.
+    """Return by service the containers of services `local` whose definition is unchanged, running or not.
 
     `found` is Docker's list of containers (GET /containers/json of its API). It shows an image by the name that the
-    container was made from, unless that name means another image by now. `digests` are those of the services' files.
+    container was made from, unless that name means another image by now. `wanted` are the present definitions.
     """
     by_name = {name.lstrip("/"): container for container in found for name in container["Names"]}
-    made = {}
-    for name, service in here.items():
+    unchanged = {}
+    for name, service in local.items():
         container = by_name.get(service["container_name"])
         if (
             container
             and container["Image"] == service["image"]
-            and container["Labels"].get(LABEL) == definition_of(service, digests[name], settings)
+            and container["Labels"].get(LABEL) == wanted[name]
         ):
-            made[name] = container
-    return made
+            unchanged[name] = container
+    return unchanged
 
 
-def settled_of(
-    here: Mapping[str, Mapping[str, Any]], made: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
+def up_to_date_of(
+    local: Mapping[str, Mapping[str, Any]], unchanged: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> list[str]:
-    """Return which of the services `here` need nothing: their container was `made`, runs, is healthy if asked."""
+    """Return which of the services `local` need nothing: their container is `unchanged`, runs, is healthy if asked."""
     return [
         name
-        for name, container in made.items()
+        for name, container in unchanged.items()
         if container["State"] == "running"
-        and ("(healthy)" in container["Status"] or not (settings["healthchecks"] and has_healthcheck(here[name])))
+        and ("(healthy)" in container["Status"] or not (settings["healthchecks"] and has_healthcheck(local[name])))
     ]

@@ -6,15 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: configuration
-short_description: Reconcile the configuration files of services in one call
+short_description: Write the configuration files of services in one call
 version_added: 0.1.0
 description:
-  - Renders all the files of a role's services on the controller, then makes the services' directories on the host hold
-    exactly these files, in one call of a module.
-  - Whatever is wrong with the sources (missing files, syntax errors, undefined variables) is reported all at once,
-    with file and line, before anything is changed.
-  - A directory that was made here carries the marker C(.qinling.kolla). The directory of a service that is not enabled
-    is removed only if it has the marker; one that does not is left alone and returned in RV(kept).
+  - Makes the services' directories on the host hold exactly the files that M(qinling.kolla.plan) has rendered.
+  - A directory that was created here carries the marker C(.qinling.kolla). The directory of a service that is not
+    enabled is removed only if it has the marker; one that does not is left alone and returned in RV(kept).
   - Directories have mode C(0770); files are replaced atomically. Symbolic links are not followed.
 author:
   - the qinling.kolla authors
@@ -29,31 +26,10 @@ options:
   group:
     description: Name or number of the group of the directories and files. Left as it is when not given.
     type: str
-  secrets:
+  files:
     description:
-      - Values that never appear in a diff. Variables whose names tell (such as C(*_password)) are added to them.
-    type: list
-    elements: str
-    default: []
-  services:
-    description:
-      - The services by name, each a mapping of C(enabled) (on this host; default true) and C(files).
-      - >-
-        A file has C(dest) (path relative to the service's directory), C(secret) (never show its content in a diff;
-        default false, always true when the source is encrypted with ansible-vault) and exactly one of the following
-        sources. Paths of sources are absolute paths on the controller. Each file has mode C(0600).
-      - C(template), a path or a list of paths of which the first that exists is taken, rendered with Jinja2. Besides
-        the host's variables, C(service_name) is the name of the service.
-      - >-
-        C(ini), a mapping of C(template) (as above) and C(overrides), paths of files that may be absent. All are
-        rendered with Jinja2 and merged in order, as Kolla does.
-      - C(json), data to be written as such.
-      - >-
-        C(policy), a mapping of C(defaults) (all rules) and C(overrides) (paths; the first that exists is merged over
-        the defaults). The result is YAML.
-      - C(content), the text itself.
-      - C(copy), a path or a list of paths of which the first that exists is copied unchanged, decrypted if encrypted.
-    type: dict
+      - The files, as the plan has them in C(configuration) of a project. They hold secrets; nothing of them is shown.
+    type: str
     required: true
 attributes:
   check_mode:
@@ -65,30 +41,12 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Config | Reconcile the files of Qinling's services
+- name: Config | Write the files of Qinling's services
   qinling.kolla.configuration:
     root: "{{ node_config_directory }}"
     owner: "{{ config_owner_user }}"
     group: "{{ config_owner_group }}"
-    services:
-      qinling-api:
-        enabled: "{{ inventory_hostname in groups['qinling-api'] }}"
-        files:
-          - dest: config.json
-            json: "{{ qinling_services['qinling-api'].config_json }}"
-          - dest: qinling.conf
-            ini:
-              template: "{{ role_path }}/templates/qinling.conf.j2"
-              overrides:
-                - "{{ node_custom_config }}/global.conf"
-                - "{{ node_custom_config }}/qinling.conf"
-          - dest: policy.yaml
-            policy:
-              defaults: "{{ qinling_policy }}"
-              overrides: ["{{ node_custom_config }}/qinling/policy.yaml"]
-          - dest: ca.crt
-            copy: "{{ node_custom_config }}/qinling/ca.crt"
-  register: configuration
+    files: "{{ plan.projects.qinling.configuration }}"
 """
 
 RETURN = r"""
@@ -111,11 +69,6 @@ changes:
 kept:
   description: Directories of services that are not enabled which were left alone, as they have no marker.
   returned: success
-  type: list
-  elements: str
-findings:
-  description: What is wrong with the sources, one text each.
-  returned: when sources are wrong
   type: list
   elements: str
 """
@@ -190,13 +143,12 @@ def main() -> None:
             "root": {"type": "path", "required": True},
             "owner": {"type": "str"},
             "group": {"type": "str"},
-            # Sent by the action plugin of the same name instead of the options that are documented.
-            "payload": payload.ARGUMENT,
+            "files": payload.ARGUMENT,
         },
         supports_check_mode=True,
     )
     root = Path(module.params["root"])
-    sent = payload.load(module.params["payload"])
+    sent = payload.load(module.params["files"])
     services, secrets = payload.load_files(sent["services"]), sent["secrets"]
     try:
         uid, gid = identity(module.params["owner"], "user"), identity(module.params["group"], "group")
@@ -209,7 +161,7 @@ def main() -> None:
     except TreeError as error:
         module.fail_json(msg=f"Nothing was changed:\n{error}")
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or root}: {error.strerror}. Run again when this is mended.")
+        module.fail_json(msg=f"{error.filename or root}: {error.strerror}. Fix this, and run the same again.")
     result = result_of(outcome, services, root)
     if module._diff:
         result["diff"] = [diff_of(change, secrets) for change in outcome.changes]

@@ -18,12 +18,19 @@ description:
 author:
   - the qinling.kolla authors
 options:
-  looks:
+  projects:
     description:
-      - What to look at, each with O(looks[].kind), O(looks[].service) and what its kind needs.
+      - Projects whose containers and C(checks) are checked, each with C(name) and the variable C(definition) that
+        describes it, as M(qinling.kolla.plan) takes them.
     type: list
     elements: dict
-    required: true
+    default: []
+  looks:
+    description:
+      - What else to look at, each with O(looks[].kind), O(looks[].service) and what its kind needs.
+    type: list
+    elements: dict
+    default: []
     suboptions:
       kind:
         description: How to look.

@@ -65,8 +65,8 @@ class Knowledge:
             for entry, spec in specs.items():
                 options = spec.get("options") or {}
                 known.names |= set(options)
-                # What the machinery is handed by roles is no input of an operator's.
-                if role.name != "service" or entry == "prechecks":
+                # What roles hand to these two is not an operator's input.
+                if role.name not in {"service", "site"} or entry == "globals":
                     # What is required of them is what a role hands to another.
                     known.variables.update(
                         {name: {**expectation(option), "required": False} for name, option in options.items()}

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.module_utils.masking import is_secret_name
 from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
 from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, plain, render_services
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, render_services
 
 
 def secrets_in(variables: Mapping[str, Any]) -> list[str]:
@@ -39,31 +39,10 @@ def _text_of(value: Any) -> str:
 
 
 class RenderingAction(Action):
-    """An action with the options `services` and `secrets`."""
+    """An action that renders the files of services."""
 
-    _name: str
-    _options: frozenset[str]
-    _required: tuple[str, ...] = ("services",)
-
-    def rendered(self, args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[Rendered, list[str]]:
-        """Takes the task's options and all variables, returns the services rendered, and all secret values.
-
-        Shows warnings. Raises AnsibleActionFail where the options are wrong.
-        """
-        problems = option_problems(args, self._options, self._required)
-        if args.get("services") and not isinstance(args["services"], Mapping):
-            problems.append("services has to be a mapping of names to services")
-        if not isinstance(args.get("secrets") or [], list):
-            problems.append("secrets has to be a list")
-        if problems:
-            raise AnsibleActionFail(f"qinling.kolla.{self._name}: {'; '.join(problems)}")
-
-        return self.render(args["services"], args.get("secrets") or [], task_vars)
-
-    def render(
-        self, services: Mapping[str, Any], secrets: list[Any], task_vars: Mapping[str, Any]
-    ) -> tuple[Rendered, list[str]]:
-        """Return the services rendered with all variables, and all secret values; show warnings."""
+    def render(self, services: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Rendered:
+        """Return the services rendered with all variables; show warnings."""
         variables = {"ansible_managed": "Ansible managed", **task_vars}
         search_path = [str(path) for path in variables.get("ansible_search_path") or []]
         search_path.append(self._loader.get_basedir())
@@ -78,7 +57,7 @@ class RenderingAction(Action):
         rendered = render_services(services, read, render)
         for warning in dict.fromkeys(rendered.warnings):
             Display().warning(warning)
-        return rendered, [plain(secret) for secret in secrets] + secrets_in(variables)
+        return rendered
 
     def _source(self, path: Path) -> Source:
         try:

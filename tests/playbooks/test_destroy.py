@@ -20,7 +20,7 @@ SUM_UP = {
     "hosts": "localhost",
     "gather_facts": False,
     "tasks": [
-        {"ansible.builtin.include_role": {"name": "qinling.kolla.service", "tasks_from": "destroyed"}},
+        {"ansible.builtin.include_role": {"name": "qinling.kolla.site", "tasks_from": "report_destroy"}},
     ],
 }
 REFUSED = "nothing was removed, as that was not confirmed"
@@ -41,7 +41,7 @@ def test_any_answer_but_yes_stops_it(operator: Path, arguments: list[str], answe
     code, shown = play(operator, "destroy", *arguments, inventory=inventory, qinling_destroy_confirmed=answer)
     assert code != 0
     assert REFUSED in shown, shown[-3000:]
-    assert "Look at the hosts" not in shown
+    assert "PLAY [Plan]" not in shown
 
 
 @pytest.mark.parametrize(("answer", "refused"), [("no", True), ("", True), ("yes", False)])
@@ -70,16 +70,16 @@ def test_the_answer_at_the_prompt_counts_where_the_limit_leaves_localhost_out(
 
 
 @pytest.mark.parametrize(
-    ("survey", "failed", "words"),
+    ("plan", "failed", "words"),
     [
-        ({"leftovers": [], "findings": [], "spared": []}, False, ["ok=1 "]),
+        ({"leftovers": [], "findings": [], "kept": []}, False, ["ok=1 "]),
         (
-            {"leftovers": [], "findings": [], "spared": ["volume kolla_logs (used by mariadb)"]},
+            {"leftovers": [], "findings": [], "kept": ["volume kolla_logs (used by mariadb)"]},
             False,
             ["Not removed", "volume kolla_logs (used by mariadb)"],
         ),
         (
-            {"leftovers": ["volume x is left"], "findings": ["Docker answers with an error"], "spared": []},
+            {"leftovers": ["volume x is left"], "findings": ["Docker answers with an error"], "kept": []},
             True,
             ["could not remove everything on localhost: - volume x is left - Docker answers with an error"],
         ),
@@ -87,10 +87,10 @@ def test_the_answer_at_the_prompt_counts_where_the_limit_leaves_localhost_out(
     ids=["nothing left", "volumes that stay", "leftovers and an error of Docker"],
 )
 def test_the_end_fails_over_leftovers_and_unknowns_only(
-    survey: dict[str, list[str]], failed: bool, words: list[str], tmp_path: Path
+    plan: dict[str, list[str]], failed: bool, words: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "play.yml").write_text(yaml.safe_dump([SUM_UP]))
-    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", json.dumps({"__survey": survey})]
+    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", json.dumps({"plan": plan})]
     done = subprocess.run(
         [*command, str(tmp_path / "play.yml")], cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
     )

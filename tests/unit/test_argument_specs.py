@@ -14,6 +14,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 PROJECT = Path(__file__).resolve().parents[2]
+OTHER_ENTRIES = {("site", "globals"), ("service", "project")}
 ROLES = sorted(path.parents[1].name for path in (PROJECT / "roles").glob("*/defaults/main.yml"))
 
 
@@ -22,9 +23,9 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def entries(role: str) -> dict[str, Any]:
-    """Return a role's entry points, save the one that checks globals: those are no defaults of the role."""
+    """Return a role's entry points, without those of globals and projects: these are no defaults of the role."""
     specs = load(PROJECT / "roles" / role / "meta/argument_specs.yml")["argument_specs"]
-    return {name: spec for name, spec in specs.items() if (role, name) != ("service", "prechecks")}
+    return {name: spec for name, spec in specs.items() if (role, name) not in OTHER_ENTRIES}
 
 
 def options_of(role: str) -> dict[str, dict[str, Any]]:
@@ -45,8 +46,8 @@ def global_defaults() -> dict[str, Any]:
 
 
 def global_options() -> dict[str, dict[str, Any]]:
-    specs = load(PROJECT / "roles/service/meta/argument_specs.yml")["argument_specs"]
-    options: dict[str, dict[str, Any]] = specs["prechecks"]["options"]
+    specs = load(PROJECT / "roles/site/meta/argument_specs.yml")["argument_specs"]
+    options: dict[str, dict[str, Any]] = specs["globals"]["options"]
     return options
 
 
@@ -133,22 +134,19 @@ def test_what_yaml_and_templates_make_of_values_passes() -> None:
     assert result.validated_parameters["enable_etcd"] is True
 
 
-def test_the_actions_are_those_of_the_machinery() -> None:
-    steps = load(PROJECT / "roles/service/vars/main.yml")["__service_steps"]
-    for role in ROLES:
-        for name in {"site_action", "service_action"} & set(options_of(role)):
-            assert sorted(options_of(role)[name]["choices"]) == sorted(steps), role
-    services = load(PROJECT / "group_vars/all/services.yml")
-    words: dict[str, str] = services["__action_words"]
-    assert set(words.values()) <= set(steps)
-    assert set(global_options()["kolla_action"]["choices"]) == {*steps, *words, *services["__action_playbooks"]}
+def test_the_actions_are_those_that_the_roles_know() -> None:
+    site = load(PROJECT / "roles/site/vars/main.yml")
+    actions, tasks = site["__site_actions"], load(PROJECT / "roles/service/vars/main.yml")["__service_tasks"]
+    assert set(global_options()["kolla_action"]["choices"]) == {*actions, *site["__site_playbooks"]}
+    assert {name for name, action in actions.items() if action.get("apply")} == set(tasks)
+    assert set(options_of("service")["kolla_action"]["choices"]) == set(tasks)
+    for path in tasks.values():
+        assert (PROJECT / "roles/service/tasks" / path).is_file()
 
 
 def test_each_action_is_a_playbook_and_a_command_of_make() -> None:
     """By the names of Kolla's commands (kolla_ansible/cli/commands.py)."""
-    services = load(PROJECT / "group_vars/all/services.yml")
-    second_words = set(services["__action_words"].values())
-    names = set(global_options()["kolla_action"]["choices"]) - second_words
+    names = set(global_options()["kolla_action"]["choices"]) - {"precheck", "config"}
     playbooks = {path.stem for path in (PROJECT / "playbooks").glob("*.yml")}
     assert {name.replace("-", "_") for name in names} <= playbooks
     targets = set(re.findall(r"[\w-]+", (PROJECT / "Makefile").read_text(encoding="utf-8")))
@@ -166,7 +164,7 @@ def expanded(value: Any, variables: dict[str, Any], seen: frozenset[str] = froze
 def test_passwords_are_not_needed_where_none_is_used(role: str) -> None:
     """A role's main entry is checked on stop and destroy as well, which have to work without a passwords.yml."""
     variables = {**global_defaults(), **defaults_of(role)}
-    for name in entries(role)["main"].get("options", {}):
+    for name in entries(role).get("main", {}).get("options", {}):
         assert not re.search(r"\b[a-z]\w*_password\b", expanded(variables.get(name, ""), variables)), name
 
 

@@ -11,7 +11,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, prech
 from ansible_collections.qinling.kolla.plugins.plugin_utils.inputs import Knowledge
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROLES = ("etcd", "keystone", "mariadb", "memcached", "qinling", "rabbitmq", "service")
+ROLES = ("etcd", "keystone", "mariadb", "memcached", "qinling", "rabbitmq")
 KNOWN = Knowledge.load(PROJECT / "roles", PROJECT / "group_vars/all")
 DEFAULTS = [*(PROJECT / f"roles/{role}/defaults/main.yml" for role in ROLES), *PROJECT.glob("group_vars/all/*.yml")]
 VARIABLES = sorted({name for path in DEFAULTS for name in inputs._mapping(path) if not name.startswith("__")})

@@ -71,7 +71,7 @@ def test_the_tarball_has_each_part_of_the_collection(members: dict[str, tarfile.
         "playbooks/site.yml",
         "plugins/modules/precheck.py",
         "roles/qinling/files/policy.yaml",
-        "roles/service/meta/input_rules.yml",
+        "roles/site/meta/input_rules.yml",
     ):
         assert path in members
     # What images are made of, with the packages inside of them.

@@ -106,7 +106,8 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
 
 
-def configuration(folder: Path) -> dict[str, Any]:
+def definition(folder: Path) -> dict[str, Any]:
+    """Write an operator's files; return the definition of a project that is configured with them."""
     custom = folder / "config"
     (custom / "qinling").mkdir(parents=True)
     (custom / "qinling.conf").write_text(
@@ -119,43 +120,63 @@ def configuration(folder: Path) -> dict[str, Any]:
         "[odd]\noption = {{ database_password }}\n"
     )
     (custom / "vaulted").write_text(f"anything {CANARIES['vault']}\n")
-    return {
-        "root": str(folder / "etc"),
-        "secrets": [CANARIES["literal"]],
-        "services": {
-            "api": {
-                "enabled": "{{ true }}",
-                "files": [
-                    {"dest": "config.json", "json": {"command": "api"}},
-                    {
-                        "dest": "qinling.conf",
-                        "ini": {
-                            "template": str(custom / "base.conf"),
-                            "overrides": [str(custom / "none.conf"), str(custom / "qinling.conf")],
-                        },
-                    },
-                    {"dest": "pki/key.pem", "copy": str(custom / "key.pem")},
-                    {"dest": "vaulted", "copy": str(custom / "vaulted")},
-                ],
+    services = {"api": {"container_name": "own_api", "group": "all", "image": "i", "command": "api"}}
+    services["gone"] = {**services["api"], "container_name": "own_gone", "enabled": False}
+    files = [
+        {
+            "dest": "qinling.conf",
+            "ini": {
+                "template": str(custom / "base.conf"),
+                "overrides": [str(custom / "none.conf"), str(custom / "qinling.conf")],
             },
-            "gone": {"enabled": False},
         },
-    }
+        {"dest": "pki/key.pem", "copy": str(custom / "key.pem")},
+        {"dest": "vaulted", "copy": str(custom / "vaulted")},
+    ]
+    return {"services": services, "files": {"api": files}}
 
 
 VARIABLES = {"database_password": CANARIES["variable"], "literal": CANARIES["literal"]}
 
 
+def plan(
+    runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] = VARIABLES, **more: Any
+) -> tuple[dict[str, Any], str]:
+    """Return the plan of a project, of its files unless `more` names other scopes, and what was printed."""
+    options = {
+        "projects": [{"name": "own", "definition": "own_project"}],
+        "scopes": ["files"],
+        "root": str(runner.folder / "etc"),
+        "directory": "/config",
+        "secrets": [CANARIES["literal"]],
+        **more,
+    }
+    result, output = runner.run(
+        "qinling.kolla.plan", options, *arguments, own_project=definition, group_names=["all"], **variables
+    )
+    assert not result["failed"], output
+    return result, output
+
+
+def write(
+    runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] = VARIABLES
+) -> tuple[dict[str, Any], str]:
+    """Plan the files of a project and write them; return the result of that, and what both have printed."""
+    planned, shown = plan(runner, definition, "-vvv", *arguments, variables=variables)
+    options = {"root": str(runner.folder / "etc"), "files": planned["projects"]["own"]["configuration"]}
+    result, output = runner.run("qinling.kolla.configuration", options, "-vvv", *arguments, **variables)
+    return result, shown + output
+
+
 def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tmp_path: Path) -> None:
-    options = configuration(tmp_path)
+    project = definition(tmp_path)
     root = tmp_path / "etc"
     runner.encrypt(tmp_path / "config/vaulted")
-    action = "qinling.kolla.configuration"
 
-    checked, checked_output = runner.run(action, options, "-vvv", "--check", "--diff", **VARIABLES)
+    checked, checked_output = write(runner, project, "--check", "--diff")
     assert checked["changed"]
     assert not root.exists()
-    made, made_output = runner.run(action, options, "-vvv", "--diff", **VARIABLES)
+    made, made_output = write(runner, project, "--diff")
     assert made["digests"] == checked["digests"]
     assert made["changes"] == checked["changes"]
     assert (root / "api/vaulted").read_text() == f"anything {CANARIES['vault']}\n"
@@ -164,11 +185,12 @@ def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tm
     assert "host = api\n" in written
     assert f"option = {CANARIES['variable']}\n" in written
 
-    again, _output = runner.run(action, options, **VARIABLES)
-    assert (again["changed"], again["changes"], again["digests"]) == (False, [], made["digests"])
+    planned, _output = plan(runner, project)
+    assert planned["projects"]["own"]["differences"]["files"] == planned["apply"] == []
+    assert planned["digests"] == made["digests"]
 
     rotated = {**VARIABLES, "database_password": "CANARYrotated0123456789"}
-    changed, changed_output = runner.run(action, options, "-vvv", "--diff", **rotated)
+    changed, changed_output = write(runner, project, "--diff", variables=rotated)
     assert [change["what"] for change in changed["changes"]] == ["changed"]
     assert changed["digests"] != made["digests"]
     assert "connection = *** (before)" in changed_output
@@ -182,36 +204,31 @@ def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tm
     assert kept == []
 
 
-def test_configuration_reports_everything_before_any_change(runner: Runner, tmp_path: Path) -> None:
-    options = configuration(tmp_path)
+def test_a_plan_reports_everything_that_is_wrong_with_files(runner: Runner, tmp_path: Path) -> None:
+    project = definition(tmp_path)
     (tmp_path / "config/qinling.conf").write_text(
         "[DEFAULT]\n{% if true %}\na = 1\n{% endif %}\nbroken\nb = {{ literal }\n"
     )
     (tmp_path / "config/other.conf").write_text("[DEFAULT]\n\nx = {{ not_there }}\n")
     (tmp_path / "config/third.conf").write_text(f"[DEFAULT]\n{CANARIES['override']}\n")
-    files = options["services"]["api"]["files"]
-    files[1]["ini"]["overrides"] += [str(tmp_path / "config" / name) for name in ("other.conf", "third.conf")]
+    files = project["files"]["api"]
+    files[0]["ini"]["overrides"] += [str(tmp_path / "config" / name) for name in ("other.conf", "third.conf")]
     files.append({"dest": "absent", "template": str(tmp_path / "absent.j2")})
     for arguments in ((), ("--check",)):
-        result, output = runner.run("qinling.kolla.configuration", options, *arguments, **VARIABLES)
-        assert result["failed"]
-        lines = result["msg"].splitlines()[1:]
-        assert lines[0].startswith(f"- {tmp_path}/config/qinling.conf:6: not a valid template")
-        assert lines[1].startswith(f"- {tmp_path}/config/other.conf:3: can not be rendered: 'not_there' is undefined")
-        assert lines[2].startswith(f"- {tmp_path}/config/third.conf:2: expected")
+        planned, output = plan(runner, project, *arguments)
+        lines = planned["findings"]
+        assert lines[0].startswith(f"{tmp_path}/config/qinling.conf:6: not a valid template")
+        assert lines[1].startswith(f"{tmp_path}/config/other.conf:3: can not be rendered: 'not_there' is undefined")
+        assert lines[2].startswith(f"{tmp_path}/config/third.conf:2: expected")
         assert "absent.j2 is missing" in lines[3]
         assert len(lines) == 4
         assert "CANARY" not in output
         assert not (tmp_path / "etc").exists()
-    told = {name: value for name, value in options.items() if name != "root"}
-    rendered, _output = runner.run("qinling.kolla.configuration_info", {**told, "option": ""}, **VARIABLES)
-    assert not rendered["failed"]
-    assert rendered["findings"] == [line.removeprefix("- ") for line in lines]
 
 
-def test_configuration_info_says_where_options_come_from_without_their_secrets(runner: Runner, tmp_path: Path) -> None:
-    options = {name: value for name, value in configuration(tmp_path).items() if name != "root"}
-    answer, output = runner.run("qinling.kolla.configuration_info", {**options, "option": ""}, "-vvv", **VARIABLES)
+def test_a_plan_reports_where_options_come_from_without_their_secrets(runner: Runner, tmp_path: Path) -> None:
+    project = definition(tmp_path)
+    answer, output = plan(runner, project, "-vvv", scopes=["origins"])
     found = {(item["section"], item["option"]): item["steps"] for item in answer["origins"]}
     assert found["DEFAULT", "host"] == [
         {
@@ -224,19 +241,27 @@ def test_configuration_info_says_where_options_come_from_without_their_secrets(r
     assert found["odd", "option"][0]["text"] == "option = ***"
     assert answer["names"] == sorted(".".join(key) for key in found)
     assert "CANARY" not in output
-    one, _output = runner.run("qinling.kolla.configuration_info", {**options, "option": "default.HOST"}, **VARIABLES)
+    one, _output = plan(runner, project, scopes=["origins"], option="default.HOST")
     assert [item["option"] for item in one["origins"]] == ["host"]
 
 
-def test_configuration_refuses_wrong_options(runner: Runner, tmp_path: Path) -> None:
-    result, _output = runner.run("qinling.kolla.configuration", {"service": {}, "root": str(tmp_path)})
-    assert result["failed"]
-    assert "unknown option service" in result["msg"]
-    assert "option services is missing" in result["msg"]
-    options = {"root": str(tmp_path / "etc"), "owner": "nobody-of-this-name", "services": {"api": {"files": []}}}
+def test_configuration_refuses_an_owner_that_does_not_exist(runner: Runner, tmp_path: Path) -> None:
+    planned, _output = plan(runner, definition(tmp_path))
+    options = {
+        "root": str(tmp_path / "etc"),
+        "owner": "nobody-of-this-name",
+        "files": planned["projects"]["own"]["configuration"],
+    }
     result, _output = runner.run("qinling.kolla.configuration", options)
     assert "no such user or group: " in result["msg"]
     assert not (tmp_path / "etc").exists()
+
+
+def test_a_plan_refuses_wrong_options(runner: Runner, tmp_path: Path) -> None:
+    result, _output = runner.run("qinling.kolla.plan", {"scope": [], "scopes": ["wants"], "root": str(tmp_path)})
+    assert result["failed"]
+    for words in ("unknown option scope", "option directory is missing", "there is no scope wants"):
+        assert words in result["msg"]
 
 
 def test_precheck_reports_everything_in_one_message(runner: Runner, tmp_path: Path) -> None:
@@ -272,35 +297,28 @@ def test_precheck_passes_where_nothing_is_wrong(runner: Runner) -> None:
     assert (result["failed"], result["findings"]) == (False, [])
 
 
-def test_survey_says_why_it_can_not_look(runner: Runner, tmp_path: Path) -> None:
+def test_a_plan_that_cannot_be_made_has_the_reason_as_a_finding(runner: Runner, tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/api").symlink_to("/")
-    options = {
-        "projects": ["own"],
-        "look": ["files"],
-        "root": str(tmp_path / "etc"),
-        "directory": "/config",
-        "fail": False,
-    }
-    api = {"container_name": "own_api", "group": "all", "enabled": True, "image": "i", "command": "api"}
-    variables: dict[str, Any] = {
-        "service_containers": {"api": api},
-        "service_files": {"api": []},
-        "service_always": [],
-        "service_one_off_containers": [],
-        "group_names": ["all"],
-    }
-    result, _output = runner.run("qinling.kolla.survey", options, **variables)
-    assert not result["failed"]
-    assert result["todo"] == ["own"]
-    assert len(result["findings"]) == 1
-    assert result["findings"][0].startswith("the host can not be looked at: Nothing was changed: ")
-    assert "api is not a directory of its own" in result["findings"][0]
-    broken = {**variables, "service_files": {"api": [{"dest": "f", "content": "{{ nothing_of_this_name }}"}]}}
-    result, _output = runner.run("qinling.kolla.survey", options, **broken)
-    assert "'nothing_of_this_name' is undefined" in result["findings"][0]
-    failed, _output = runner.run("qinling.kolla.survey", {**options, "fail": True}, **broken)
-    assert failed["failed"]
+    project = {**definition(tmp_path), "files": {}}
+    planned, _output = plan(runner, project)
+    (finding,) = planned["findings"]
+    assert finding.startswith("the host can not be looked at: Nothing was changed: ")
+    assert "api is not a directory of its own" in finding
+    assert planned["apply"] == ["own"]
+    broken = {"api": [{"dest": "f", "content": "{{ nothing_of_this_name }}"}]}
+    planned, _output = plan(runner, {**project, "files": broken})
+    assert "'nothing_of_this_name' is undefined" in planned["findings"][0]
+    planned, _output = plan(runner, project, projects=[{"name": "own", "definition": "another_project"}])
+    assert "another_project is not defined; expected it in the vars of the role own" in planned["findings"][0]
+
+
+def test_a_definition_that_is_wrong_is_a_finding(runner: Runner, tmp_path: Path) -> None:
+    wrong = {**definition(tmp_path), "hook": [], "database": {"password": [CANARIES["literal"]]}}
+    planned, output = plan(runner, wrong, scopes=["resources"], database={"host": "h"})
+    assert [finding for finding in planned["findings"] if finding.startswith("own_project: hook is not a key")]
+    assert [finding for finding in planned["findings"] if "database" in finding]
+    assert "CANARY" not in output + str(planned["findings"])
 
 
 def test_passwords_fills_and_never_shows(runner: Runner, tmp_path: Path) -> None:
@@ -354,7 +372,7 @@ def test_plays_take_hosts_in_the_inventory_s_order() -> None:
     """Ansible's filters for sets lose it, and with it which host is the first, and the batches of kolla_serial."""
     plays = yaml.safe_load((CHECKOUT / "playbooks/site.yml").read_text())
     hosts = [play["hosts"] for play in plays]
-    assert any("site_todo" in text for text in hosts)
+    assert any("site_apply" in text for text in hosts)
     assert not [text for text in hosts if re.search(r"\b(intersect|union|difference)\b", text)]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which containers are as wanted, by Docker's list of them."""
+"""Which containers are up to date, by Docker's list of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ansible_collections.qinling.kolla.plugins.module_utils.definitions import (
     definition_of,
     has_healthcheck,
     is_disabled,
-    made_of,
-    settled_of,
+    unchanged_of,
+    up_to_date_of,
 )
 from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
 
@@ -41,16 +41,16 @@ CONTAINER: dict[str, Any] = {
 }
 
 
-def made(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> Any:
-    return made_of({"qinling-api": service}, [container], {"qinling-api": "abc"}, settings)
+def unchanged(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> Any:
+    return unchanged_of({"qinling-api": service}, [container], {"qinling-api": definition_of(service, "abc", settings)})
 
 
-def settled(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> list[str]:
-    return settled_of({"qinling-api": service}, made(container, service, settings), settings)
+def up_to_date(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> list[str]:
+    return up_to_date_of({"qinling-api": service}, unchanged(container, service, settings), settings)
 
 
 @pytest.mark.parametrize(
-    ("container", "was_made", "as_wanted"),
+    ("container", "is_unchanged", "is_up_to_date"),
     [
         (CONTAINER, True, True),
         ({**CONTAINER, "Names": ["/other", "/qinling_api"]}, True, True),
@@ -63,21 +63,21 @@ def settled(container: dict[str, Any], service: dict[str, Any] = SERVICE, settin
         ({**CONTAINER, "Labels": {LABEL: "another"}}, False, False),
     ],
 )
-def test_made_and_settled(container: dict[str, Any], was_made: bool, as_wanted: bool) -> None:
-    assert list(made(container)) == (["qinling-api"] if was_made else [])
-    assert settled(container) == (["qinling-api"] if as_wanted else [])
+def test_unchanged_and_up_to_date(container: dict[str, Any], is_unchanged: bool, is_up_to_date: bool) -> None:
+    assert list(unchanged(container)) == (["qinling-api"] if is_unchanged else [])
+    assert up_to_date(container) == (["qinling-api"] if is_up_to_date else [])
 
 
 def test_health_is_asked_only_where_there_is_a_check() -> None:
     off = {**SETTINGS, "healthchecks": False}
     plain = {**CONTAINER, "Status": "Up 2 minutes", "Labels": {LABEL: definition_of(SERVICE, "abc", off)}}
-    assert settled(plain, settings=off)
+    assert up_to_date(plain, settings=off)
     unchecked = {key: value for key, value in SERVICE.items() if key != "healthcheck"}
-    assert settled({**plain, "Labels": {LABEL: definition_of(unchecked, "abc", SETTINGS)}}, unchecked)
+    assert up_to_date({**plain, "Labels": {LABEL: definition_of(unchecked, "abc", SETTINGS)}}, unchecked)
 
 
 @pytest.mark.parametrize(
-    ("status", "test", "as_wanted"),
+    ("status", "test", "is_up_to_date"),
     [
         ("Up 2 minutes", "NONE", True),
         ("Up 2 minutes", ["NONE"], True),
@@ -85,12 +85,12 @@ def test_health_is_asked_only_where_there_is_a_check() -> None:
         ("Up 2 minutes (healthy)", ["CMD", "true"], True),
     ],
 )
-def test_a_container_without_health_check_has_to_run(status: str, test: Any, as_wanted: bool) -> None:
+def test_a_container_without_health_check_has_to_run(status: str, test: Any, is_up_to_date: bool) -> None:
     service = {**SERVICE, "healthcheck": {"interval": "30s", "test": test}}
     labels = {LABEL: definition_of(service, "abc", SETTINGS)}
-    assert settled({**CONTAINER, "Status": status, "Labels": labels}, service) == ["qinling-api"] * as_wanted
+    assert up_to_date({**CONTAINER, "Status": status, "Labels": labels}, service) == ["qinling-api"] * is_up_to_date
     stopped = {**CONTAINER, "State": "exited", "Status": "Exited (1) 2 minutes ago", "Labels": labels}
-    assert settled(stopped, service) == []
+    assert up_to_date(stopped, service) == []
 
 
 @pytest.mark.parametrize(

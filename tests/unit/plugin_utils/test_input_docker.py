@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.common.text.formatters import human_to_bytes
-from ansible_collections.qinling.kolla.plugins.filter.services import dimensions_of
 from ansible_collections.qinling.kolla.plugins.plugin_utils import prechecks
 from ansible_collections.qinling.kolla.plugins.plugin_utils._input_docker import is_size
+from ansible_collections.qinling.kolla.plugins.plugin_utils.services import dimensions_of
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 GOOD: dict[str, list[Any]] = {

@@ -1,0 +1,323 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Renders the files of all projects of a host, compares them and all else with the host once, and returns the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.utils.display import Display
+from ansible_collections.qinling.kolla.plugins.module_utils import definitions, payload, service_backup
+from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, literals
+from ansible_collections.qinling.kolla.plugins.plugin_utils import (
+    inputs,
+    option_findings,
+    origins,
+    projects,
+    services,
+)
+from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, plain, truth, wanted_files
+from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import RenderingAction, secrets_in
+
+SCOPES = ("files", "containers", "options", "resources", "host", "running", "leftovers", "origins")
+# The keys of a service that the host needs to know.
+_CONTAINER_KEYS = ("container_name", *definitions.MADE_FROM)
+
+
+class Project:
+    """What a plan needs of a project on one host, evaluated as far as the plan's scopes need it."""
+
+    def __init__(
+        self, definition: projects.Definition, args: Mapping[str, Any], group_names: list[str], first: bool
+    ) -> None:
+        """Take a definition, the task's options, the host's groups, and whether it is the project's first host."""
+        scopes = set(args["scopes"])
+        self.name = definition.name
+        self.role = definition.role
+        self.services = definition.services
+        self.local = services.services_of_host(self.services, group_names)
+        self.files: dict[str, list[dict[str, Any]]] = (
+            definition.get("files", {}) if scopes & {"files", "origins"} else {}
+        )
+        self.ports, self.host_files, self.subnets = [], list[dict[str, str]](), list[dict[str, str]]()
+        self.always_precheck = False
+        if "host" in scopes:
+            self.ports = projects.ports_of(definition.get("ports", []), self.local)
+            self.host_files = projects.once_of(definition.get("host_files", []), first)
+            self.subnets = definition.get("subnets", [])
+            self.always_precheck = truth(definition.get("always_precheck", False))
+        self.always_run: list[str] = definition.get("always_run", [])
+        bootstrap = definition.get("bootstrap", {})
+        self.bootstrap = (
+            {**bootstrap, "container": args["bootstrap_prefix"] + bootstrap["service"].replace("-", "_")}
+            if bootstrap
+            else {}
+        )
+        self.one_off = [*filter(None, [self.bootstrap.get("container")]), *definition.get("one_off_containers", [])]
+        named = services.named_volumes(self.services)
+        keep_data = truth(args.get("keep_data", False))
+        self.kept_volumes = [volume for volume in named if volume not in args["transient_volumes"]] if keep_data else []
+        self.removed_volumes = [volume for volume in named if volume not in self.kept_volumes]
+        self.removed_networks = [] if keep_data else services.networks_of(self.services)
+        self.resources: list[dict[str, Any]] = []
+        if "resources" in scopes:
+            self.resources = projects.once_of(
+                [*database_resources(definition, args.get("database") or {}), *definition.get("resources", [])], first
+            )
+        # What the tasks that apply the plan need to know.
+        self.result = {
+            "hooks": definition.get("hooks", []),
+            "depends_on": definition.get("depends_on", []),
+            "upgrade_order": definition.get("upgrade_order", []),
+            "bootstrap": self.bootstrap,
+            "kept_volumes": self.kept_volumes,
+        }
+        self.findings = definition.findings()
+
+
+    def configuration(self, files: Mapping[str, Any], secrets: list[str]) -> dict[str, Any]:
+        """Return what the module configuration is sent to write the project's files, of those of all projects."""
+        return {
+            "services": {name: files[name] for name in self.services if name in files},
+            "disabled": [name for name in self.services if name not in self.local],
+            "secrets": secrets,
+        }
+
+
+def database_resources(definition: projects.Definition, server: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the resource of a project's schema and user on a server (`host`, `port`, `ca_cert`), if it has one."""
+    if not server or not (database := definition.get("database", {})):
+        return []
+    return [{"kind": "database", "once": True, **server, **database}]
+
+
+def unreachable_result(names: list[str], reason: str) -> dict[str, Any]:
+    """Return the plan of a host that cannot be compared, and why: a finding, and all projects are to be applied."""
+    return {
+        "findings": [f"the host can not be looked at: {reason}"],
+        "projects": {},
+        "apply": names,
+        **{name: [] for name in ("precheck", "unchanged", "up_to_date", "orphaned", "existing", "backups")},
+        **{name: [] for name in ("images", "absent_mounts", "validated")},
+        "docker_socket_group": 0,
+    }
+
+
+class ActionModule(RenderingAction):
+    """Thin glue between Ansible, `rendering` and the module of the same name."""
+
+    _name = "plan"
+    _options = frozenset(
+        {"projects", "scopes", "action", "early", "root", "owner", "group", "directory", "secrets", "settings"}
+        | {"shared_files", "deployment", "validate", "pull", "force", "globals", "option", "database"}
+        | {"keep_data", "transient_volumes", "bootstrap_prefix"}
+    )
+
+    def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        problems = option_problems(args, self._options, ("root", "directory"))
+        scopes = set(args.get("scopes") or [])
+        problems += [f"there is no scope {name}" for name in sorted(scopes - set(SCOPES))]
+        if problems:
+            raise AnsibleActionFail(f"qinling.kolla.plan: {'; '.join(problems)}")
+
+        args = {"scopes": [], "projects": [], "transient_volumes": [], "bootstrap_prefix": "bootstrap_", **args}
+        host = str(task_vars.get("inventory_hostname"))
+        try:
+            answer = self._answer(args, scopes, task_vars)
+        except AnsibleConnectionFailure as error:
+            # The task has no_log, which hides this message otherwise.
+            Display().warning(f"{host}: {error}")
+            raise
+        except AnsibleError as error:
+            # Reported with all other findings by a task that follows.
+            reason = hide(" ".join(str(error).split()), literals(self._secrets(args, task_vars)))
+            answer = unreachable_result([str(project["name"]) for project in args["projects"]], reason)
+        # What differs, in a few lines: the result itself is hidden, as it holds the files.
+        Display().v(differences_text(answer["projects"], scopes), host=host)
+        return {**result, "changed": False, **answer}
+
+    def _secrets(self, args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> list[str]:
+        """Return the values that are never shown."""
+        return [*map(plain, args.get("secrets") or []), *secrets_in(task_vars)]
+
+    def _answer(self, args: Mapping[str, Any], scopes: set[str], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the plan. Raises AnsibleError where it cannot be made."""
+        task_vars = projects.with_globals(self._templar, task_vars)
+        group_names = [str(name) for name in task_vars["group_names"]]
+        planned = [
+            Project(definition, args, group_names, self._is_first(definition, task_vars))
+            for definition in projects.definitions(self._templar, task_vars, args["projects"])
+        ]
+        rendered = Rendered()
+        secrets = self._secrets(args, task_vars)
+        spellings = literals(secrets)
+        request = self._request(planned, args)
+        if scopes & {"files", "origins"}:
+            configuration: dict[str, Any] = {}
+            for project in planned:
+                configuration |= services.configuration_of(
+                    project.services, project.files, group_names, str(args["directory"]), project.role
+                )
+            rendered = self.render(configuration, task_vars)
+        files = payload.dump_files(wanted_files(rendered))
+        if "files" in scopes:
+            request["files"] = files
+        if "containers" in scopes:
+            request["settings"] = plain(args.get("settings") or {})
+        if "options" in scopes and truth(args.get("validate", True)):
+            validate: dict[str, Any] = {}
+            for project in planned:
+                validate |= services.validation_of(project.local, project.files)
+            pull = truth(args.get("pull", False)) and not self._task.check_mode
+            checks = option_findings.wanted_checks(rendered, validate)
+            request["options"] = option_findings.request(checks, force=truth(args.get("force", False)), pull=pull)
+
+        # Where options come from, the controller knows.
+        answer = self._compare(request, task_vars) if scopes != {"origins"} else {}
+        options = answer.pop("options", {"found": [], "validated": [], "not_validated": {}})
+        findings, warnings = option_findings.told(options, rendered, map(str, args.get("shared_files") or []))
+        findings += [finding for project in planned for finding in project.findings]
+        for path in map(str, args.get("globals") or []):
+            findings = inputs.placed(findings, path, self._key_lines(path))
+        for warning in warnings:
+            Display().warning(hide(warning, spellings))
+        if "origins" in scopes and not rendered.findings:
+            question = str(args.get("option") or "")
+            answer["origins"], answer["names"] = origins.answers(rendered.services, question, spellings)
+        # What is said about a value that is wrong may hold the value.
+        about = [hide(str(finding), spellings) for finding in dict.fromkeys([*rendered.findings, *findings])]
+        differences = answer.pop("differences", {})
+        apply = [
+            project.name
+            for project in planned
+            if args.get("action") in project.always_run
+            or any(differences.get(project.name, {}).get(scope) for scope in scopes)
+        ]
+        return {
+            **answer,
+            "findings": [*about, *answer.get("findings", [])],
+            "validated": options["validated"],
+            "not_validated": options["not_validated"],
+            "projects": {
+                project.name: {
+                    **project.result,
+                    "services": {
+                        name: definitions.with_group(service, int(answer.get("docker_socket_group", 0)))
+                        for name, service in project.services.items()
+                    },
+                    "differences": differences.get(project.name, {}),
+                    "configuration": payload.dump(project.configuration(files, secrets))
+                    if "files" in scopes and project.name in apply
+                    else "",
+                }
+                for project in planned
+            },
+            "apply": apply,
+            "images": sorted({service["image"] for project in planned for service in project.local.values()}),
+            "precheck": [project.name for project in planned if project.always_precheck or project.name in apply],
+        }
+
+    def _compare(self, request: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return what the host says of a request. Raises AnsibleError."""
+        answer = dict(
+            self._execute_module(
+                "qinling.kolla.plan", module_args={"payload": payload.dump(request)}, task_vars=task_vars
+            )
+        )
+        if "differences" not in answer:
+            raise AnsibleActionFail(str(answer.get("msg", "the host gave no answer")))
+        return answer
+
+    def _is_first(self, definition: projects.Definition, variables: Mapping[str, Any]) -> bool:
+        hosts = [str(host) for host in variables.get("ansible_play_hosts") or []]
+        first = services.first_host(definition.services, variables.get("groups") or {}, hosts)
+        return first == str(variables.get("inventory_hostname"))
+
+    def _key_lines(self, path: str) -> dict[str, int]:
+        """Return the lines of the variables in a file, nothing where there is no such file."""
+        if not Path(path).is_file():
+            return {}
+        content, _was_plain = self._loader._get_file_contents(path)
+        return inputs.key_lines(bytes(content).decode("utf-8-sig"))[0]
+
+    def _request(self, planned: list[Project], args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the host is asked to compare, but for files, containers and options."""
+        scopes, early = set(args["scopes"]), truth(args.get("early", False))
+        request: dict[str, Any] = {
+            "root": str(args["root"]),
+            "owner": args.get("owner"),
+            "group": args.get("group"),
+            "files": None,
+            "projects": {
+                project.name: {
+                    name: {key: service[key] for key in _CONTAINER_KEYS if key in service}
+                    for name, service in project.services.items()
+                }
+                for project in planned
+            },
+            "local": [name for project in planned for name in project.local],
+            "deployment": str(args.get("deployment") or ""),
+            "claims": {
+                project.name: {
+                    "container": [
+                        *(service["container_name"] for service in project.services.values()),
+                        *(service["container_name"] + service_backup.SUFFIX for service in project.services.values()),
+                        *project.one_off,
+                    ],
+                    "volume": services.named_volumes(project.services),
+                    "network": services.networks_of(project.services),
+                }
+                for project in planned
+            },
+            "unmanaged": bool(scopes & {"running", "leftovers"}),
+        }
+        local = [service for project in planned for service in project.local.values()]
+        containers = [service["container_name"] for service in local]
+        if "host" in scopes:
+            request["host"] = {
+                "ports": [port for project in planned for port in project.ports],
+                "docker": not early,
+                "images": [] if early else list(dict.fromkeys(service["image"] for service in local)),
+                "containers": [] if early else [*containers, *(name + service_backup.SUFFIX for name in containers)],
+                "writable": [str(args["root"])],
+                "files": [file for project in planned for file in project.host_files],
+                "subnets": [] if early else [subnet for project in planned for subnet in project.subnets],
+            }
+        if "containers" in scopes:
+            request["volumes"] = {project.name: services.named_volumes(project.local) for project in planned}
+        if "resources" in scopes:
+            request["resources"] = {project.name: project.resources for project in planned}
+        if "leftovers" in scopes:
+            own = {volume for project in planned for volume in services.own_volumes(project.services)}
+            request["leftovers"] = {
+                project.name: {
+                    "volumes": project.removed_volumes,
+                    "extra_volumes": [volume for volume in project.removed_volumes if volume not in own],
+                    "networks": project.removed_networks,
+                    "paths": [f"{args['root']}/{name}" for name in project.services],
+                }
+                for project in planned
+            }
+        return request
+
+
+def differences_text(planned: Mapping[str, Mapping[str, Any]], scopes: Iterable[str]) -> str:
+    """Return what differs within the scopes, a line for each project and scope, or that nothing does."""
+    shown = set(scopes)
+    lines = [
+        f"{name}: {scope}: {_listed(found)}"
+        for name, project in planned.items()
+        for scope, found in project["differences"].items()
+        if found and scope in shown
+    ]
+    return "\n".join(["Plan:", *lines]) if lines else "Plan: nothing differs"
+
+
+def _listed(found: Mapping[str, Iterable[str]] | Iterable[str]) -> str:
+    if isinstance(found, Mapping):
+        return "; ".join(f"{kind}: {', '.join(items)}" for kind, items in found.items())
+    return ", ".join(found)

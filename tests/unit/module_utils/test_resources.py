@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources of a project besides files and containers, and how they differ."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tarfile
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils import registration, resources
+from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerUnreachableError
+
+DATABASE = {"kind": "database", "host": "h", "port": "1", "user": "u", "password": "the secret", "name": "qin_ling"}
+
+
+class Database:
+    """Stands for PyMySQL's connection: answers with grants."""
+
+    def __init__(self, *grants: str) -> None:
+        self.grants = grants
+        self.asked: dict[str, Any] = {}
+
+    def connect(self, **asked: Any) -> Database:
+        self.asked = asked
+        if asked["password"] != "the secret":
+            raise RuntimeError("Access denied for the secret")
+        return self
+
+    def cursor(self) -> Database:
+        return self
+
+    def execute(self, statement: str) -> None:
+        assert statement == "SHOW GRANTS"
+
+    def fetchall(self) -> list[tuple[str]]:
+        return [(grant,) for grant in self.grants]
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("grants", "well"),
+    [
+        (["GRANT USAGE ON *.* TO `u`@`%`", "GRANT ALL PRIVILEGES ON `qin_ling`.* TO `u`@`%`"], True),
+        (["GRANT ALL PRIVILEGES ON `qin\\_ling`.* TO `u`@`%`"], True),
+        (["GRANT ALL PRIVILEGES ON `qin_ling_more`.* TO `u`@`%`"], False),
+        (["GRANT SELECT ON `qin_ling`.* TO `u`@`%`"], False),
+        ([], False),
+    ],
+)
+def test_grants(grants: list[str], well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(*grants)
+    monkeypatch.setitem(sys.modules, "pymysql", types.SimpleNamespace(connect=database.connect))
+    assert resources.differences(DATABASE) == ([] if well else ["privileges of u on schema qin_ling"])
+    assert (database.asked["port"], database.asked["ssl"]) == (1, None)
+
+
+def test_what_cannot_be_told_is_missing_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", types.SimpleNamespace(connect=Database().connect))
+    assert resources.differences({**DATABASE, "password": "another"}) == ["database: RuntimeError"]
+    assert resources.differences({"kind": "of a later release"}) == ["of a later release: KeyError"]
+
+
+FUNCTIONS = {"name": "functions", "driver": "overlay", "attachable": True, "internal": True}
+BRIDGE = {"name": "bridge", "driver": "bridge", "subnet": ""}
+IN_SUBNET = {**BRIDGE, "subnet": "172.29.0.0/24"}
+OVERLAY = {"Driver": "overlay", "Attachable": True, "Internal": True}
+OWN = {
+    "Driver": "bridge",
+    "Attachable": False,
+    "Internal": False,
+    "IPAM": {"Config": [{"Subnet": "172.29.0.0/24", "Gateway": "172.29.0.1"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("manages", "networks", "found", "words"),
+    [
+        (True, [FUNCTIONS], {"functions": OVERLAY}, []),
+        (True, [], {}, []),
+        (True, [FUNCTIONS], {}, ["network functions"]),
+        (True, [FUNCTIONS], {"functions": {**OVERLAY, "Internal": False}}, ["network functions"]),
+        (True, [FUNCTIONS], {"functions": {**OVERLAY, "Attachable": False}}, ["network functions"]),
+        (True, [FUNCTIONS], {"functions": OWN}, ["network functions"]),
+        (False, [FUNCTIONS], {"functions": OVERLAY}, ["a Swarm that this Docker manages"]),
+        (True, [FUNCTIONS, BRIDGE], {"functions": OVERLAY}, ["network bridge"]),
+        (True, [FUNCTIONS, BRIDGE], {"functions": OVERLAY, "bridge": OWN}, []),
+        (True, [BRIDGE], {"bridge": OVERLAY}, ["network bridge"]),
+        (True, [IN_SUBNET], {"bridge": OWN}, []),
+        (True, [IN_SUBNET], {"bridge": {**OWN, "IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}}}, ["network bridge"]),
+        (True, [IN_SUBNET], {"bridge": {**OWN, "IPAM": {"Config": None}}}, ["network bridge"]),
+    ],
+)
+def test_swarm(
+    manages: bool, networks: Any, found: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(_self: DockerApi, url: str) -> tuple[int, Any]:
+        if url == "/info":
+            return 200, {"Swarm": {"ControlAvailable": manages}}
+        network = found.get(url.removeprefix("/networks/"))
+        return (200, network) if network else (404, {"message": "no such network"})
+
+    monkeypatch.setattr(DockerApi, "get", get)
+    swarm = {"kind": "swarm", "docker_host": "unix:///run/docker.sock", "networks": networks}
+    assert resources.differences(swarm) == words
+
+
+def test_a_docker_elsewhere_or_none_is_left_to_the_work_itself() -> None:
+    assert resources.differences({"kind": "swarm", "docker_host": "tcp://h:1"}) == ["a look at the Docker of tcp://h:1"]
+    assert resources.differences({"kind": "swarm", "docker_host": "unix:///nowhere"}) == [
+        f"swarm: {DockerUnreachableError.__name__}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "inside", "words"),
+    [
+        (b"a\n", b"a\n", []),
+        (b"b\n", b"a\n", ["{path}"]),
+        (None, b"a\n", ["{path}"]),
+        (b"a\n", b"b\n", ["/in in proxy"]),
+        (b"a\n", None, ["/in in proxy"]),
+    ],
+)
+def test_a_file_on_the_host_and_in_a_container(
+    host: bytes | None, inside: bytes | None, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "qinling.cfg"
+    if host is not None:
+        path.write_bytes(host)
+
+    def raw(_self: DockerApi, url: str) -> tuple[int, bytes]:
+        assert url == "/containers/proxy/archive?path=/in"
+        if inside is None:
+            return 404, b"{}"
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            member = tarfile.TarInfo("in")
+            member.size = len(inside)
+            archive.addfile(member, io.BytesIO(inside))
+        return 200, stream.getvalue()
+
+    monkeypatch.setattr(DockerApi, "raw", raw)
+    want = {"kind": "file", "path": str(path), "content": "a\n", "container": "proxy", "inside": "/in"}
+    assert resources.differences(want) == [word.format(path=path) for word in words]
+
+
+class Client:
+    """Stands for somebody who is logged in at Keystone."""
+
+    def __init__(self, *runtimes: dict[str, Any]) -> None:
+        self.runtimes = runtimes
+        self.endpoint = ""
+
+    def at(self, endpoint: str) -> Client:
+        self.endpoint = endpoint
+        return self
+
+    def list(self, kind: str) -> list[dict[str, Any]]:
+        assert (kind, self.endpoint) == ("runtime", "http://q")
+        return list(self.runtimes)
+
+
+WANTED = {"name": "python3", "image": "i:1"}
+RUNTIME = {"name": "python3", "image": "i:1", "status": "available", "trusted": False}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "wanted", "well"),
+    [
+        (RUNTIME, WANTED, True),
+        (RUNTIME, {**WANTED, "trusted": False}, True),
+        (RUNTIME, {**WANTED, "trusted": True}, False),
+        ({**RUNTIME, "image": "i:2"}, WANTED, False),
+        ({**RUNTIME, "status": "error"}, WANTED, False),
+        ({**RUNTIME, "name": "other"}, WANTED, False),
+    ],
+)
+def test_one_login_tells_of_keystone_and_of_runtimes(
+    runtime: dict[str, Any], wanted: dict[str, Any], well: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(asked: dict[str, Any]) -> dict[str, Any]:
+        assert asked["wait"] == 0
+        return {"missing": ["role r"], "locked_out": [], "client": Client(runtime)}
+
+    monkeypatch.setattr(registration, "look", look)
+    want = {"kind": "keystone_service", "endpoint": "http://q", "runtimes": [wanted]}
+    assert resources.differences(want) == ["role r", *([] if well else ["runtime python3"])]
+
+
+def test_all_at_once_by_project_and_kind() -> None:
+    static = [{"kind": "static", "differences": words} for words in (["x"], [], ["y"])]
+    comparison = resources.Comparison({"a": static, "b": static[1:2], "c": []})
+    assert comparison.differences() == {"a": {"static": ["x", "y"]}, "b": {}, "c": {}}

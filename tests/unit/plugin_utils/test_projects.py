@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The definitions of projects: evaluated key by key, and checked against their specification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.qinling.kolla.plugins.plugin_utils.projects import Definition, specification
+
+PROJECT = Path(__file__).resolve().parents[3]
+GOOD: dict[str, Any] = {
+    "services": {"api": {"group": "api"}},
+    "ports": [{"name": "api_port", "address": "::1", "port": "80", "service": "api"}],
+    "hooks": ["precheck"],
+}
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((PROJECT / path).read_text(encoding="utf-8"))
+
+
+PROJECTS = load("group_vars/all/projects.yml")["qinling_projects"]
+
+
+def definition(raw: dict[str, Any]) -> Definition:
+    return Definition("own", "own_project", raw, lambda value: value)
+
+
+def test_a_key_is_evaluated_when_it_is_read_and_once() -> None:
+    evaluated: list[Any] = []
+    own = Definition("own", "own_project", {"services": 1, "database": 2}, lambda value: evaluated.append(value) or {})
+    assert (own.get("services"), own.get("services"), own.get("ports", [])) == ({}, {}, [])
+    assert evaluated == [1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"hook": ["precheck"]}, "hook is not a key of a project; expected one of services, files"),
+        ({"hooks": ["before"]}, "before"),
+        ({"ports": [{"name": "api_port", "address": "::1", "service": "api"}]}, "port"),
+        ({"ports": [{**GOOD["ports"][0], "port": "http"}]}, "port"),
+        ({"ports": [{**GOOD["ports"][0], "protocol": "tcp"}]}, "protocol"),
+        ({"services": "api"}, "services"),
+    ],
+)
+def test_a_definition_is_checked(changes: dict[str, Any], words: str) -> None:
+    own = definition({**GOOD, **changes})
+    for key in ("services", "ports", "hooks"):
+        own.get(key)
+    findings = [str(finding) for finding in own.findings()]
+    assert len(findings) == (1 if words else 0)
+    assert all(finding.startswith("own_project: ") and words in finding for finding in findings)
+
+
+def test_what_is_not_read_is_not_missed() -> None:
+    own = definition({"database": {"name": "x"}})
+    assert own.findings() == []
+    own.get("services")
+    assert "services" in str(own.findings()[0])
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=[project["name"] for project in PROJECTS])
+def test_a_project_is_a_role_with_its_definition(project: dict[str, Any]) -> None:
+    raw = load(f"roles/{project['name']}/vars/main.yml")[project["definition"]]
+    assert set(raw) <= set(specification())
+    for hook in raw.get("hooks", []):
+        assert (PROJECT / f"roles/{project['name']}/tasks/{hook}.yml").is_file()
+
+
+def test_no_variable_s_name_is_built() -> None:
+    files = [path for folder in ("roles", "playbooks", "group_vars") for path in (PROJECT / folder).rglob("*.yml")]
+    built = [str(path) for path in files if "ansible.builtin.vars'" in path.read_text(encoding="utf-8")]
+    assert built == []
