@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,18 @@ def fill(directory: Path, settings: dict[str, Any]) -> Path:
 
 
 def play(
-    directory: Path, playbook: str, *arguments: str, inventory: str = "inventory/all-in-one", **variables: Any
+    directory: Path,
+    playbook: str,
+    *arguments: str,
+    inventory: str = "inventory/all-in-one",
+    project: Path = PROJECT,
+    **variables: Any,
 ) -> tuple[int, str]:
-    """Run a playbook; return its exit code and what it printed without the line breaks of its layout."""
+    """Run a playbook of a checkout; return its exit code and what it printed without the line breaks of its layout."""
     given = json.dumps({"kolla_config_dir": str(directory), **variables})
     command = ["ansible-playbook", "-i", inventory, "-e", given, *arguments, f"playbooks/{playbook}.yml"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(project / "ansible.cfg")}
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     return done.returncode, " ".join((done.stdout + done.stderr).split())
