@@ -17,6 +17,7 @@ from urllib.parse import quote
 from ansible_collections.qinling.kolla.plugins.module_utils import registration
 from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import SOCKET, DockerApi
 from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Qinling
+from ansible_collections.qinling.kolla.plugins.module_utils.tree import identity
 
 Resource = Mapping[str, Any]
 _SECONDS = 10
@@ -45,16 +46,16 @@ def database_differences(resource: Resource) -> list[str]:
     return [] if found else [f"privileges of {resource['user']} on schema {resource['name']}"]
 
 
-def keystone_service_differences(resource: Resource) -> list[str]:
-    """Takes what `registration.look` takes, logs in at Keystone as each of the users.
+def keystone_service_differences(resource: Resource) -> dict[str, list[str]]:
+    """Take what `registration.look` takes; log in at Keystone as each of the users.
 
-    With `endpoint` and `runtimes`, one of them asks Qinling for its runtimes as well, without another log-in.
+    With `endpoint` and `runtimes`, one of them reads the runtimes of Qinling as well, without another login.
     """
     found = registration.look({**resource, "wait": 0})
-    missing: list[str] = found["missing"]
-    if resource.get("runtimes") and found["client"]:
-        missing += runtimes_differences(resource, found["client"].at(resource["endpoint"]))
-    return missing
+    runtimes = [_runtime(wanted) for wanted in resource.get("runtimes") or []]
+    if runtimes and found["client"]:
+        runtimes = runtimes_differences(resource, found["client"].at(resource["endpoint"]))
+    return {"keystone_service": found["missing"], "runtimes": runtimes}
 
 
 def swarm_differences(resource: Resource) -> list[str]:
@@ -80,17 +81,21 @@ def _network_fits(docker: DockerApi, wanted: Mapping[str, Any]) -> bool:
 
 
 def runtimes_differences(resource: Resource, client: Qinling | None = None) -> list[str]:
-    """Takes `runtimes` (`name`, `image`, maybe `trusted`), and who is logged in, else `endpoint`, `auth`, `ca_cert`."""
+    """Take `runtimes` (`name`, `image`, maybe `trusted`), and who is logged in, or `endpoint`, `auth`, `ca_cert`."""
     api = client or Qinling({**resource, "ca_cert": resource.get("ca_cert"), "wait": 0})
-    there = {runtime["name"]: runtime for runtime in api.list("runtime")}
+    present = {runtime["name"]: runtime for runtime in api.list("runtime")}
     return [
-        f"runtime {wanted['name']}"
+        _runtime(wanted)
         for wanted in resource["runtimes"]
-        if not _is_as_wanted(there.get(wanted["name"]) or {}, wanted)
+        if not _runtime_fits(present.get(wanted["name"]) or {}, wanted)
     ]
 
 
-def _is_as_wanted(runtime: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _runtime(wanted: Mapping[str, Any]) -> str:
+    return f"runtime {wanted['name']}"
+
+
+def _runtime_fits(runtime: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     trusted = wanted.get("trusted")
     return (
         runtime.get("status") == "available"
@@ -100,12 +105,19 @@ def _is_as_wanted(runtime: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool
 
 
 def file_differences(resource: Resource) -> list[str]:
-    """Takes `path`, `content`, `container`, `inside`; looks whether the host, and the container, have a file so."""
+    """Take `path`, `content`, `owner`, `group` and `mode` of a file on the host, and where a container has it.
+
+    The copy in the `container` is `inside`; only its content counts, as it belongs to the container's own user.
+    """
     path, content = Path(resource["path"]), str(resource["content"]).encode()
     if not path.is_file() or path.read_bytes() != content:
         return [str(path)]
-    there = DockerApi(SOCKET, _SECONDS).file(resource["container"], resource["inside"])
-    return [] if there == content else [f"{resource['inside']} in {resource['container']}"]
+    status = path.stat()
+    wanted = (identity(resource["owner"], "user"), identity(resource["group"], "group"), int(resource["mode"], 8))
+    if (status.st_uid, status.st_gid, status.st_mode & 0o7777) != wanted:
+        return [f"owner or mode of {path}"]
+    present = DockerApi(SOCKET, _SECONDS).file(resource["container"], resource["inside"])
+    return [] if present == content else [f"{resource['inside']} in {resource['container']}"]
 
 
 def static_differences(resource: Resource) -> list[str]:
@@ -113,7 +125,7 @@ def static_differences(resource: Resource) -> list[str]:
     return [str(word) for word in resource["differences"]]
 
 
-KINDS: dict[str, Callable[[Resource], list[str]]] = {
+KINDS: dict[str, Callable[[Resource], list[str] | dict[str, list[str]]]] = {
     "database": database_differences,
     "keystone_service": keystone_service_differences,
     "swarm": swarm_differences,
@@ -123,12 +135,15 @@ KINDS: dict[str, Callable[[Resource], list[str]]] = {
 }
 
 
-def differences(resource: Resource) -> list[str]:
-    """Return how a resource differs, or the kind of error that kept its present state unknown."""
+def differences(resource: Resource) -> dict[str, list[str]]:
+    """Return how a resource differs by kind, or the kind of error that kept its present state unknown."""
+    kind = str(resource["kind"])
     try:
-        return KINDS[resource["kind"]](resource)
-    except Exception as error:  # the work that brings it about finds out, and says it in full
-        return [f"{resource['kind']}: {type(error).__name__}"]
+        found = KINDS[kind](resource)
+    except Exception as error:  # the task that applies the resource reports it in full
+        unknown = [f"{kind}: {type(error).__name__}"]
+        return {kind: unknown, "runtimes": unknown} if resource.get("runtimes") else {kind: unknown}
+    return found if isinstance(found, dict) else {kind: found}
 
 
 class Comparison:
@@ -138,7 +153,7 @@ class Comparison:
         """Take resources by project."""
         self._pool = ThreadPoolExecutor(max_workers=max(1, sum(map(len, by_project.values()))))
         self._results = {
-            project: [(str(resource["kind"]), self._pool.submit(differences, resource)) for resource in of_project]
+            project: [self._pool.submit(differences, resource) for resource in of_project]
             for project, of_project in by_project.items()
         }
 
@@ -147,7 +162,7 @@ class Comparison:
         self._pool.shutdown()
         found: dict[str, dict[str, list[str]]] = {project: {} for project in self._results}
         for project, results in self._results.items():
-            for kind, result in results:
-                if words := result.result():
+            for kind, words in (item for result in results for item in result.result().items()):
+                if words:
                     found[project].setdefault(kind, []).extend(words)
         return found

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import tarfile
 import types
@@ -59,14 +60,16 @@ class Database:
 def test_grants(grants: list[str], well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     database = Database(*grants)
     monkeypatch.setitem(sys.modules, "pymysql", types.SimpleNamespace(connect=database.connect))
-    assert resources.differences(DATABASE) == ([] if well else ["privileges of u on schema qin_ling"])
+    assert resources.differences(DATABASE)["database"] == ([] if well else ["privileges of u on schema qin_ling"])
     assert (database.asked["port"], database.asked["ssl"]) == (1, None)
 
 
 def test_what_cannot_be_told_is_missing_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymysql", types.SimpleNamespace(connect=Database().connect))
-    assert resources.differences({**DATABASE, "password": "another"}) == ["database: RuntimeError"]
-    assert resources.differences({"kind": "of a later release"}) == ["of a later release: KeyError"]
+    assert resources.differences({**DATABASE, "password": "another"}) == {"database": ["database: RuntimeError"]}
+    assert resources.differences({"kind": "of a later release"}) == {
+        "of a later release": ["of a later release: KeyError"]
+    }
 
 
 FUNCTIONS = {"name": "functions", "driver": "overlay", "attachable": True, "internal": True}
@@ -110,32 +113,41 @@ def test_swarm(
 
     monkeypatch.setattr(DockerApi, "get", get)
     swarm = {"kind": "swarm", "docker_host": "unix:///run/docker.sock", "networks": networks}
-    assert resources.differences(swarm) == words
+    assert resources.differences(swarm) == {"swarm": words}
 
 
 def test_a_docker_elsewhere_or_none_is_left_to_the_work_itself() -> None:
-    assert resources.differences({"kind": "swarm", "docker_host": "tcp://h:1"}) == ["a look at the Docker of tcp://h:1"]
-    assert resources.differences({"kind": "swarm", "docker_host": "unix:///nowhere"}) == [
-        f"swarm: {DockerUnreachableError.__name__}"
-    ]
+    for docker_host, word in (
+        ("tcp://h:1", "a look at the Docker of tcp://h:1"),
+        ("unix:///nowhere", f"swarm: {DockerUnreachableError.__name__}"),
+    ):
+        assert resources.differences({"kind": "swarm", "docker_host": docker_host}) == {"swarm": [word]}
 
 
 @pytest.mark.parametrize(
-    ("host", "inside", "words"),
+    ("host", "mode", "inside", "words"),
     [
-        (b"a\n", b"a\n", []),
-        (b"b\n", b"a\n", ["{path}"]),
-        (None, b"a\n", ["{path}"]),
-        (b"a\n", b"b\n", ["/in in proxy"]),
-        (b"a\n", None, ["/in in proxy"]),
+        (b"a\n", 0o660, b"a\n", []),
+        (b"b\n", 0o660, b"a\n", ["{path}"]),
+        (None, 0o660, b"a\n", ["{path}"]),
+        (b"a\n", 0o640, b"a\n", ["owner or mode of {path}"]),
+        (b"a\n", 0o4660, b"a\n", ["owner or mode of {path}"]),
+        (b"a\n", 0o660, b"b\n", ["/in in proxy"]),
+        (b"a\n", 0o660, None, ["/in in proxy"]),
     ],
 )
 def test_a_file_on_the_host_and_in_a_container(
-    host: bytes | None, inside: bytes | None, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: bytes | None,
+    mode: int,
+    inside: bytes | None,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "qinling.cfg"
     if host is not None:
         path.write_bytes(host)
+        path.chmod(mode)
 
     def raw(_self: DockerApi, url: str) -> tuple[int, bytes]:
         assert url == "/containers/proxy/archive?path=/in"
@@ -149,8 +161,19 @@ def test_a_file_on_the_host_and_in_a_container(
         return 200, stream.getvalue()
 
     monkeypatch.setattr(DockerApi, "raw", raw)
-    want = {"kind": "file", "path": str(path), "content": "a\n", "container": "proxy", "inside": "/in"}
-    assert resources.differences(want) == [word.format(path=path) for word in words]
+    file = {"kind": "file", "path": str(path), "content": "a\n", "container": "proxy", "inside": "/in"}
+    file |= {"owner": str(os.getuid()), "group": str(os.getgid()), "mode": "0660"}
+    assert resources.differences(file) == {"file": [word.format(path=path) for word in words]}
+
+
+def test_a_file_of_another_owner_differs(tmp_path: Path) -> None:
+    path = tmp_path / "qinling.cfg"
+    path.write_text("a")
+    path.chmod(0o660)
+    file = {"kind": "file", "path": str(path), "content": "a", "group": str(os.getgid()), "mode": "0660"}
+    for owner in (str(os.getuid() + 1), "nobody-of-this-name"):
+        (word,) = resources.differences({**file, "owner": owner})["file"]
+        assert word in {f"owner or mode of {path}", "file: KeyError"}
 
 
 class Client:
@@ -192,8 +215,28 @@ def test_one_login_tells_of_keystone_and_of_runtimes(
         return {"missing": ["role r"], "locked_out": [], "client": Client(runtime)}
 
     monkeypatch.setattr(registration, "look", look)
-    want = {"kind": "keystone_service", "endpoint": "http://q", "runtimes": [wanted]}
-    assert resources.differences(want) == ["role r", *([] if well else ["runtime python3"])]
+    service = {"kind": "keystone_service", "endpoint": "http://q", "runtimes": [wanted]}
+    runtimes = [] if well else ["runtime python3"]
+    assert resources.differences(service) == {"keystone_service": ["role r"], "runtimes": runtimes}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(None, ["runtime python3"]), (RuntimeError("no Keystone"), ["keystone_service: RuntimeError"])],
+)
+def test_runtimes_that_nobody_can_read_differ(
+    error: Exception | None, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_service: dict[str, Any]) -> dict[str, Any]:
+        if error:
+            raise error
+        return {"missing": ["login of user q"], "locked_out": ["q"], "client": None}
+
+    monkeypatch.setattr(registration, "look", look)
+    service = {"kind": "keystone_service", "endpoint": "http://q", "runtimes": [WANTED]}
+    found = resources.differences(service)
+    assert found["runtimes"] == words
+    assert found["keystone_service"]
 
 
 def test_all_at_once_by_project_and_kind() -> None:
