@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
-from ansible_collections.qinling.kolla.plugins.plugin_utils import check_report
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common import check_report
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action, option_problems
 
 
 class ActionModule(Action):

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils import payload
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import plain
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import secrets_in
+from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering_action import secrets_in
 
 
 class ActionModule(Action):

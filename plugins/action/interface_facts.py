@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.plugin_utils import interfaces
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common import interfaces
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action
 
 # How the module setup learns the same.
 _SETUP = {"gather_subset": ["!all", "!min", "interfaces"]}

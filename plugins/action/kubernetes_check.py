@@ -12,10 +12,11 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.utils.display import Display
-from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates, cluster, ini, rbac, templating
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action, option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini, templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates, cluster, rbac
 
 _OPTIONS = frozenset({"kube_host", "overrides", "files", "warn_days", "namespace", "manifest", "timeout", "fail"})
 

@@ -15,11 +15,14 @@ from typing import Any
 import urllib3
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible_collections.qinling.kolla.plugins.module_utils.whole_file import write_beside
-from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates, credentials
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
-from ansible_collections.qinling.kolla.plugins.plugin_utils.credentials import CredentialsError, RefusedError
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import truth
+from ansible_collections.qinling.kolla.plugins.module_utils._config.atomic_write import write_beside
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action, option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates, credentials
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.credentials import (
+    CredentialsError,
+    RefusedError,
+)
 
 _OPTIONS = frozenset(
     {"kubeconfig", "context", "directory", "user", "state", "renew", "renew_days", "days", "encrypt", "wait"}

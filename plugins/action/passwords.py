@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible_collections.qinling.kolla.plugins.module_utils import whole_file
-from ansible_collections.qinling.kolla.plugins.plugin_utils import passwords
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action, option_problems
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.module_utils._config import atomic_write
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action, option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input import passwords
 
 _VAULT = "$ANSIBLE_VAULT"
 
@@ -122,4 +122,4 @@ def replace(path: Path, text: str) -> None:
     if path.exists():
         status = path.stat()
         mode, owner = stat.S_IMODE(status.st_mode) & 0o770, (status.st_uid, status.st_gid)
-    whole_file.replace(path, text.encode(), f".{path.name}-", mode, owner)
+    atomic_write.replace(path, text.encode(), f".{path.name}-", mode, owner)

@@ -10,22 +10,24 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
-from ansible_collections.qinling.kolla.plugins.module_utils import definitions, payload, service_backup
-from ansible_collections.qinling.kolla.plugins.module_utils.masking import hide, literals
-from ansible_collections.qinling.kolla.plugins.plugin_utils import (
-    inputs,
-    option_findings,
-    origins,
-    projects,
-    services,
+from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
+from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import hide, literals
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_digest, service_backup
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import option_findings, origins
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import (
+    Rendered,
+    plain,
+    truth,
+    wanted_files,
 )
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import option_problems
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, plain, truth, wanted_files
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import RenderingAction, secrets_in
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering_action import RenderingAction, secrets_in
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import projects, services
 
 SCOPES = ("files", "containers", "options", "resources", "host", "running", "leftovers", "origins")
 # The keys of a service that the host needs to know.
-_CONTAINER_KEYS = ("container_name", *definitions.MADE_FROM)
+_CONTAINER_KEYS = ("container_name", *container_digest.MADE_FROM)
 
 
 class Project:
@@ -77,7 +79,6 @@ class Project:
             "kept_volumes": self.kept_volumes,
         }
         self.findings = definition.findings()
-
 
     def configuration(self, files: Mapping[str, Any], secrets: list[str]) -> dict[str, Any]:
         """Return what the module configuration is sent to write the project's files, of those of all projects."""
@@ -132,9 +133,10 @@ class ActionModule(RenderingAction):
             # The task has no_log, which hides this message otherwise.
             Display().warning(f"{host}: {error}")
             raise
-        except AnsibleError as error:
-            # Reported with all other findings by a task that follows.
-            reason = hide(" ".join(str(error).split()), literals(self._secrets(args, task_vars)))
+        except Exception as error:
+            # Whatever it is, a task that follows reports it with all other findings: no_log would hide it here.
+            text = str(error) if isinstance(error, AnsibleError) else f"{type(error).__name__}: {error}"
+            reason = hide(" ".join(text.split()), literals(self._secrets(args, task_vars)))
             answer = unreachable_result([str(project["name"]) for project in args["projects"]], reason)
         # What differs, in a few lines: the result itself is hidden, as it holds the files.
         Display().v(differences_text(answer["projects"], scopes), host=host)
@@ -206,7 +208,7 @@ class ActionModule(RenderingAction):
                 project.name: {
                     **project.result,
                     "services": {
-                        name: definitions.with_group(service, int(answer.get("docker_socket_group", 0)))
+                        name: container_digest.with_group(service, int(answer.get("docker_socket_group", 0)))
                         for name, service in project.services.items()
                     },
                     "differences": differences.get(project.name, {}),

@@ -10,11 +10,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.utils.display import Display
-from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, policy, prechecks, projects, templating
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
-from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import plain, relocate, truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import policy, templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.relocation import Relocation
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain, relocate, truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs, prechecks
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import projects
 
 _OPTIONS = frozenset({"variables", "files", "findings", "warnings", "fail", "input"})
 _HINT = "fill them in, or generate them"

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils import looks
-from ansible_collections.qinling.kolla.plugins.plugin_utils import check_report, projects, services
-from ansible_collections.qinling.kolla.plugins.plugin_utils.action_base import Action
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import check_results
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common import check_report
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import projects, services
 
 
 class ActionModule(Action):
@@ -23,7 +24,7 @@ class ActionModule(Action):
         if answer.get("failed"):
             # A host that can not be looked at is a row of the table, beside those of the others.
             reason = str(answer.get("msg", "no reason given"))
-            rows = [looks.row("-", "host", looks.WRONG, f"can not be looked at: {reason}")]
+            rows = [check_results.row("-", "host", check_results.WRONG, f"can not be looked at: {reason}")]
             return {**result, "changed": False, "rows": rows}
         return {**result, **answer, "rows": check_report.told(answer["rows"], datetime.now(UTC))}
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.qinling.kolla.plugins.plugin_utils import interfaces
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common import interfaces
 from jinja2 import Undefined, UndefinedError, pass_context
 from jinja2.runtime import Context
 

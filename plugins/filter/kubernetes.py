@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rbac import Manifest
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.rbac import Manifest
 
 
 def rbac_objects(text: str, namespace: str, user: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.plugin_utils import origins
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import origins
 
 
 def origins_text(plans: Sequence[Mapping[str, Any]], hosts: Sequence[str]) -> str:

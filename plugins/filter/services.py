@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils.definitions import canonical
-from ansible_collections.qinling.kolla.plugins.plugin_utils import projects, services
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import canonical
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import projects, services
 
 
 class FilterModule:

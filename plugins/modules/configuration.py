@@ -77,9 +77,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils import payload
-from ansible_collections.qinling.kolla.plugins.module_utils.masking import MASK, mask_pair
-from ansible_collections.qinling.kolla.plugins.module_utils.tree import (
+from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import (
     Change,
     Outcome,
     TreeError,
@@ -88,6 +87,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils.tree import (
     identity,
     reconcile,
 )
+from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import MASK, mask_pair
 
 
 def text_of(content: bytes | None) -> str | None:

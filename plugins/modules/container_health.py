@@ -81,9 +81,9 @@ containers:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils import payload
-from ansible_collections.qinling.kolla.plugins.module_utils.container_health import Host, wait_for_all
-from ansible_collections.qinling.kolla.plugins.module_utils.masking import literals
+from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
+from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import literals
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_health import Host, wait_for_all
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import (
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import (
     ARGUMENTS,
     ENGINE_ARGUMENT,
     Qinling,

@@ -107,7 +107,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import (
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import (
     ARGUMENTS,
     STATE_ARGUMENT,
     QinlingError,

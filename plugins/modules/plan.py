@@ -251,8 +251,9 @@ names:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils import host_plan, payload
-from ansible_collections.qinling.kolla.plugins.module_utils.tree import TreeError, identity
+from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import TreeError, identity
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import host_plan
 
 
 def main() -> None:

@@ -124,9 +124,9 @@ done:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.qinling.kolla.plugins.module_utils.keystone_entries import Entries
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError, UnansweredError
-from ansible_collections.qinling.kolla.plugins.module_utils.registration import look
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.keystone_entries import Entries
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.keystone_service import look
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnansweredError
 
 try:
     import openstack

@@ -95,8 +95,8 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils import service_backup
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import (
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import service_backup
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
     SOCKET,
     DockerApi,
     DockerRefusedError,

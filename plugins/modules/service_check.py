@@ -138,9 +138,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils import looks, qinling_api
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerUnreachableError
-from ansible_collections.qinling.kolla.plugins.module_utils.looks import Row
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi, DockerUnreachableError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack import qinling_api
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import check_results
+from ansible_collections.qinling.kolla.plugins.module_utils._plan.check_results import Row
 
 _COMMAND_SECONDS = 20
 _REQUEST_SECONDS = 15
@@ -167,18 +168,24 @@ def look_container(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:
     try:
         status, state = DockerApi(params["docker_socket"]).get(f"/containers/{look['container']}/json")
     except DockerUnreachableError as error:
-        return [looks.row(look["service"], "container", looks.WRONG, f"the Docker engine does not answer: {error}")]
-    return [looks.container_row(look, state if status == 200 else None)]
+        return [
+            check_results.row(
+                look["service"], "container", check_results.WRONG, f"the Docker engine does not answer: {error}"
+            )
+        ]
+    return [check_results.container_row(look, state if status == 200 else None)]
 
 
 def look_health(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
     done = execute(look["container"], ["python", "-c", _HEALTH, look["program"]], _REQUEST_SECONDS)
-    return looks.health_rows(look, done.stdout, looks.exec_problem(done.stderr) or last_line(done.stderr))
+    return check_results.health_rows(
+        look, done.stdout, check_results.exec_problem(done.stderr) or last_line(done.stderr)
+    )
 
 
 def look_command(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
     done = execute(look["container"], look["argv"], _COMMAND_SECONDS)
-    return [looks.command_row({**look, "seconds": _COMMAND_SECONDS}, done.returncode, done.stdout, done.stderr)]
+    return [check_results.command_row({**look, "seconds": _COMMAND_SECONDS}, done.returncode, done.stdout, done.stderr)]
 
 
 def look_api(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:
@@ -190,12 +197,14 @@ def look_api(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:
         api.log_in(_REQUEST_SECONDS)
     except qinling_api.QinlingError as error:
         skipped = [
-            looks.row(service, f"endpoint {endpoint['interface']}", looks.WRONG, "not looked at: no login at Keystone")
+            check_results.row(
+                service, f"endpoint {endpoint['interface']}", check_results.WRONG, "not looked at: no login at Keystone"
+            )
             for endpoint in look["endpoints"]
         ]
-        return [looks.row(service, "keystone", looks.WRONG, str(error)), *skipped]
+        return [check_results.row(service, "keystone", check_results.WRONG, str(error)), *skipped]
     took = f"{auth['username']} can log in at {auth['auth_url']} ({time.monotonic() - started:.1f} s)"
-    rows = [looks.row(service, "keystone", looks.OK, took)]
+    rows = [check_results.row(service, "keystone", check_results.OK, took)]
     catalog = api.token.get("catalog", [])
     answered = api
     runtimes: list[dict[str, Any]] = []
@@ -205,19 +214,23 @@ def look_api(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:
         try:
             runtimes = there.send("GET", "/runtimes", seconds=_REQUEST_SECONDS)["runtimes"]
         except (qinling_api.QinlingError, KeyError, TypeError) as error:
-            rows.append(looks.row(service, title, looks.WRONG, str(error)))
+            rows.append(check_results.row(service, title, check_results.WRONG, str(error)))
             continue
         answered = there
-        problem = looks.catalog_problem(catalog, look["type"], look["region"], endpoint["interface"], url)
+        problem = check_results.catalog_problem(catalog, look["type"], look["region"], endpoint["interface"], url)
         detail = f"{url} answers" + (f", but {problem}" if problem else "")
-        rows.append(looks.row(service, title, looks.WRONG if problem else looks.OK, detail))
+        rows.append(check_results.row(service, title, check_results.WRONG if problem else check_results.OK, detail))
     for runtime in runtimes:
         try:
             path = f"/runtimes/{runtime['id']}/pool"
             pool = answered.send("GET", path, seconds=_REQUEST_SECONDS) if runtime["status"] == "available" else None
-            rows.append(looks.pool_row(service, runtime, pool))
+            rows.append(check_results.pool_row(service, runtime, pool))
         except qinling_api.QinlingError as error:
-            rows.append(looks.row(service, f"runtime {runtime['name'] or runtime['id']}", looks.WRONG, str(error)))
+            rows.append(
+                check_results.row(
+                    service, f"runtime {runtime['name'] or runtime['id']}", check_results.WRONG, str(error)
+                )
+            )
     return rows
 
 
@@ -229,10 +242,10 @@ def look_memcached(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
             address = (host.removeprefix("inet6:").strip("[]"), int(port))
             with socket.create_connection(address, timeout=5) as connection:
                 connection.sendall(b"version\r\n")
-                rows.append(looks.memcached_row(look["service"], server, connection.recv(100)))
+                rows.append(check_results.memcached_row(look["service"], server, connection.recv(100)))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            rows.append(looks.row(look["service"], f"memcached {server}", looks.WRONG, reason))
+            rows.append(check_results.row(look["service"], f"memcached {server}", check_results.WRONG, reason))
     return rows
 
 
@@ -241,8 +254,10 @@ def look_certificate(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]
     try:
         content = Path(look["path"]).read_text("ascii", "replace")
     except OSError as error:
-        return [looks.row(look["service"], look["look"], looks.WRONG, f"{look['path']}: {error.strerror}")]
-    said = looks.row(look["service"], look["look"], looks.OK, look["path"])
+        return [
+            check_results.row(look["service"], look["look"], check_results.WRONG, f"{look['path']}: {error.strerror}")
+        ]
+    said = check_results.row(look["service"], look["look"], check_results.OK, look["path"])
     return [{**said, "certificate": content, "warn_days": str(look["warn_days"])}]
 
 
@@ -270,7 +285,7 @@ def have(params: dict[str, Any], kinds: dict[str, Callable[[dict[str, Any], dict
             rows[number] = kinds[look["kind"]](look, params)
         except Exception as error:  # an outcome like any other: the rest is to be seen all the same
             detail = f"could not look: {type(error).__name__}: {error}"
-            rows[number] = [looks.row(look["service"], title_of(look), looks.WRONG, detail)]
+            rows[number] = [check_results.row(look["service"], title_of(look), check_results.WRONG, detail)]
 
     deadline = time.monotonic() + params["seconds"]
     threads = [
@@ -284,7 +299,7 @@ def have(params: dict[str, Any], kinds: dict[str, Callable[[dict[str, Any], dict
     return [
         found
         for number, look in enumerate(params["looks"])
-        for found in rows.get(number, [looks.row(look["service"], title_of(look), looks.WRONG, late)])
+        for found in rows.get(number, [check_results.row(look["service"], title_of(look), check_results.WRONG, late)])
     ]
 
 

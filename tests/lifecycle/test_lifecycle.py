@@ -117,7 +117,7 @@ def test_prechecks_and_pull(deployment: Deployment) -> None:
 def test_check_mode_foretells_a_first_deploy_and_makes_nothing(deployment: Deployment) -> None:
     foretold = [task for task, _host, _item in changed_tasks(deployment.play("deploy", "--check"))]
     assert len([task for task in foretold if "Container | Run" in task]) == len(deployment.services)
-    assert [task for task in foretold if "would be made" in task]
+    assert [task for task in foretold if "would be created" in task]
     assert containers(deployment) == []
     assert written(deployment) == {}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils import inputs, prechecks
-from ansible_collections.qinling.kolla.plugins.plugin_utils.inputs import Knowledge
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs, prechecks
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input.inputs import Knowledge
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROLES = ("etcd", "keystone", "mariadb", "memcached", "qinling", "rabbitmq")

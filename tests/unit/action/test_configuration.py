@@ -2,10 +2,14 @@
 """What the action plugin hands to its module."""
 
 from ansible.errors import AnsibleError
-from ansible_collections.qinling.kolla.plugins.module_utils import payload
-from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile, wanted_files
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering_action import secrets_in
+from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import WantedFile
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import (
+    Rendered,
+    RenderedFile,
+    wanted_files,
+)
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering_action import secrets_in
 
 
 class Encrypted:

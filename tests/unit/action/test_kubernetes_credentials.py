@@ -15,8 +15,8 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.qinling.kolla.plugins.action import kubernetes_credentials as action
-from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates, credentials
-from ansible_collections.qinling.kolla.plugins.plugin_utils.certificates import File
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates, credentials
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.certificates import File
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

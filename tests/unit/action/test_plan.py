@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.action.plan import ActionModule, Project, differences_text
-from ansible_collections.qinling.kolla.plugins.plugin_utils.projects import Definition
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.projects import Definition
 
 
 def project(name: str, args: dict[str, Any], volumes: list[str], extra: list[str]) -> Project:

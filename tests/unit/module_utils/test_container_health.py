@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import container_health as module
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_health as module
 
 TEST = ["CMD", "probe", "api"]
 

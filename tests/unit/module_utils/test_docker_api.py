@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerRefusedError
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi, DockerRefusedError
 
 NO_SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node.'
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."

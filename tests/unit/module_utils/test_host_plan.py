@@ -11,12 +11,18 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import definitions, host_plan, ownership
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerUnreachableError
-from ansible_collections.qinling.kolla.plugins.module_utils.tree import TreeError, WantedFile, digest, reconcile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import (
+    TreeError,
+    WantedFile,
+    digest,
+    reconcile,
+)
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_digest, ownership
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi, DockerUnreachableError
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import host_plan
 
 FILES = {"api": [WantedFile("api.conf", 0o600, b"a = 1\n")]}
-API = {"container_name": "x_api", "image": "i:1", "groups": [definitions.SOCKET_GROUP]}
+API = {"container_name": "x_api", "image": "i:1", "groups": [container_digest.SOCKET_GROUP]}
 ENGINE = {"container_name": "x_engine", "image": "i:1"}
 SETTINGS = {"healthchecks": False}
 MANAGED = {"qinling.kolla/managed": "true"}
@@ -44,13 +50,13 @@ class Docker:
         """Makes a container as the role service does."""
         made = {**service, "groups": ["7"]} if "groups" in service else service
         whole = {**settings, "absent_mounts": ["/a:/a:ro"]}
-        label = definitions.definition_of(made, digest(FILES["api"]), whole)
+        label = container_digest.definition_of(made, digest(FILES["api"]), whole)
         self.containers[service["container_name"]] = {
             "Names": [f"/{service['container_name']}"],
             "Image": service["image"],
             "State": state,
             "Status": "Up",
-            "Labels": {definitions.LABEL: label},
+            "Labels": {container_digest.LABEL: label},
         }
 
     def get(self, url: str) -> tuple[int, Any]:
@@ -136,7 +142,7 @@ def test_a_container_that_is_not_as_wanted(
 ) -> None:
     docker.run(made, state, settings)
     if not made["groups"]:
-        del docker.containers["x_api"]["Labels"][definitions.LABEL]
+        del docker.containers["x_api"]["Labels"][container_digest.LABEL]
     answer = host_plan.plan(written(request_))
     assert (answer["differences"]["qinling"]["containers"], answer["up_to_date"]) == (["x_api"], [])
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils.keystone_entries import Entries
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.keystone_entries import Entries
 
 USER = {"user": "qinling", "password": "the secret", "project": "service", "role": "service"}
 SERVICE = {

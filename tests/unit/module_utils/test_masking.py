@@ -2,7 +2,7 @@
 """What a diff may show."""
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import masking
+from ansible_collections.qinling.kolla.plugins.module_utils._config import masking
 
 LINES = {
     "a password": ("password = hunter2", "password = ***"),

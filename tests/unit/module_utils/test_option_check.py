@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import option_check as module
+from ansible_collections.qinling.kolla.plugins.module_utils._config import option_check as module
 
 
 class Docker:

@@ -9,7 +9,7 @@ import pytest
 
 cfg = pytest.importorskip("oslo_config.cfg", reason="oslo.config is among the test tools only")
 
-from ansible_collections.qinling.kolla.plugins.module_utils import oslo_options  # noqa: E402
+from ansible_collections.qinling.kolla.plugins.module_utils._config import oslo_options  # noqa: E402
 
 
 def listed() -> oslo_options.Listed:

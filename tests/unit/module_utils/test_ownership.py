@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import ownership
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import ownership
 
 OURS, THEIRS = {ownership.DEPLOYMENT: "/etc/b"}, {ownership.DEPLOYMENT: "/etc/a"}
 MANAGED = {"qinling.kolla/managed": "true"}

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import qinling_api
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Qinling, QinlingError, finish
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack import qinling_api
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Qinling, QinlingError, finish
 
 PASSWORD = "the very secret"
 TOKEN = "the very token"

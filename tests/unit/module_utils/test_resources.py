@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import registration, resources
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi, DockerUnreachableError
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi, DockerUnreachableError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack import keystone_service
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import resources
 
 DATABASE = {"kind": "database", "host": "h", "port": "1", "user": "u", "password": "the secret", "name": "qin_ling"}
 
@@ -214,7 +215,7 @@ def test_one_login_tells_of_keystone_and_of_runtimes(
         assert asked["wait"] == 0
         return {"missing": ["role r"], "locked_out": [], "client": Client(runtime)}
 
-    monkeypatch.setattr(registration, "look", look)
+    monkeypatch.setattr(keystone_service, "look", look)
     service = {"kind": "keystone_service", "endpoint": "http://q", "runtimes": [wanted]}
     runtimes = [] if well else ["runtime python3"]
     assert resources.differences(service) == {"keystone_service": ["role r"], "runtimes": runtimes}
@@ -232,7 +233,7 @@ def test_runtimes_that_nobody_can_read_differ(
             raise error
         return {"missing": ["login of user q"], "locked_out": ["q"], "client": None}
 
-    monkeypatch.setattr(registration, "look", look)
+    monkeypatch.setattr(keystone_service, "look", look)
     service = {"kind": "keystone_service", "endpoint": "http://q", "runtimes": [WANTED]}
     found = resources.differences(service)
     assert found["runtimes"] == words

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import service_backup as module
-from ansible_collections.qinling.kolla.plugins.module_utils.definitions import LABEL
-from ansible_collections.qinling.kolla.plugins.module_utils.docker_api import DockerApi
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import service_backup as module
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import LABEL
 
 API = module.Service("api", "x_api", "i:2", "new")
 ENGINE = module.Service("engine", "x_engine", "i:2", "new")

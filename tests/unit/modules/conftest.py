@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Answer, Qinling
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Answer, Qinling
 
 AUTH = {"auth_url": "http://keystone", "username": "admin", "password": "the secret", "project_name": "admin"}
 

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils.tree import Change, Outcome, WantedFile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import Change, Outcome, WantedFile
 from ansible_collections.qinling.kolla.plugins.modules import configuration
 
 SHOWN = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Answer, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Answer, QinlingError
 from ansible_collections.qinling.kolla.plugins.modules import execution, function, runtime
 
 RUNTIME = {"id": "r1", "name": "python3", "image": "old", "trusted": True, "status": "available"}

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import QinlingError, UnansweredError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnansweredError
 from ansible_collections.qinling.kolla.plugins.modules import registration
 
 # New in ansible-core 2.17.

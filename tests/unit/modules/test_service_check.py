@@ -7,8 +7,9 @@ import threading
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils import looks, qinling_api
-from ansible_collections.qinling.kolla.plugins.module_utils.qinling_api import Answer
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack import qinling_api
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Answer
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import check_results
 from ansible_collections.qinling.kolla.plugins.modules import service_check
 
 AUTH = {"auth_url": "http://keystone", "username": "admin", "password": "the secret", "project_name": "admin"}
@@ -17,17 +18,17 @@ AUTH = {"auth_url": "http://keystone", "username": "admin", "password": "the sec
 def test_a_look_that_breaks_or_hangs_disturbs_no_other() -> None:
     over = threading.Event()
 
-    def breaks(_look: dict[str, Any], _params: dict[str, Any]) -> list[looks.Row]:
+    def breaks(_look: dict[str, Any], _params: dict[str, Any]) -> list[check_results.Row]:
         raise ValueError("broken")
 
-    def hangs(_look: dict[str, Any], _params: dict[str, Any]) -> list[looks.Row]:
+    def hangs(_look: dict[str, Any], _params: dict[str, Any]) -> list[check_results.Row]:
         over.wait(30)
         return []
 
-    def works(look: dict[str, Any], _params: dict[str, Any]) -> list[looks.Row]:
-        return [looks.row(look["service"], "fine", looks.OK, "")]
+    def works(look: dict[str, Any], _params: dict[str, Any]) -> list[check_results.Row]:
+        return [check_results.row(look["service"], "fine", check_results.OK, "")]
 
-    def nothing(_look: dict[str, Any], _params: dict[str, Any]) -> list[looks.Row]:
+    def nothing(_look: dict[str, Any], _params: dict[str, Any]) -> list[check_results.Row]:
         return []
 
     kinds = {"breaks": breaks, "hangs": hangs, "works": works, "nothing": nothing}
@@ -35,9 +36,9 @@ def test_a_look_that_breaks_or_hangs_disturbs_no_other() -> None:
     rows = service_check.have({"looks": listed, "seconds": 0.3}, kinds)
     over.set()
     assert rows == [
-        looks.row("s", "breaks", looks.WRONG, "could not look: ValueError: broken"),
-        looks.row("s", "hangs", looks.WRONG, "no answer within 0.3 s"),
-        looks.row("s", "fine", looks.OK, ""),
+        check_results.row("s", "breaks", check_results.WRONG, "could not look: ValueError: broken"),
+        check_results.row("s", "hangs", check_results.WRONG, "no answer within 0.3 s"),
+        check_results.row("s", "fine", check_results.OK, ""),
     ]
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils import certificates
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils.check_report import gather, summary, table, told
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.check_report import gather, summary, table, told
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils import cluster
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rbac import Manifest
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import cluster
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.rbac import Manifest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

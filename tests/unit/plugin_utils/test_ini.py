@@ -2,7 +2,7 @@
 """What an INI file says, and what several say together."""
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils import ini
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini
 
 # What Kolla Ansible 11.4's merge_configs makes of the same layers, read back by oslo.config's parser.
 MERGED = {

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils.interfaces import of_facts, of_ip
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.interfaces import of_facts, of_ip
 
 LOOPBACK = {
     "ifindex": 1,

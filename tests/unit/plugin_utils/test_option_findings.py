@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.qinling.kolla.plugins.module_utils.tree import WantedFile, digest
-from ansible_collections.qinling.kolla.plugins.plugin_utils import ini
-from ansible_collections.qinling.kolla.plugins.plugin_utils.option_findings import judged, told, wanted_checks
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, RenderedFile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import WantedFile, digest
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.option_findings import judged, told, wanted_checks
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import Rendered, RenderedFile
 
 SECTIONS = {
     "DEFAULT": {"a": ini.Option((("1",),), "/c/global.conf", (2,)), "b": ini.Option((("1",),), "/c/own.conf", (3,))},

@@ -2,8 +2,8 @@
 """Which file set an option."""
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils import ini, origins
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import RenderedFile
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini, origins
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import RenderedFile
 
 LAYERS = {
     "t.j2": "[DEFAULT]\nhost = a\ntransport_url = rabbit://u:hunter2@h\n[kubernetes]\nkube_host = http://x\n",

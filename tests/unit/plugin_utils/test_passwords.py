@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 import yaml
-from ansible_collections.qinling.kolla.plugins.plugin_utils import passwords
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input import passwords
 
 TEXTS = {
     "a new file": ("", ["a", "b"], "---\na: <>\nb: <>\n"),

@@ -3,8 +3,8 @@
 
 import pytest
 import yaml
-from ansible_collections.qinling.kolla.plugins.plugin_utils import policy
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import policy
 
 DEFAULTS = {
     "context_is_admin": "role:admin or is_admin:1",

@@ -4,8 +4,8 @@
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils import prechecks
-from ansible_collections.qinling.kolla.plugins.plugin_utils.prechecks import Missing
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input import prechecks
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input.prechecks import Missing
 
 RUNTIME = {"type": "dict", "options": {"name": "text", "image": "text"}}
 GOOD: list[tuple[Any, Any]] = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.qinling.kolla.plugins.plugin_utils.projects import Definition, specification
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.projects import Definition, specification
 
 PROJECT = Path(__file__).resolve().parents[3]
 GOOD: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.qinling.kolla.plugins.filter.kubernetes import FilterModule
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rbac import Manifest, ManifestError, sentence
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.rbac import Manifest, ManifestError, sentence
 
 SHIPPED = (Path(__file__).resolve().parents[3] / "roles/qinling/files/kubernetes-rbac.yml").read_text()
 SMALL = """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.qinling.kolla.plugins.plugin_utils import rendering
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import Finding, FindingsError
-from ansible_collections.qinling.kolla.plugins.plugin_utils.relocation import Relocation
-from ansible_collections.qinling.kolla.plugins.plugin_utils.rendering import Rendered, Source, relocate
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import rendering
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.relocation import Relocation
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import Rendered, Source, relocate
 
 SOURCES = {
     "t.j2": b"name=<service_name>\n",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.qinling.kolla.plugins.filter.services import FilterModule
-from ansible_collections.qinling.kolla.plugins.plugin_utils.projects import (
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.projects import (
     checks_of,
     groups_of,
     hosts_of,
@@ -21,7 +21,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils.projects import (
     projects_of_tags,
     tag_findings,
 )
-from ansible_collections.qinling.kolla.plugins.plugin_utils.services import (
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import (
     backups_of,
     config_json,
     configuration_of,

@@ -7,8 +7,8 @@ import jinja2
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.qinling.kolla.plugins.plugin_utils import templating
-from ansible_collections.qinling.kolla.plugins.plugin_utils.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import templating
 
 GOOD = {
     "nothing to do": ("a = $x %(y)s\n", "a = $x %(y)s\n"),

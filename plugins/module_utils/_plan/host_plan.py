@@ -1,0 +1,331 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Compares everything that a host has of this collection's projects with their desired state, in one call.
+
+The controller sends what it made of the operator's files (see the action plugin `plan`); the result has what is wrong
+and, by project, what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.qinling.kolla.plugins.module_utils._config import option_check
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import WantedFile, digest, reconcile
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_digest, ownership, service_backup
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
+    SOCKET,
+    DockerApi,
+    DockerRefusedError,
+    DockerUnreachableError,
+)
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import preflight, preflight_checks, resources
+
+# What containers mount where the host has it.
+MOUNTS = ("/etc/localtime", "/etc/timezone", SOCKET)
+# States of a container that has processes.
+_RUNNING = ("running", "paused", "restarting")
+# What a destroyed project leaves none of, and how messages call it.
+_KINDS = {
+    "containers": "container",
+    "volumes": "volume",
+    "networks": "network",
+    "paths": "directory",
+    "worker_volumes": "volume",
+    "services": "Swarm service",
+    "configs": "Swarm config",
+}
+
+
+@dataclass
+class Request:
+    """The desired state that the controller sends.
+
+    `projects` are the services of each project, those of other hosts included; `local` are those that belong on this
+    host. Compared is what is given of `files` (of each local service), `settings` (common to all containers), `host`
+    (for host_look), `options` (for option_check), `resources` (for the module of this name) and `leftovers` (volumes,
+    networks and directories by project that a removed one has none of; `extra_volumes` are those of its volumes that
+    only the operator's *_extra_volumes name).
+    `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
+    may belong to another deployment than `deployment` or, with `unmanaged`, be a container without any of our labels.
+    `volumes` are those that local services mount.
+    """
+
+    root: Path
+    owner: tuple[int, int]
+    projects: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    local: list[str]
+    files: Mapping[str, list[WantedFile]] | None = None
+    settings: Mapping[str, Any] | None = None
+    host: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = None
+    resources: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    leftovers: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    deployment: str = ""
+    claims: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    volumes: Mapping[str, list[str]] = field(default_factory=dict)
+    unmanaged: bool = False
+
+    def claimed(self, kind: str) -> list[str]:
+        """Return what all projects claim of a kind: container, volume or network."""
+        return [name for claims in self.claims.values() for name in claims[kind]]
+
+
+def host_facts() -> dict[str, Any]:
+    """Returns which of MOUNTS the host lacks, as `docker run --volume` has them, and the group of its socket."""
+    return {
+        "absent_mounts": [f"{path}:{path}:ro" for path in MOUNTS if not Path(path).exists()],
+        "docker_socket_group": Path(SOCKET).stat().st_gid if Path(SOCKET).exists() else 0,
+    }
+
+
+@dataclass
+class Found:
+    """What Docker on the host has: containers as it lists them, labels of volumes and networks by name.
+
+    `swarm` are services and configs of a project's functions, by project and kind.
+    """
+
+    containers: list[dict[str, Any]] = field(default_factory=list)
+    volumes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    swarm: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def by_name(self) -> dict[str, dict[str, Any]]:
+        """Return the containers by name."""
+        return {name.lstrip("/"): container for container in self.containers for name in container["Names"]}
+
+
+def plan(request: Request) -> dict[str, Any]:
+    """Return the result of the module plan for a request. Raise tree.TreeError where a directory is not safe to use."""
+    facts = host_facts()
+    comparison = resources.Comparison(request.resources)
+    differences: dict[str, dict[str, Any]] = {project: {} for project in request.projects}
+    digests = file_differences(request, differences) if request.files is not None else {}
+
+    docker = DockerApi(SOCKET)
+    options: dict[str, Any] = {"found": [], "validated": [], "not_validated": {}}
+    labels: dict[str, str] = {}
+    unchanged: list[str] = []
+    up_to_date: list[str] = []
+    orphaned: list[str] = []
+    findings: list[str] = []
+    found = Found()
+    existing: list[str] = []
+    backups: list[str] = []
+    try:
+        found.containers = docker.listing()
+        if request.options:
+            options = option_check.validate(docker, dict(request.options))
+        found.volumes = docker.volumes() if request.claimed("volume") else {}
+        found.networks = docker.networks() if request.claimed("network") else {}
+        found.swarm = {project: swarm_objects(docker, leftovers) for project, leftovers in request.leftovers.items()}
+    except (DockerUnreachableError, DockerRefusedError) as error:
+        found = Found()
+        reason = f"Docker on {SOCKET} does not answer: {error}"
+        if isinstance(error, DockerRefusedError):
+            reason = preflight.refused_finding(SOCKET, error)
+            findings.append(reason)
+        else:
+            findings += unreachable_findings(request, reason)
+        options["not_validated"] = {check["service"]: reason for check in (request.options or {}).get("checks") or []}
+    findings += owner_findings(request, found)
+
+    names = {name: container["State"] for name, container in found.by_name.items()}
+    spared = spared_volumes(request, found)
+    leftover_lines: list[str] = []
+    absent_volumes = [name for name in request.claimed("volume") if name not in found.volumes]
+    for project, services in request.projects.items():
+        own = [str(service["container_name"]) for service in services.values()]
+        left = backups_of(services, request.root, found.by_name)
+        existing += [name for name in own if name in names]
+        backups += left
+        differences[project]["running"] = [name for name in own if names.get(name) in _RUNNING]
+        # One that several projects mount is the first one's to create.
+        differences[project]["volumes"] = [
+            name for name in request.volumes.get(project) or [] if name in absent_volumes
+        ]
+        absent_volumes = [name for name in absent_volumes if name not in differences[project]["volumes"]]
+        if request.settings is not None:
+            wanted = {
+                name: container_digest.with_group(service, facts["docker_socket_group"])
+                for name, service in services.items()
+                if name in request.local
+            }
+            settings = {**request.settings, "absent_mounts": facts["absent_mounts"]}
+            present_definitions = {
+                name: container_digest.definition_of(service, digests[name], settings)
+                for name, service in wanted.items()
+            }
+            labels |= present_definitions
+            present = container_digest.unchanged_of(wanted, found.containers, present_definitions)
+            unchanged += present
+            fit = container_digest.up_to_date_of(wanted, present, settings)
+            up_to_date += fit
+            foreign = [service["container_name"] for name, service in services.items() if name not in request.local]
+            orphaned += [name for name in foreign if name in names]
+            differences[project]["containers"] = [
+                *(str(service["container_name"]) for name, service in wanted.items() if name not in fit),
+                *(str(name) for name in foreign if name in names),
+                *left,
+            ]
+        if project in request.leftovers:
+            differences[project]["leftovers"] = leftovers_of(request, project, found, spared)
+            leftover_lines += leftover_texts(differences[project]["leftovers"], found)
+    if request.host:
+        findings += preflight.host_findings(without(request.host, up_to_date))
+    for project, of_project in comparison.differences().items():
+        differences[project]["resources"] = of_project
+    judged = {
+        "differences": differences,
+        "unchanged": unchanged,
+        "up_to_date": up_to_date,
+        "orphaned": orphaned,
+        "leftovers": leftover_lines,
+    }
+    judged |= {"existing": existing, "backups": backups, "digests": digests, "definitions": labels}
+    texts = [f"volume {volume} ({reason})" for volume, reason in spared.items()]
+    return {"changed": False, **facts, **judged, "kept": texts, "findings": findings, "options": options}
+
+
+def owner_findings(request: Request, found: Found) -> list[str]:
+    """Return what the request claims and others own: another deployment, or, where host_look is not asked, nobody."""
+    claims = {kind: request.claimed(kind) for kind in ("container", "volume", "network")}
+    by_name = found.by_name
+    labels = {
+        "container": {name: container.get("Labels") or {} for name, container in by_name.items()},
+        "volume": found.volumes,
+        "network": found.networks,
+    }
+    directories = [request.root / service for services in request.projects.values() for service in services]
+    findings = ownership.owner_findings(request.deployment, claims, labels, directories, found.containers)
+    findings += ownership.network_findings(claims["network"], found.networks)
+    if request.unmanaged:
+        listed = [
+            {"name": name, "labels": labels["container"][name], "state": item["State"], "image": item["Image"]}
+            for name, item in by_name.items()
+        ]
+        findings += preflight_checks.container_findings(claims["container"], listed)
+    return findings
+
+
+def unreachable_findings(request: Request, reason: str) -> list[str]:
+    """Return a message where a deployment is to be removed whose containers and volumes cannot be seen."""
+    paths = [path for leftovers in request.leftovers.values() for path in leftovers["paths"] if Path(path).exists()]
+    return [f"{reason}; containers and volumes cannot be removed; start it, and run the same again"] if paths else []
+
+
+def swarm_objects(docker: DockerApi, leftovers: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the Swarm's services and configs of the functions whose networks are to be removed, by kind."""
+    labels = [f"{ownership.INSTANCE}={network}" for network in leftovers["networks"]]
+    return {
+        kind: [name for label in labels for name in docker.swarm_names(kind, label)] for kind in ("services", "configs")
+    }
+
+
+def spared_volumes(request: Request, found: Found) -> dict[str, str]:
+    """Return the volumes that stay although projects that mount them are removed, and why.
+
+    Other containers use them: those of others, or of services of this deployment that the run leaves out. Or they are
+    the operator's: only *_extra_volumes name them, and this deployment did not create them.
+    """
+    names, instances = request.claimed("container"), request.claimed("network")
+    users = ownership.volume_users(found.containers)
+    spared: dict[str, str] = {}
+    for leftovers in request.leftovers.values():
+        for volume in leftovers["volumes"]:
+            others = [
+                ownership.name_of(container)
+                for container in users.get(volume) or []
+                if not ownership.is_removed(container, request.deployment, names, instances)
+            ]
+            labels = found.volumes.get(volume)
+            if others:
+                spared[volume] = f"used by {', '.join(others)}"
+            elif (
+                volume in leftovers["extra_volumes"]
+                and labels is not None
+                and labels.get(ownership.DEPLOYMENT) != request.deployment
+            ):
+                spared[volume] = "only in *_extra_volumes"
+    return spared
+
+
+def leftovers_of(request: Request, project: str, found: Found, spared: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return what the host has of a project that destroy removes, by kind; kinds without any are left out."""
+    leftovers, names = request.leftovers[project], found.by_name
+    paths = [*leftovers["paths"], *backup_paths(request.projects[project], request.root)]
+    kinds = {
+        "containers": [name for name in request.claims[project]["container"] if name in names],
+        "volumes": [name for name in leftovers["volumes"] if name in found.volumes and name not in spared],
+        "networks": [name for name in leftovers["networks"] if name in found.networks],
+        "paths": [path for path in paths if Path(path).exists()],
+        "worker_volumes": [
+            name for name, labels in found.volumes.items() if labels.get(ownership.INSTANCE) in leftovers["networks"]
+        ],
+        **found.swarm.get(project, {}),
+    }
+    return {kind: list(dict.fromkeys(names)) for kind, names in kinds.items() if names}
+
+
+def leftover_texts(leftovers: Mapping[str, list[str]], found: Found) -> list[str]:
+    """Return a sentence for each thing that is there, with the containers that use it."""
+    users = ownership.volume_users(found.containers)
+    texts = []
+    for kind, names in leftovers.items():
+        for name in names:
+            using = [ownership.name_of(container) for container in users.get(name) or []] if "volume" in kind else []
+            used = f", used by {', '.join(using)}" if using else ""
+            texts.append(f"{_KINDS[kind]} {name} is left{used}; remove it, or run destroy again")
+    return texts
+
+
+def file_differences(request: Request, differences: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Add the files that differ to the differences, and return the digests of services' files."""
+    files = dict(request.files or {})
+    elsewhere = [name for services in request.projects.values() for name in services if name not in request.local]
+    changed = [
+        Path(change.path) for change in reconcile(request.root, files, elsewhere, *request.owner, check=True).changes
+    ]
+    for project, services in request.projects.items():
+        differences[project]["files"] = [str(path) for path in changed if belongs(path, request.root, services)]
+    return {name: digest(of_service) for name, of_service in files.items()}
+
+
+def backups_of(
+    services: Mapping[str, Mapping[str, Any]], root: Path, listed: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Return the backups of services that an interrupted run left: containers, of those `listed` by name, and paths."""
+    containers = {name: str(service["container_name"]) for name, service in services.items()}
+    return [
+        *(
+            container + service_backup.SUFFIX
+            for name, container in containers.items()
+            if service_backup.backup_of(name, container, listed)
+        ),
+        *(path for path in backup_paths(services, root) if Path(path).exists()),
+    ]
+
+
+def backup_paths(services: Iterable[str], root: Path) -> list[str]:
+    """Return the directories that may hold backups of services' configuration."""
+    ends = ("", service_backup.UNFINISHED)
+    return [str(root / f"{service_backup.PREFIX}{name}{end}") for name in services for end in ends]
+
+
+def belongs(path: Path, root: Path, services: Iterable[str]) -> bool:
+    """Takes a path that is to change, the root of all and a project's services; tells whether it concerns them.
+
+    What lies above all services concerns every project.
+    """
+    return root not in path.parents or path.relative_to(root).parts[0] in set(services)
+
+
+def without(host: Mapping[str, Any], up_to_date: Iterable[str]) -> dict[str, Any]:
+    """Return what host_look is to check, without the ports of services that are up to date: they hold them."""
+    done = set(up_to_date)
+    return {**host, "ports": [port for port in host["ports"] if port["of"] not in done]}

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""What actions that render the files of services have in common: reading and templating on the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.utils.display import Display
+from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import is_secret_name
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import Rendered, Source, render_services
+
+
+def secrets_in(variables: Mapping[str, Any]) -> list[str]:
+    """Takes a host's variables, returns the literal values of those whose names say that they are secret.
+
+    Short values and templates are left out: they would hide ordinary words.
+    """
+    values = (_text_of(value) for name, value in variables.items() if is_secret_name(str(name)))
+    return sorted({value for value in values if len(value) >= 8 and "{{" not in value})
+
+
+def _text_of(value: Any) -> str:
+    """Takes a variable's value, returns it if it is a string or one that ansible-vault has encrypted, else nothing."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if not hasattr(value, "_ciphertext"):
+        return ""
+    try:
+        return str(value)
+    except AnsibleError:  # Its vault's password is not there: then no file can hold it either.
+        return ""
+
+
+class RenderingAction(Action):
+    """An action that renders the files of services."""
+
+    def render(self, services: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Rendered:
+        """Return the services rendered with all variables; show warnings."""
+        variables = {"ansible_managed": "Ansible managed", **task_vars}
+        search_path = [str(path) for path in variables.get("ansible_search_path") or []]
+        search_path.append(self._loader.get_basedir())
+
+        def read(path: str) -> Source | None:
+            file = Path(path).expanduser()
+            return self._source(file) if file.is_file() else None
+
+        def render(text: str, path: str, extra: Mapping[str, Any]) -> str:
+            return templating.render(self._templar, {**variables, **extra}, search_path, text, path)
+
+        rendered = render_services(services, read, render)
+        for warning in dict.fromkeys(rendered.warnings):
+            Display().warning(warning)
+        return rendered
+
+    def _source(self, path: Path) -> Source:
+        try:
+            # Decrypted in memory: get_real_file would leave the plain text in a temporary file for a while.
+            content, was_plain = self._loader._get_file_contents(str(path))
+        except AnsibleError as error:
+            message = str(error).splitlines()[0]
+            raise FindingsError([Finding(str(path), 0, f"can not be read: {message}")]) from error
+        return Source(str(path), bytes(content), not was_plain)

@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible's templating, the same way on every supported ansible-core, with errors that name file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
+
+try:
+    from ansible.template import trust_as_template as trust
+except ImportError:  # ansible-core before 2.19 trusts every text.
+
+    def trust(value: str) -> str:
+        return value
+
+
+try:
+    from ansible.template import AnsibleEnvironment
+except ImportError:  # ansible-core since 2.19 has one kind of environment.
+    _ENVIRONMENT: dict[str, Any] = {}
+else:
+    # A file is text, even where jinja2_native is set.
+    _ENVIRONMENT = {"environment_class": AnsibleEnvironment}
+
+
+def render(templar: Any, variables: Mapping[str, Any], search_path: list[str], text: str, path: str) -> str:
+    """Takes Ansible's templar, all variables, folders for includes, a template and its path; returns it rendered.
+
+    Raises FindingsError with the line of the template when it can be told.
+    """
+    folders = [str(Path(path).parent), *(f for base in search_path for f in (str(Path(base, "templates")), base))]
+    own = templar.copy_with_new_env(searchpath=folders, available_variables=variables, **_ENVIRONMENT)
+    try:
+        result = own.template(trust(text), escape_backslashes=False)
+    except Exception as error:
+        raise FindingsError([explain(error, text, path)]) from error
+    return "" if result is None else str(result)
+
+
+def value(templar: Any, name: str) -> Any:
+    """Takes Ansible's templar and a variable's name, returns its value; raises Ansible's error if it has none."""
+    return templar.template(trust("{{ " + name + " }}"))
+
+
+@contextmanager
+def variables_of(templar: Any, variables: Mapping[str, Any]) -> Iterator[Any]:
+    """Takes Ansible's templar and variables; lends the templar with these.
+
+    A copy of it would not do: before ansible-core 2.19, lookups in a copy see the variables of the original.
+    """
+    own = templar.available_variables
+    templar.available_variables = variables
+    try:
+        yield templar
+    finally:
+        templar.available_variables = own
+
+
+def explain(error: BaseException, text: str, path: str) -> Finding:
+    """Takes an error of rendering, returns it as a finding with the template's line, without quoting variables."""
+    try:
+        jinja2.Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"], autoescape=True).parse(text)
+    except jinja2.TemplateSyntaxError as syntax:
+        return Finding(path, syntax.lineno, f"not a valid template: {syntax.message}")
+    chain = _chain(error)
+    undefined = [link for link in chain if isinstance(link, jinja2.UndefinedError)]
+    messages = [str(link).strip() for link in chain]
+    message = next((text for text in reversed(messages) if "is undefined" in text or "has no attribute" in text), "")
+    line = next((found for link in [*undefined, *chain] if (found := _line(link))), 0)
+    name = re.search(r"'([A-Za-z_]\w*)' is undefined|no attribute '(\w+)'", message)
+    if name and not line:
+        wanted = re.compile(rf"(?<![\w']){re.escape(name.group(1) or name.group(2))}\b")
+        line = next((number for number, row in enumerate(text.split("\n"), start=1) if wanted.search(row)), 0)
+    # Older releases of ansible-core append the template itself.
+    shown = (message or messages[0]).split(". String: ")[0].splitlines() or [type(error).__name__]
+    return Finding(path, line, f"can not be rendered: {shown[0].rstrip('.')}")
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    links: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in links:
+        links.append(current)
+        current = current.__cause__ or current.__context__
+    return links
+
+
+def _line(error: BaseException) -> int:
+    """Takes an error, returns the line of the template in which it was raised, or 0."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return error.lineno
+    line = 0
+    step = error.__traceback__
+    while step is not None:
+        names = step.tb_frame.f_globals
+        if "__jinja_exception__" in names:  # Jinja2 has put the template's own lines into the traceback.
+            line = step.tb_lineno
+        elif isinstance(names.get("debug_info"), str):
+            line = template_line(names["debug_info"], step.tb_lineno) or line
+        step = step.tb_next
+    return line
+
+
+def template_line(debug_info: str, compiled: int) -> int:
+    """Takes Jinja2's map of lines (``template=compiled&…``) and a line of compiled code, returns the template's."""
+    pairs = [pair.partition("=") for pair in debug_info.split("&") if pair]
+    return max((int(own) for own, _equals, code in pairs if int(code) <= compiled), default=0)

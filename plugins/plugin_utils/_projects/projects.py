@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""The definition of a project (`<name>_project` of its role), and what actions read from it.
+
+What a definition may hold is in roles/service/meta/argument_specs.yml, entry point `project`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import templating
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import Services
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+_GLOBALS = ROLES.parent / "group_vars" / "all"
+# Molecule skips these, the last one in its second run.
+_TAGS_OF_MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Definition:
+    """A project's definition, of which each key is evaluated when it is first read, and once.
+
+    Ansible before 2.19 evaluates a whole mapping wherever one of its keys is read; what an action does not need (such
+    as a password on `stop`) may have no value.
+    """
+
+    def __init__(self, name: str, variable: str, raw: Any, evaluate: Callable[[Any], Any]) -> None:
+        """Take a project's name, the variable that holds its definition, its value as written, and how to evaluate."""
+        self.name = name
+        self.variable = variable
+        self.role = str(ROLES / name)
+        self._raw: Mapping[str, Any] = raw if isinstance(raw, Mapping) else evaluate(raw)
+        self._evaluate = evaluate
+        self._values: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default where the definition does not have it."""
+        if key not in self._values:
+            self._values[key] = plain(self._evaluate(self._raw[key])) if key in self._raw else None
+        value = self._values[key]
+        return default if value is None else value
+
+    @property
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Return the project's services."""
+        services: dict[str, dict[str, Any]] = self.get("services", {})
+        return services
+
+    def findings(self) -> list[Finding]:
+        """Return what the values that were read so far, and the names of all keys, have against the specification."""
+        spec = {
+            name: {**option, "required": option.get("required", False) and name in self._values}
+            for name, option in specification().items()
+        }
+        values = {name: value for name, value in self._values.items() if value is not None}
+        unread = [name for name in self._raw if name not in spec]
+        messages = ArgumentSpecValidator(spec).validate(values, validate_role_argument_spec=True).error_messages
+        messages += [f"{name} is not a key of a project; expected one of {', '.join(spec)}" for name in unread]
+        return [Finding(self.variable, 0, message) for message in messages]
+
+
+def specification() -> dict[str, dict[str, Any]]:
+    """Return the options of a project's definition, as argument_specs have them."""
+    path = ROLES / "service" / "meta" / "argument_specs.yml"
+    specs = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
+    options: dict[str, dict[str, Any]] = specs["argument_specs"]["project"]["options"]
+    return options
+
+
+def with_globals(templar: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all variables, with Kolla's globals (group_vars/all) replaced by their values.
+
+    Ansible evaluates a template again wherever something refers to it, and hundreds of templates refer to these few.
+    One that cannot be evaluated stays as it is: what needs it reports the error.
+    """
+    known = dict(variables)
+    for path in sorted(_GLOBALS.glob("*.yml")):
+        # In the order in which they refer to each other.
+        for name in inputs.key_lines(path.read_text("utf-8"))[0]:
+            if isinstance(known.get(name), str) and "{{" in known[name]:
+                with contextlib.suppress(Exception), templating.variables_of(templar, known):
+                    known[name] = plain(templating.value(templar, name))
+    return known
+
+
+def definitions(templar: Any, variables: dict[str, Any], projects: Iterable[Mapping[str, Any]]) -> list[Definition]:
+    """Return the definitions of projects (`{name, definition, …}`), which `variables` hold by the name `definition`.
+
+    Raise AnsibleActionFail where one is missing.
+    """
+
+    def evaluate(value: Any) -> Any:
+        with templating.variables_of(templar, variables):
+            # Whole, while these are the variables: what it holds may be evaluated later otherwise.
+            return plain(templar.template(value))
+
+    found = []
+    for name, variable in ((str(project["name"]), str(project["definition"])) for project in projects):
+        if variable not in variables:
+            raise AnsibleActionFail(f"{variable} is not defined; expected it in the vars of the role {name}")
+        found.append(Definition(name, variable, variables[variable], evaluate))
+    return found
+
+
+def groups_of(projects: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the groups of projects (`{name, groups, …}`), each of which needs a host, for `prechecks`."""
+    return [{"group": group, "service": project["name"]} for project in projects for group in project["groups"]]
+
+
+def passwords_of(projects: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the passwords of projects (`{name, passwords, …}`), each once."""
+    return list(dict.fromkeys(name for project in projects for name in project.get("passwords") or []))
+
+
+def hosts_of(projects: Iterable[Mapping[str, Any]], groups: Mapping[str, list[str]]) -> list[str]:
+    """Return the hosts that are in any of the groups of projects (`{name, groups, …}`), each once."""
+    return list(
+        dict.fromkeys(host for project in projects for group in project["groups"] for host in groups.get(group, []))
+    )
+
+
+def passwords_to_generate(projects: Iterable[Mapping[str, Any]], names: Iterable[str]) -> list[str]:
+    """Return the passwords whose first project (`{name, passwords, …}`) is among `names`.
+
+    Whoever deploys that project generates its passwords: those of a Kolla cloud's services come from kolla-genpwd.
+    """
+    first: dict[str, str] = {}
+    for project in projects:
+        for password in project.get("passwords") or []:
+            first.setdefault(password, project["name"])
+    deployed = set(names)
+    return [password for password, name in first.items() if name in deployed]
+
+
+def projects_of_host(projects: Iterable[Mapping[str, Any]], group_names: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Return the projects (`{name, groups, …}`) with one of a host's `group_names`, in order."""
+    local = set(group_names)
+    return [project for project in projects if local.intersection(project["groups"])]
+
+
+def projects_of_tags(
+    projects: Iterable[Mapping[str, Any]], run_tags: Iterable[str], skip_tags: Iterable[str]
+) -> list[Mapping[str, Any]]:
+    """Return the projects (`{tags, …}`) that --tags selects and --skip-tags leaves, in order."""
+    run, skip = set(run_tags), set(skip_tags)
+    return [
+        project
+        for project in projects
+        if run.intersection(["all", *project["tags"]]) and not skip.intersection(project["tags"])
+    ]
+
+
+def tag_findings(projects: Iterable[Mapping[str, Any]], run_tags: Iterable[str], skip_tags: Iterable[str]) -> list[str]:
+    """Return what is wrong with --tags and --skip-tags: those that no project (`{tags, …}`) has.
+
+    Ansible itself would skip every task, or none, without a word. Without projects, a playbook takes no tags at all.
+    """
+    known = list(dict.fromkeys(tag for project in projects for tag in project["tags"]))
+    remedy = f"expected any of {', '.join(known)}" if known else "this playbook takes no tags; run it without"
+    given = {"--tags": set(run_tags) - {"all"}, "--skip-tags": set(skip_tags) - _TAGS_OF_MOLECULE}
+    return [
+        f"{option} {','.join(unknown)}: there is no such tag; {remedy}"
+        for option, tags in given.items()
+        if (unknown := sorted(tags.difference(known)))
+    ]
+
+
+def ports_of(ports: Iterable[Mapping[str, Any]], local: Services) -> list[dict[str, Any]]:
+    """Return the ports that services `local` listen on, as `host_plan` takes them.
+
+    A port is `{name, address, port, service}`, wlocal `name` is the variable that sets it and goes into the message.
+    """
+    return [
+        {
+            "port": int(port["port"]),
+            "address": port["address"],
+            "service": f"{port['service']} ({port['name']})",
+            "of": port["service"],
+            "containers": [local[port["service"]]["container_name"]],
+        }
+        for port in ports
+        if port["service"] in local and int(port["port"]) > 0
+    ]
+
+
+def checks_of(checks: Iterable[Mapping[str, Any]], local: Services, first: bool) -> list[dict[str, Any]]:
+    """Return what `qinling.kolla.service_check` checks on a host: the containers of services `local`, then `checks`.
+
+    A check is made where its service is, and one with `once` on one host for all: the `first`.
+    """
+    containers = [
+        {"kind": "container", "service": name, "container": service["container_name"], "image": service["image"]}
+        for name, service in local.items()
+    ]
+    return containers + once_of([check for check in checks if check["service"] in local], first)
+
+
+def once_of(items: Iterable[Mapping[str, Any]], first: bool) -> list[dict[str, Any]]:
+    """Return the items for a host, without their key `once`: those that have it are for the `first` host alone."""
+    return [
+        {name: value for name, value in item.items() if name != "once"}
+        for item in items
+        if first or not item.get("once")
+    ]

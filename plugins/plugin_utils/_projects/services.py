@@ -1,0 +1,238 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""Functions over Kolla's service dictionaries (`<project>_services`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import is_disabled
+
+Services = Mapping[str, Mapping[str, Any]]
+_SIZES = ("mem_limit", "mem_reservation", "memswap_limit", "kernel_memory")
+
+
+def services_of_host(services: Services, group_names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the services that are enabled and whose group is among a host's `group_names`."""
+    groups = set(group_names)
+    return {
+        name: service
+        for name, service in services.items()
+        if boolean(service.get("enabled", True)) and service["group"] in groups
+    }
+
+
+def first_host(services: Services, groups: Mapping[str, list[str]], play_hosts: Iterable[str]) -> str:
+    """Return the first host of the play that holds a service, or an empty string.
+
+    The services are taken in their own order, so that the first one decides; the hosts in the play's, so that it is in
+    the first of several batches.
+    """
+    playing = list(play_hosts)
+    for service in services.values():
+        holding = groups.get(service["group"], [])
+        for host in playing:
+            if host in holding:
+                return host
+    return ""
+
+
+def named_volumes(services: Services) -> list[str]:
+    """Return the names of Docker volumes (not host paths) that the services mount, sorted."""
+    sources = (
+        volume.split(":", 1)[0] for service in services.values() for volume in service.get("volumes", []) if volume
+    )
+    return sorted({source for source in sources if source and not source.startswith("/")})
+
+
+def config_json(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]], directory: str) -> dict[str, Any]:
+    """Return the content of a container's config.json, as kolla_set_configs of the `kolla` package reads it.
+
+    A file is copied into the container where it has a `container` key: `{path, owner, perm}`. The service gives
+    `command` and, optionally, `permissions` (a list of `{path, owner, recurse}`).
+    """
+    copied = [
+        {
+            "source": f"{directory}/{file['dest']}",
+            "dest": file["container"]["path"],
+            "owner": file["container"].get("owner", "root"),
+            "perm": file["container"].get("perm", "0600"),
+        }
+        for file in files
+        if "container" in file
+    ]
+    content: dict[str, Any] = {"command": service["command"], "config_files": copied}
+    if service.get("permissions"):
+        content["permissions"] = list(service["permissions"])
+    return content
+
+
+def own_volumes(services: Services) -> list[str]:
+    """Return the names of Docker volumes that services mount whatever their `extra_volumes` add, sorted."""
+    return named_volumes(
+        {
+            name: {
+                "volumes": [
+                    volume
+                    for volume in service.get("volumes", [])
+                    if volume not in (service.get("extra_volumes") or [])
+                ]
+            }
+            for name, service in services.items()
+        }
+    )
+
+
+def networks_of(services: Services) -> list[str]:
+    """Return the names of the networks that services are attached to, besides Docker's own, sorted."""
+    return sorted({network["name"] for service in services.values() for network in service.get("networks") or []})
+
+
+def configuration_of(
+    services: Services,
+    files: Mapping[str, list[dict[str, Any]]],
+    group_names: Iterable[str],
+    directory: str,
+    role: str,
+) -> dict[str, dict[str, Any]]:
+    """Return the `services` argument of `qinling.kolla.configuration`.
+
+    `files` maps a service to its files; an entry's `container` key becomes a line of the container's config.json, which
+    is added here as one more file; `oslo` is for `validation_of`. A service that does not belong
+    on the host is there too, disabled, so that what an earlier run left is removed. `directory` is where the container
+    sees the files (`container_config_directory`). `role` is the folder of the project's role, below which relative
+    paths of templates and copies are.
+    """
+    local = services_of_host(services, group_names)
+    wanted: dict[str, dict[str, Any]] = {}
+    for name, service in services.items():
+        listed = files.get(name, [])
+        plain = [
+            {key: value for key, value in in_role(file, role).items() if key not in {"container", "oslo"}}
+            for file in listed
+        ]
+        config_file = {"dest": "config.json", "json": config_json(service, listed, directory)}
+        wanted[name] = {"enabled": name in local, "files": [config_file, *plain] if name in local else []}
+    return wanted
+
+
+def validation_of(local: Services, files: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return the files of services `local` with options of oslo.config, by service, for `option_findings`.
+
+    Their entries have a true `oslo`. With them come the image and the container that they are for, and the paths that
+    are in the container though not in the image (`provided`).
+    """
+    wanted = {name: [file["dest"] for file in files.get(name, []) if file.get("oslo")] for name in local}
+    return {
+        name: {
+            "image": local[name]["image"],
+            "container": local[name]["container_name"],
+            "files": paths,
+            "provided": provided_paths(local[name], files.get(name, [])),
+        }
+        for name, paths in wanted.items()
+        if paths
+    }
+
+
+def provided_paths(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the paths in a service's container that its volumes and its `files` provide."""
+    mounted = [volume.split(":")[1] for volume in service.get("volumes", []) if volume.count(":")]
+    return sorted({*mounted, *(file["container"]["path"] for file in files if "container" in file)})
+
+
+def in_role(file: Mapping[str, Any], role: str) -> dict[str, Any]:
+    """Return a file's entry with its relative paths below the folders of a role: templates and files."""
+
+    def absolute(paths: Any, folder: str) -> list[str]:
+        return [str(Path(role, folder, path)) for path in ([paths] if isinstance(paths, str) else paths)]
+
+    found = dict(file)
+    if "template" in file:
+        found["template"] = absolute(file["template"], "templates")
+    if "template" in (file.get("ini") or {}):
+        found["ini"] = {**file["ini"], "template": absolute(file["ini"]["template"], "templates")}
+    if "copy" in file:
+        found["copy"] = absolute(file["copy"], "files")
+    return found
+
+
+def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return services' containers, health checks and log files, as `qinling.kolla.container_health` takes them."""
+    return [
+        {
+            "name": service["container_name"],
+            "test": healthcheck_of(service["healthcheck"])["test"],
+            "log_file": service.get("log_file", ""),
+        }
+        for service in services
+    ]
+
+
+def containers_of(services: Services) -> list[dict[str, str]]:
+    """Return services and their containers, as `qinling.kolla.service_backup` takes them."""
+    return [{"service": name, "container": str(service["container_name"])} for name, service in services.items()]
+
+
+def backups_of(services: Services, project: str) -> dict[str, dict[str, str]]:
+    """Return by service what a rollback has to know of a project's `services`, where its variables are out of reach."""
+    return {
+        name: {"project": project, "container_name": str(service["container_name"])}
+        for name, service in services.items()
+    }
+
+
+def rollback_text(
+    host: str, rollbacks: Iterable[Mapping[str, list[str]]], containers: Iterable[Mapping[str, str]]
+) -> str:
+    """Return what a host runs after `rollbacks` of projects, as `qinling.kolla.service_backup` returns them.
+
+    `containers` are the restored ones, as `qinling.kolla.container_health` returns them.
+    """
+    results = list(rollbacks)
+    lines = [f"- {container['name']}, image {container['image']}: {container['status']}" for container in containers]
+    lines += [f"- {name}: removed, as it did not run before" for result in results for name in result["removed"]]
+    left = [f"- {name}: left for inspection, as none ran before" for result in results for name in result["left"]]
+    if left:
+        return "\n".join([f"{host} has the new configuration where there was none that worked:", *left, *lines])
+    state = "and runs what it ran before:" if lines else "and no container had been replaced."
+    return "\n".join([f"{host} has its earlier configuration, {state}", *lines])
+
+
+def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
+    """Return ulimits as Docker's modules take them, `name:soft:hard`, from Kolla's mapping of name to soft and hard."""
+    if not isinstance(ulimits, Mapping):
+        return list(ulimits)
+    return [
+        f"{name}:{limit['soft']}:{limit['hard']}" if isinstance(limit, Mapping) else f"{name}:{limit}:{limit}"
+        for name, limit in ulimits.items()
+    ]
+
+
+def dimensions_of(dimensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Kolla's dimensions with sizes as Docker's modules take them: these refuse 512mb, and take 512m."""
+    return {
+        name: re.sub(r"(?i)(?<=[kmgtpezy])b\s*$", "", value) if name in _SIZES and isinstance(value, str) else value
+        for name, value in dimensions.items()
+    }
+
+
+def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a health check as Docker's modules take it, from Kolla's, where durations are numbers of seconds.
+
+    One that is switched off comes without durations, as a container without health check has none to compare.
+    """
+    test = healthcheck["test"]
+    if is_disabled(test):
+        return {"test": ["NONE"]}
+    times = {
+        name: f"{value}s" if str(value).isdecimal() else value
+        for name, value in healthcheck.items()
+        if name not in {"test", "retries"}
+    }
+    retries = {"retries": int(healthcheck["retries"])} if "retries" in healthcheck else {}
+    return {**times, **retries, "test": ["CMD-SHELL", test] if isinstance(test, str) else list(test)}

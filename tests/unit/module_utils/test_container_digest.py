@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which containers are up to date, by Docker's list of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import (
+    LABEL,
+    MADE_FROM,
+    canonical,
+    definition_of,
+    has_healthcheck,
+    is_disabled,
+    unchanged_of,
+    up_to_date_of,
+)
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config import templating
+
+PROJECT = Path(__file__).resolve().parents[3]
+SERVICE: dict[str, Any] = {
+    "container_name": "qinling_api",
+    "group": "qinling-api",
+    "image": "kolla/qinling-api:1",
+    "volumes": ["qinling:/var/lib/qinling/"],
+    "healthcheck": {"test": ["CMD", "true"]},
+}
+SETTINGS = {"healthchecks": True, "restart_policy": "always"}
+DIGEST = definition_of(SERVICE, "abc", SETTINGS)
+CONTAINER: dict[str, Any] = {
+    "Names": ["/qinling_api"],
+    "Image": "kolla/qinling-api:1",
+    "State": "running",
+    "Status": "Up 2 minutes (healthy)",
+    "Labels": {LABEL: DIGEST, "more": "there"},
+}
+
+
+def unchanged(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> Any:
+    return unchanged_of({"qinling-api": service}, [container], {"qinling-api": definition_of(service, "abc", settings)})
+
+
+def up_to_date(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> list[str]:
+    return up_to_date_of({"qinling-api": service}, unchanged(container, service, settings), settings)
+
+
+@pytest.mark.parametrize(
+    ("container", "is_unchanged", "is_up_to_date"),
+    [
+        (CONTAINER, True, True),
+        ({**CONTAINER, "Names": ["/other", "/qinling_api"]}, True, True),
+        ({**CONTAINER, "Names": ["/other"]}, False, False),
+        ({**CONTAINER, "State": "exited", "Status": "Exited (0) 2 minutes ago"}, True, False),
+        ({**CONTAINER, "Status": "Up 2 minutes (unhealthy)"}, True, False),
+        ({**CONTAINER, "Status": "Up 2 seconds (health: starting)"}, True, False),
+        ({**CONTAINER, "Image": "sha256:0123"}, False, False),
+        ({**CONTAINER, "Labels": {}}, False, False),
+        ({**CONTAINER, "Labels": {LABEL: "another"}}, False, False),
+    ],
+)
+def test_unchanged_and_up_to_date(container: dict[str, Any], is_unchanged: bool, is_up_to_date: bool) -> None:
+    assert list(unchanged(container)) == (["qinling-api"] if is_unchanged else [])
+    assert up_to_date(container) == (["qinling-api"] if is_up_to_date else [])
+
+
+def test_health_is_asked_only_where_there_is_a_check() -> None:
+    off = {**SETTINGS, "healthchecks": False}
+    plain = {**CONTAINER, "Status": "Up 2 minutes", "Labels": {LABEL: definition_of(SERVICE, "abc", off)}}
+    assert up_to_date(plain, settings=off)
+    unchecked = {key: value for key, value in SERVICE.items() if key != "healthcheck"}
+    assert up_to_date({**plain, "Labels": {LABEL: definition_of(unchecked, "abc", SETTINGS)}}, unchecked)
+
+
+@pytest.mark.parametrize(
+    ("status", "test", "is_up_to_date"),
+    [
+        ("Up 2 minutes", "NONE", True),
+        ("Up 2 minutes", ["NONE"], True),
+        ("Up 2 minutes", ["CMD", "true"], False),
+        ("Up 2 minutes (healthy)", ["CMD", "true"], True),
+    ],
+)
+def test_a_container_without_health_check_has_to_run(status: str, test: Any, is_up_to_date: bool) -> None:
+    service = {**SERVICE, "healthcheck": {"interval": "30s", "test": test}}
+    labels = {LABEL: definition_of(service, "abc", SETTINGS)}
+    assert up_to_date({**CONTAINER, "Status": status, "Labels": labels}, service) == ["qinling-api"] * is_up_to_date
+    stopped = {**CONTAINER, "State": "exited", "Status": "Exited (1) 2 minutes ago", "Labels": labels}
+    assert up_to_date(stopped, service) == []
+
+
+@pytest.mark.parametrize(
+    ("test", "disabled"),
+    [
+        ("NONE", True),
+        (["NONE"], True),
+        (("NONE",), True),
+        ("none", False),
+        ("NONE ", False),
+        (["NONE", "x"], False),
+        (["CMD", "NONE"], False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_which_tests_switch_a_health_check_off(test: Any, disabled: bool) -> None:
+    assert is_disabled(test) is disabled
+    assert has_healthcheck({"healthcheck": {"test": test}}) is not disabled
+
+
+def test_a_service_without_the_key_has_no_health_check() -> None:
+    assert not has_healthcheck({})
+    assert not has_healthcheck({"healthcheck": {}})
+
+
+@pytest.mark.parametrize("key", MADE_FROM)
+def test_what_a_container_is_made_from_counts(key: str) -> None:
+    assert definition_of({**SERVICE, key: "changed"}, "abc", SETTINGS) != DIGEST
+
+
+def test_configuration_and_settings_count_and_nothing_else() -> None:
+    assert definition_of(SERVICE, "abd", SETTINGS) != DIGEST
+    assert definition_of(SERVICE, "abc", {**SETTINGS, "restart_policy": "no"}) != DIGEST
+    assert definition_of({**SERVICE, "haproxy": {}, "group": "control"}, "abc", SETTINGS) == DIGEST
+
+
+def test_the_role_makes_containers_from_nothing_else() -> None:
+    """A key that container.yml learns to use has to get into the digest."""
+    used = re.findall(r"service_item\.value\.(\w+)", (PROJECT / "roles/service/tasks/container.yml").read_text())
+    assert set(used) - {"container_name"} == set(MADE_FROM)
+
+
+# By key of a service's entry: what an operator writes, and the same without templates. Jinja keeps the types of results
+# since ansible-core 2.19, and makes text of them before; these tests run on both.
+TEMPLATED: dict[str, tuple[Any, Any]] = {
+    "image": ("kolla/api:{{ 2026.1 }}", "kolla/api:2026.1"),
+    "healthcheck": (
+        {"interval": "{{ seven }}s", "retries": "{{ seven }}", "test": ["CMD", "{{ seven }}"]},
+        {"interval": "7s", "retries": 7, "test": ["CMD", 7]},
+    ),
+    "environment": (
+        {"A": "{{ seven }}", "B": "{{ yes }}", "C": "{{ half }}", "D": "{{ none }}", "E": "{{ seven | int + 1 }}"},
+        {"A": 7, "B": True, "C": 0.5, "D": None, "E": 8},
+    ),
+    "published_ports": (["127.0.0.1:{{ seven }}:{{ seven }}"], ["127.0.0.1:7:7"]),
+    "groups": (["{{ seven }}", "{{ seven | string }}"], [7, "7"]),
+    "dimensions": (
+        "{{ {'cpu_shares': seven | int, 'ulimits': {'nofile': {'soft': seven, 'hard': 8}}} }}",
+        {"cpu_shares": 7, "ulimits": {"nofile": {"soft": 7, "hard": 8}}},
+    ),
+    "volumes": ("{{ ['a:/a'] + (['b:/b'] if yes else []) }}", ["a:/a", "b:/b"]),
+}
+
+
+@pytest.mark.parametrize("key", TEMPLATED)
+def test_the_digest_does_not_depend_on_how_jinja_types_values(key: str) -> None:
+    template, literal = TEMPLATED[key]
+    variables = {"seven": "{{ 3 + 4 }}", "yes": "{{ 1 == 1 }}", "half": "{{ 1 / 2 }}", "none": None}
+    trusted = {name: templating.trust(value) if isinstance(value, str) else value for name, value in variables.items()}
+    rendered = Templar(loader=DataLoader(), variables=trusted).template(trust_all(template))
+    assert canonical(rendered) == canonical(literal)
+    assert definition_of({key: rendered}, "abc", SETTINGS) == definition_of({key: literal}, "abc", SETTINGS)
+
+
+def trust_all(value: Any) -> Any:
+    """Return data with every text in it trusted as a template."""
+    if isinstance(value, dict):
+        return {key: trust_all(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [trust_all(item) for item in value]
+    return templating.trust(value)
+
+
+def test_settings_count_the_same_as_numbers_and_as_text() -> None:
+    assert definition_of(SERVICE, "abc", {"stop_timeout": 60}) == definition_of(SERVICE, "abc", {"stop_timeout": "60"})
+    assert canonical({1: [True, None, 0.5, "text", {"a": (1, 2)}]}) == {
+        "1": ["True", "", "0.5", "text", {"a": ["1", "2"]}]
+    }
