@@ -46,7 +46,7 @@ class Request:
 
     `projects` are the services of each project, those of other hosts included; `local` are those that belong on this
     host. Compared is what is given of `files` (of each local service), `settings` (common to all containers), `host`
-    (for host_look), `options` (for option_check), `resources` (for the module of this name) and `leftovers` (volumes,
+    (for preflight), `options` (for option_check), `resources` (for the module of this name) and `leftovers` (volumes,
     networks and directories by project that a removed one has none of; `extra_volumes` are those of its volumes that
     only the operator's *_extra_volumes name).
     `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
@@ -101,7 +101,7 @@ class Found:
 
 
 def plan(request: Request) -> dict[str, Any]:
-    """Return the result of the module plan for a request. Raise tree.TreeError where a directory is not safe to use."""
+    """Return the result of the module plan for a request. Raise TreeError where a directory is not safe to use."""
     facts = host_facts()
     comparison = resources.Comparison(request.resources)
     differences: dict[str, dict[str, Any]] = {project: {} for project in request.projects}
@@ -193,7 +193,7 @@ def plan(request: Request) -> dict[str, Any]:
 
 
 def owner_findings(request: Request, found: Found) -> list[str]:
-    """Return what the request claims and others own: another deployment, or, where host_look is not asked, nobody."""
+    """Return what the request claims and others own: another deployment, or, unless preflight checks that, nobody."""
     claims = {kind: request.claimed(kind) for kind in ("container", "volume", "network")}
     by_name = found.by_name
     labels = {
@@ -326,6 +326,6 @@ def belongs(path: Path, root: Path, services: Iterable[str]) -> bool:
 
 
 def without(host: Mapping[str, Any], up_to_date: Iterable[str]) -> dict[str, Any]:
-    """Return what host_look is to check, without the ports of services that are up to date: they hold them."""
+    """Return what preflight is to check, without the ports of services that are up to date: they hold them."""
     done = set(up_to_date)
     return {**host, "ports": [port for port in host["ports"] if port["of"] not in done]}

@@ -47,7 +47,7 @@ def database_differences(resource: Resource) -> list[str]:
 
 
 def keystone_service_differences(resource: Resource) -> dict[str, list[str]]:
-    """Take what `registration.look` takes; log in at Keystone as each of the users.
+    """Take what `keystone_service.look` takes; log in at Keystone as each of the users.
 
     With `endpoint` and `runtimes`, one of them reads the runtimes of Qinling as well, without another login.
     """
@@ -62,7 +62,7 @@ def swarm_differences(resource: Resource) -> list[str]:
     """Takes `docker_host` and `networks` (see `_network_fits`); asks that Docker for its Swarm and its networks."""
     scheme, _colon, path = str(resource["docker_host"]).partition("://")
     if scheme != "unix":
-        return [f"a look at the Docker of {resource['docker_host']}"]
+        return [f"state of the Swarm on {resource['docker_host']} unknown"]
     docker = DockerApi(path, _SECONDS)
     _status, info = docker.get("/info")
     if not (info.get("Swarm") or {}).get("ControlAvailable"):

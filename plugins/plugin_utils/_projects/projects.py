@@ -179,7 +179,7 @@ def tag_findings(projects: Iterable[Mapping[str, Any]], run_tags: Iterable[str],
 def ports_of(ports: Iterable[Mapping[str, Any]], local: Services) -> list[dict[str, Any]]:
     """Return the ports that services `local` listen on, as `host_plan` takes them.
 
-    A port is `{name, address, port, service}`, wlocal `name` is the variable that sets it and goes into the message.
+    A port is `{name, address, port, service}`, where `name` is the variable that sets it and goes into the message.
     """
     return [
         {

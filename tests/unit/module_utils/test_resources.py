@@ -119,7 +119,7 @@ def test_swarm(
 
 def test_a_docker_elsewhere_or_none_is_left_to_the_work_itself() -> None:
     for docker_host, word in (
-        ("tcp://h:1", "a look at the Docker of tcp://h:1"),
+        ("tcp://h:1", "state of the Swarm on tcp://h:1 unknown"),
         ("unix:///nowhere", f"swarm: {DockerUnreachableError.__name__}"),
     ):
         assert resources.differences({"kind": "swarm", "docker_host": docker_host}) == {"swarm": [word]}
