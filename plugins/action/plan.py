@@ -65,11 +65,13 @@ class Project:
         self.kept_volumes = [volume for volume in named if volume not in args["transient_volumes"]] if keep_data else []
         self.removed_volumes = [volume for volume in named if volume not in self.kept_volumes]
         self.removed_networks = [] if keep_data else services.networks_of(self.services)
+        self.database: dict[str, Any] = {}
         self.resources: list[dict[str, Any]] = []
         if "resources" in scopes:
-            self.resources = projects.once_of(
-                [*database_resources(definition, args.get("database") or {}), *definition.get("resources", [])], first
-            )
+            self.database = definition.get("database", {})
+            server = args.get("database") or {}
+            schema = [{"kind": "database", "once": True, **server, **self.database}] if server and self.database else []
+            self.resources = projects.once_of([*schema, *definition.get("resources", [])], first)
         # What the tasks that apply the plan need to know.
         self.result = {
             "hooks": definition.get("hooks", []),
@@ -77,6 +79,7 @@ class Project:
             "upgrade_order": definition.get("upgrade_order", []),
             "bootstrap": self.bootstrap,
             "kept_volumes": self.kept_volumes,
+            "database": self.database,
         }
         self.findings = definition.findings()
 
@@ -89,17 +92,10 @@ class Project:
         }
 
 
-def database_resources(definition: projects.Definition, server: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the resource of a project's schema and user on a server (`host`, `port`, `ca_cert`), if it has one."""
-    if not server or not (database := definition.get("database", {})):
-        return []
-    return [{"kind": "database", "once": True, **server, **database}]
-
-
 def unreachable_result(names: list[str], reason: str) -> dict[str, Any]:
     """Return the plan of a host that cannot be compared, and why: a finding, and all projects are to be applied."""
     return {
-        "findings": [f"the host can not be looked at: {reason}"],
+        "findings": [f"the host cannot be compared with its desired state: {reason}"],
         "projects": {},
         "apply": names,
         **{name: [] for name in ("precheck", "unchanged", "up_to_date", "orphaned", "existing", "backups")},
@@ -111,7 +107,6 @@ def unreachable_result(names: list[str], reason: str) -> dict[str, Any]:
 class ActionModule(RenderingAction):
     """Thin glue between Ansible, `rendering` and the module of the same name."""
 
-    _name = "plan"
     _options = frozenset(
         {"projects", "scopes", "action", "early", "root", "owner", "group", "directory", "secrets", "settings"}
         | {"shared_files", "deployment", "validate", "pull", "force", "globals", "option", "database"}
@@ -151,7 +146,7 @@ class ActionModule(RenderingAction):
         task_vars = projects.with_globals(self._templar, task_vars)
         group_names = [str(name) for name in task_vars["group_names"]]
         planned = [
-            Project(definition, args, group_names, self._is_first(definition, task_vars))
+            Project(definition, args, group_names, definition.is_first(task_vars))
             for definition in projects.definitions(self._templar, task_vars, args["projects"])
         ]
         rendered = Rendered()
@@ -159,12 +154,10 @@ class ActionModule(RenderingAction):
         spellings = literals(secrets)
         request = self._request(planned, args)
         if scopes & {"files", "origins"}:
-            configuration: dict[str, Any] = {}
+            described: dict[str, Any] = {}
             for project in planned:
-                configuration |= services.configuration_of(
-                    project.services, project.files, group_names, str(args["directory"]), project.role
-                )
-            rendered = self.render(configuration, task_vars)
+                described |= services.files_of(project.local, project.files, str(args["directory"]), project.role)
+            rendered = self.render(described, task_vars)
         files = payload.dump_files(wanted_files(rendered))
         if "files" in scopes:
             request["files"] = files
@@ -233,11 +226,6 @@ class ActionModule(RenderingAction):
         if "differences" not in answer:
             raise AnsibleActionFail(str(answer.get("msg", "the host gave no answer")))
         return answer
-
-    def _is_first(self, definition: projects.Definition, variables: Mapping[str, Any]) -> bool:
-        hosts = [str(host) for host in variables.get("ansible_play_hosts") or []]
-        first = services.first_host(definition.services, variables.get("groups") or {}, hosts)
-        return first == str(variables.get("inventory_hostname"))
 
     def _key_lines(self, path: str) -> dict[str, int]:
         """Return the lines of the variables in a file, nothing where there is no such file."""

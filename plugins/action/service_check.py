@@ -22,9 +22,9 @@ class ActionModule(Action):
         module_args["looks"] = [*module_args.get("looks", []), *self._checks(args.get("projects") or [], task_vars)]
         answer = self._execute_module("qinling.kolla.service_check", module_args=module_args, task_vars=task_vars)
         if answer.get("failed"):
-            # A host that can not be looked at is a row of the table, beside those of the others.
+            # A host that cannot be checked is a row of the table, next to those of the others.
             reason = str(answer.get("msg", "no reason given"))
-            rows = [check_results.row("-", "host", check_results.WRONG, f"can not be looked at: {reason}")]
+            rows = [check_results.row("-", "host", check_results.WRONG, f"cannot be checked: {reason}")]
             return {**result, "changed": False, "rows": rows}
         return {**result, **answer, "rows": check_report.told(answer["rows"], datetime.now(UTC))}
 
@@ -34,8 +34,5 @@ class ActionModule(Action):
         checks: list[dict[str, Any]] = []
         for definition in projects.definitions(self._templar, variables, wanted):
             local = services.services_of_host(definition.services, variables["group_names"])
-            first = services.first_host(definition.services, variables["groups"], variables["ansible_play_hosts"])
-            checks += projects.checks_of(
-                definition.get("checks", []), local, first == str(variables["inventory_hostname"])
-            )
+            checks += projects.checks_of(definition.get("checks", []), local, definition.is_first(variables))
         return checks

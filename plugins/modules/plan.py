@@ -9,7 +9,7 @@ module: plan
 short_description: Compare a host with the desired state of its projects, in one call
 version_added: 0.1.0
 description:
-  - Renders the files of all projects of a host on the controller, as M(qinling.kolla.configuration) does, and compares
+  - Renders the files of all projects of a host on the controller, and compares
     files, containers, and other resources (schema, entries in Keystone, Swarm, runtimes) with the present state of the
     host, all at the same time.
   - A project is described by a variable of its role, such as C(etcd_project); what it may hold is in the
@@ -154,8 +154,9 @@ findings:
 projects:
   description:
     - What the tasks that apply the plan need, by project - its C(services), C(hooks), C(depends_on), C(upgrade_order),
-      C(bootstrap) (with the name of its C(container)) and C(kept_volumes) as they were evaluated, and its
-      C(differences).
+      C(bootstrap) (with the name of its C(container)), C(database) and C(kept_volumes) as they were evaluated, its
+      C(differences), and its files as M(qinling.kolla.configuration) takes them (C(configuration)). Files and database
+      hold secrets, so that the task needs C(no_log).
     - C(differences) are by scope. Those of C(resources) are by kind (C(database), C(keystone_service), C(swarm),
       C(runtimes), C(file), C(static)), those of C(leftovers) by C(containers), C(volumes), C(networks), C(paths),
       C(services), C(configs) and C(worker_volumes). C(volumes) are named volumes that local containers mount and

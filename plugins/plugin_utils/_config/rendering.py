@@ -51,34 +51,26 @@ class RenderedFile:
 
 @dataclass
 class Rendered:
-    """All files of the enabled services, names of the others, and what was noticed on the way."""
+    """All files by service, and what was found on the way."""
 
     services: dict[str, list[RenderedFile]] = field(default_factory=dict)
-    disabled: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def render_services(services: Mapping[str, Any], read: Read, render: Render) -> Rendered:
-    """Takes the description of services, returns everything rendered along with every finding."""
+    """Return the files of services, of which `services` has the descriptions by name, rendered, with every finding."""
     result = Rendered()
-    for name, service in services.items():
-        if not isinstance(service, Mapping):
-            result.findings.append(Finding(f"services.{name}", 0, "expected a mapping with 'enabled' and 'files'"))
+    for name, files in services.items():
+        if not isinstance(files, list):
+            result.findings.append(Finding(f"files.{name}", 0, "expected a list of files"))
             continue
-        unknown = sorted(set(service) - {"enabled", "files"})
-        if unknown:
-            result.findings.append(Finding(f"services.{name}", 0, f"unknown keys: {', '.join(unknown)}"))
-        if not truth(service.get("enabled", True)):
-            result.disabled.append(name)
-            continue
-        files = []
-        for spec in service.get("files") or []:
+        result.services[name] = []
+        for spec in files:
             try:
-                files.append(_Renderer(name, spec, read, render, result.warnings).file())
+                result.services[name].append(_Renderer(name, spec, read, render, result.warnings).file())
             except FindingsError as error:
                 result.findings += error.findings
-        result.services[name] = files
     return result
 
 

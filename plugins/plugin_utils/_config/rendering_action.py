@@ -41,8 +41,8 @@ def _text_of(value: Any) -> str:
 class RenderingAction(Action):
     """An action that renders the files of services."""
 
-    def render(self, services: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Rendered:
-        """Return the services rendered with all variables; show warnings."""
+    def render(self, files: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Rendered:
+        """Return the files of services rendered with all variables; show warnings."""
         variables = {"ansible_managed": "Ansible managed", **task_vars}
         search_path = [str(path) for path in variables.get("ansible_search_path") or []]
         search_path.append(self._loader.get_basedir())
@@ -54,7 +54,7 @@ class RenderingAction(Action):
         def render(text: str, path: str, extra: Mapping[str, Any]) -> str:
             return templating.render(self._templar, {**variables, **extra}, search_path, text, path)
 
-        rendered = render_services(services, read, render)
+        rendered = render_services(files, read, render)
         for warning in dict.fromkeys(rendered.warnings):
             Display().warning(warning)
         return rendered

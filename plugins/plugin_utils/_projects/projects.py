@@ -19,7 +19,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings imp
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain
 from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs
-from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import Services
+from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import Services, first_host
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 _GLOBALS = ROLES.parent / "group_vars" / "all"
@@ -45,9 +45,9 @@ class Definition:
         self._values: dict[str, Any] = {}
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, or the default where the definition does not have it."""
+        """Return the value of a key, or the default if the definition lacks the key."""
         if key not in self._values:
-            self._values[key] = plain(self._evaluate(self._raw[key])) if key in self._raw else None
+            self._values[key] = self._evaluate(self._raw[key]) if key in self._raw else None
         value = self._values[key]
         return default if value is None else value
 
@@ -56,6 +56,11 @@ class Definition:
         """Return the project's services."""
         services: dict[str, dict[str, Any]] = self.get("services", {})
         return services
+
+    def is_first(self, variables: Mapping[str, Any]) -> bool:
+        """Return whether the host with these variables is the first of the play that has a service of the project."""
+        first = first_host(self.services, variables.get("groups") or {}, variables.get("ansible_play_hosts") or [])
+        return first == variables.get("inventory_hostname")
 
     def findings(self) -> list[Finding]:
         """Return what the values that were read so far, and the names of all keys, have against the specification."""
@@ -133,7 +138,7 @@ def hosts_of(projects: Iterable[Mapping[str, Any]], groups: Mapping[str, list[st
 def passwords_to_generate(projects: Iterable[Mapping[str, Any]], names: Iterable[str]) -> list[str]:
     """Return the passwords whose first project (`{name, passwords, …}`) is among `names`.
 
-    Whoever deploys that project generates its passwords: those of a Kolla cloud's services come from kolla-genpwd.
+    They are generated only with that project: those of a Kolla cloud's services come from kolla-genpwd.
     """
     first: dict[str, str] = {}
     for project in projects:
@@ -207,7 +212,7 @@ def checks_of(checks: Iterable[Mapping[str, Any]], local: Services, first: bool)
 
 
 def once_of(items: Iterable[Mapping[str, Any]], first: bool) -> list[dict[str, Any]]:
-    """Return the items for a host, without their key `once`: those that have it are for the `first` host alone."""
+    """Return the items for a host, without their key `once`: an item with it is for the `first` host alone."""
     return [
         {name: value for name, value in item.items() if name != "once"}
         for item in items

@@ -92,32 +92,26 @@ def networks_of(services: Services) -> list[str]:
     return sorted({network["name"] for service in services.values() for network in service.get("networks") or []})
 
 
-def configuration_of(
-    services: Services,
-    files: Mapping[str, list[dict[str, Any]]],
-    group_names: Iterable[str],
-    directory: str,
-    role: str,
-) -> dict[str, dict[str, Any]]:
-    """Return the `services` argument of `qinling.kolla.configuration`.
+def files_of(
+    local: Services, files: Mapping[str, list[dict[str, Any]]], directory: str, role: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the files of services `local`, by service, as `rendering.render_services` takes them.
 
-    `files` maps a service to its files; an entry's `container` key becomes a line of the container's config.json, which
-    is added here as one more file; `oslo` is for `validation_of`. A service that does not belong
-    on the host is there too, disabled, so that what an earlier run left is removed. `directory` is where the container
-    sees the files (`container_config_directory`). `role` is the folder of the project's role, below which relative
-    paths of templates and copies are.
+    `files` are those of a project's definition. An entry's `container` key becomes a line of the container's
+    config.json, which is added here as one more file; `oslo` is for `validation_of`. `directory` is where the container
+    sees the files (`container_config_directory`), `role` the folder of the project's role, below which relative paths
+    of templates and copies are.
     """
-    local = services_of_host(services, group_names)
-    wanted: dict[str, dict[str, Any]] = {}
-    for name, service in services.items():
-        listed = files.get(name, [])
-        plain = [
-            {key: value for key, value in in_role(file, role).items() if key not in {"container", "oslo"}}
-            for file in listed
+    return {
+        name: [
+            {"dest": "config.json", "json": config_json(service, files.get(name, []), directory)},
+            *(
+                {key: value for key, value in in_role(file, role).items() if key not in {"container", "oslo"}}
+                for file in files.get(name, [])
+            ),
         ]
-        config_file = {"dest": "config.json", "json": config_json(service, listed, directory)}
-        wanted[name] = {"enabled": name in local, "files": [config_file, *plain] if name in local else []}
-    return wanted
+        for name, service in local.items()
+    }
 
 
 def validation_of(local: Services, files: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:

@@ -303,7 +303,7 @@ def test_a_plan_that_cannot_be_made_has_the_reason_as_a_finding(runner: Runner, 
     project = {**definition(tmp_path), "files": {}}
     planned, _output = plan(runner, project)
     (finding,) = planned["findings"]
-    assert finding.startswith("the host can not be looked at: Nothing was changed: ")
+    assert finding.startswith("the host cannot be compared with its desired state: Nothing was changed: ")
     assert "api is not a directory of its own" in finding
     assert planned["apply"] == ["own"]
     broken = {"api": [{"dest": "f", "content": "{{ nothing_of_this_name }}"}]}

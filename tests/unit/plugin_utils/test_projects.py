@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,5 +75,7 @@ def test_a_project_is_a_role_with_its_definition(project: dict[str, Any]) -> Non
 
 def test_no_variable_s_name_is_built() -> None:
     files = [path for folder in ("roles", "playbooks", "group_vars") for path in (PROJECT / folder).rglob("*.yml")]
-    built = [str(path) for path in files if "ansible.builtin.vars'" in path.read_text(encoding="utf-8")]
+    lookup = re.compile(r"(lookup|query|q)\(\s*['\"](ansible\.builtin\.)?vars['\"]")
+    assert lookup.search("{{ lookup('vars', '__' ~ name) }}")
+    built = [str(path) for path in files if lookup.search(path.read_text(encoding="utf-8"))]
     assert built == []

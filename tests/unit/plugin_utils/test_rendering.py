@@ -45,7 +45,7 @@ def render(text: str, path: str, variables: Mapping[str, Any]) -> str:
 
 
 def run(*files: Any) -> Rendered:
-    return rendering.render_services({"api": {"files": list(files)}}, read, render)
+    return rendering.render_services({"api": list(files)}, read, render)
 
 
 RULES = {"get": "role:admin", "put": "role:admin"}
@@ -139,8 +139,8 @@ def test_wrong_descriptions(spec: Any, words: str) -> None:
 def test_findings_of_every_file_of_every_service_come_together() -> None:
     result = rendering.render_services(
         {
-            "a": {"files": [{"dest": "1", "template": "none.j2"}, {"dest": "2", "template": "broken.j2"}]},
-            "b": {"files": [{"dest": "3", "ini": {"template": "base.conf", "overrides": ["bad.conf", "boom.conf"]}}]},
+            "a": [{"dest": "1", "template": "none.j2"}, {"dest": "2", "template": "broken.j2"}],
+            "b": [{"dest": "3", "ini": {"template": "base.conf", "overrides": ["bad.conf", "boom.conf"]}}],
             "c": "wrong",
             "d": {"file": []},
         },
@@ -152,15 +152,9 @@ def test_findings_of_every_file_of_every_service_come_together() -> None:
         ("broken.j2", 7),
         ("bad.conf", 2),
         ("boom.conf", 7),
-        ("services.c", 0),
-        ("services.d", 0),
+        ("files.c", 0),
+        ("files.d", 0),
     ]
-
-
-@pytest.mark.parametrize("enabled", [False, "no", "False", "0"])
-def test_a_disabled_service_is_not_rendered(enabled: Any) -> None:
-    result = rendering.render_services({"a": {"enabled": enabled, "files": [{"dest": "x"}]}}, read, render)
-    assert (result.services, result.disabled, result.findings) == ({}, ["a"], [])
 
 
 @pytest.mark.parametrize(

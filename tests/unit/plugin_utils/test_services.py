@@ -24,9 +24,9 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.projects i
 from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import (
     backups_of,
     config_json,
-    configuration_of,
     containers_of,
     dimensions_of,
+    files_of,
     first_host,
     health_of,
     healthcheck_of,
@@ -175,25 +175,22 @@ def test_config_json_with_permissions_and_no_file() -> None:
     assert content["permissions"] == ENGINE["permissions"]
 
 
-def test_configuration_adds_config_json_and_keeps_its_place_in_the_container_to_it() -> None:
-    groups = ["qinling-api", "qinling-engine"]
-    wanted = configuration_of(SERVICES, {"qinling-api": FILES}, groups, "/c", "/roles/qinling")
-    assert [file["dest"] for file in wanted["qinling-api"]["files"]] == [
+def test_config_json_is_a_file_more_and_has_the_places_in_the_container() -> None:
+    wanted = files_of(SERVICES, {"qinling-api": FILES}, "/c", "/roles/qinling")
+    assert [file["dest"] for file in wanted["qinling-api"]] == [
         "config.json",
         "qinling.conf",
         "ca.pem",
         "only-on-the-host",
     ]
-    assert not [file for file in wanted["qinling-api"]["files"] if "container" in file]
-    assert wanted["qinling-api"]["files"][0]["json"] == config_json(API, FILES, "/c")
+    assert not [file for file in wanted["qinling-api"] if "container" in file]
+    assert wanted["qinling-api"][0]["json"] == config_json(API, FILES, "/c")
     # A service without files of its own has a command all the same.
-    assert [file["dest"] for file in wanted["qinling-engine"]["files"]] == ["config.json"]
+    assert [file["dest"] for file in wanted["qinling-engine"]] == ["config.json"]
 
 
-def test_what_does_not_belong_here_is_there_to_be_removed() -> None:
-    wanted = configuration_of(SERVICES, {"qinling-api": FILES}, ["qinling-engine"], "/c", "/roles/qinling")
-    assert wanted["qinling-api"] == {"enabled": False, "files": []}
-    assert wanted["qinling-engine"]["enabled"] is True
+def test_only_local_services_have_files() -> None:
+    assert list(files_of({"qinling-engine": ENGINE}, {"qinling-api": FILES}, "/c", "/r")) == ["qinling-engine"]
 
 
 @pytest.mark.parametrize(

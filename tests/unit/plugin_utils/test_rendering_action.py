@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the action plugin hands to its module."""
+"""Secrets among the variables, and files on their way to the module that writes them."""
 
 from ansible.errors import AnsibleError
 from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
