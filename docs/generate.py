@@ -106,7 +106,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def globals_lines() -> Iterator[str]:
     """Returns the lines about the files of group_vars/all."""
-    checked = load(PROJECT / "roles/site/meta/argument_specs.yml")["argument_specs"]["globals"]["options"]
+    checked = load(PROJECT / "roles/settings/meta/argument_specs.yml")["argument_specs"]["globals"]["options"]
     for path in sorted((PROJECT / "group_vars/all").glob("*.yml")):
         defaults = {name: value for name, value in load(path).items() if not name.startswith("__")}
         known = {name: checked.get(name) or {"description": DERIVED[name]} for name in defaults}
@@ -120,7 +120,7 @@ def roles_lines() -> Iterator[str]:
         defaults_file = PROJECT / "roles" / role / "defaults/main.yml"
         defaults = load(defaults_file) if defaults_file.exists() else {}
         for entry, spec in load(found[role])["argument_specs"].items():
-            if (role, entry) == ("site", "globals"):
+            if (role, entry) == ("settings", "globals"):
                 continue
             title = f"### Role {role}" + ("" if entry == "main" else f", {entry}")
             yield from ("", title, "", text_of(spec["description"]))
@@ -163,7 +163,7 @@ def users_of(names: Iterable[str]) -> dict[str, list[str]]:
 def kolla_rows() -> Iterator[tuple[str, str, str]]:
     """Returns name, default and meaning of each variable that has Kolla's name."""
     named = load(PROJECT / "docs/kolla.yml")
-    checked = load(PROJECT / "roles/site/meta/argument_specs.yml")["argument_specs"]["globals"]["options"]
+    checked = load(PROJECT / "roles/settings/meta/argument_specs.yml")["argument_specs"]["globals"]["options"]
     entries = load(PROJECT / "roles/qinling/meta/argument_specs.yml")["argument_specs"].values()
     of_role = {name: option for entry in entries for name, option in entry.get("options", {}).items()}
     defaults = load(PROJECT / "roles/qinling/defaults/main.yml")

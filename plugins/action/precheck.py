@@ -56,7 +56,7 @@ class ActionModule(Action):
 
     def _input(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[list[Finding], bool]:
         """Takes what is to be checked and all variables; returns findings, and whether templates would fail."""
-        known = inputs.Knowledge.load(Path(str(args["roles"])), Path(str(args["defaults"])))
+        known = inputs.Knowledge.load(projects.ROLES, projects.GLOBALS)
         values = {name: self._value(name, variables) for name in known.given(variables)}
         findings = prechecks.variable_findings(known.variables, values)
         findings += inputs.ascending_findings(known.ascending, {**known.defaults, **values})

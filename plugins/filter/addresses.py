@@ -75,24 +75,35 @@ def _virtual_addresses(host: Mapping[str, Any]) -> set[str]:
 
 
 class _Around(Mapping[str, Any]):
-    """The variables around an expression, as a mapping; an unknown one is None."""
+    """A host's own variables in front of those around an expression, as a mapping; an unknown one is None.
 
-    def __init__(self, context: Context) -> None:
+    Facts are only the host's own.
+    """
+
+    def __init__(self, context: Context, host: Mapping[str, Any] | None = None) -> None:
         self._context = context
+        self._host = host
 
     def __getitem__(self, name: str) -> Any:
-        return self._context.get(name)
+        own = _of(self._host, name) if self._host is not None else None
+        around = None if self._host is not None and name == "ansible_facts" else self._context.get(name)
+        return own if own is not None else around
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._context.get_all())
+        return iter({**self._context.get_all(), **(self._host or {})})
 
     def __len__(self) -> int:
-        return len(self._context.get_all())
+        return len(list(iter(self)))
 
 
 @pass_context
 def kolla_address(context: Context, network: str, hostname: str | None = None) -> str:
-    """Takes a network's name and a host's (default: the one that is being worked on), returns its address there."""
+    """Takes a network's name and a host's, returns the host's address there.
+
+    Without a host's name it is the host that is being worked on, and the address follows from its interface. With one,
+    that host's `<network>_interface_address` counts. In a play without group_vars that is a default of a role, which
+    `hostvars` lacks; then the address follows from the interface as well.
+    """
     here = context.get("inventory_hostname")
     name = hostname or here
     hostvars = context.get("hostvars")
@@ -106,19 +117,29 @@ def kolla_address(context: Context, network: str, hostname: str | None = None) -
     host = hostvars.get(name)
     if host is None or isinstance(host, Undefined):
         raise AnsibleFilterError(f"kolla_address: host {name} is not in the inventory")
-    return address_of(host, name, network)
+    around = _Around(context, host)
+    if hostname:
+        own = _of(host, f"{network}_interface_address")
+        if own or not (around[f"{network}_interface"] or around["network_interface"]):
+            return str(own or around[f"{network}_interface_address"])
+    return address_of(around, name, network)
+
+
+@pass_context
+def kolla_addresses(context: Context, hosts: Iterable[str], network: str) -> list[str]:
+    """Takes names of hosts and a network's, returns the hosts' addresses there."""
+    return [kolla_address(context, network, host) for host in hosts]
 
 
 @pass_context
 def hosts_without_address(context: Context, hosts: Iterable[str]) -> list[str]:
-    """Takes names of hosts, returns those whose api_interface_address can not be told: no facts of them are known."""
-    hostvars = context.get("hostvars")
-    return [host for host in hosts if not _has_address(hostvars[host])]
+    """Takes names of hosts, returns those whose API address can not be told: no facts of them are known."""
+    return [host for host in hosts if not _has_address(context, host)]
 
 
-def _has_address(host: Mapping[str, Any]) -> bool:
+def _has_address(context: Context, host: str) -> bool:
     try:
-        return isinstance(host["api_interface_address"], str)
+        return bool(kolla_address(context, "api", host))
     except (AnsibleError, KeyError, UndefinedError):
         return False
 
@@ -161,6 +182,7 @@ class FilterModule:
         return {
             "hosts_without_address": hosts_without_address,
             "kolla_address": kolla_address,
+            "kolla_addresses": kolla_addresses,
             "put_address_in_context": put_address_in_context,
             "transport_url": transport_url,
         }

@@ -37,19 +37,11 @@ options:
     default: []
   input:
     description:
-      - Everything that an operator writes, held against what the roles say of themselves in C(meta/argument_specs.yml),
-        C(defaults/main.yml), C(meta/input_rules.yml) and C(files/policy.yaml), with findings by file and line. Fails
-        even without O(fail) where templates could not live with what is wrong.
+      - Everything that an operator writes, compared with what the roles of this collection say of themselves in
+        C(meta/argument_specs.yml), C(defaults/main.yml), C(meta/input_rules.yml) and C(files/policy.yaml), with
+        findings by file and line. Fails even without O(fail) where templates would fail on what is wrong.
     type: dict
     suboptions:
-      roles:
-        description: Folder of the roles.
-        type: path
-        required: true
-      defaults:
-        description: Folder of the globals' defaults.
-        type: path
-        required: true
       globals:
         description: The operator's files of variables, read already.
         type: list

@@ -14,7 +14,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 PROJECT = Path(__file__).resolve().parents[2]
-OTHER_ENTRIES = {("site", "globals"), ("service", "project")}
+OTHER_ENTRIES = {("settings", "globals"), ("service", "project")}
 ROLES = sorted(path.parents[1].name for path in (PROJECT / "roles").glob("*/defaults/main.yml"))
 
 
@@ -46,7 +46,7 @@ def global_defaults() -> dict[str, Any]:
 
 
 def global_options() -> dict[str, dict[str, Any]]:
-    specs = load(PROJECT / "roles/site/meta/argument_specs.yml")["argument_specs"]
+    specs = load(PROJECT / "roles/settings/meta/argument_specs.yml")["argument_specs"]
     options: dict[str, dict[str, Any]] = specs["globals"]["options"]
     return options
 

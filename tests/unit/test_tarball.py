@@ -71,7 +71,7 @@ def test_the_tarball_has_each_part_of_the_collection(members: dict[str, tarfile.
         "playbooks/site.yml",
         "plugins/modules/precheck.py",
         "roles/qinling/files/policy.yaml",
-        "roles/site/meta/input_rules.yml",
+        "roles/settings/meta/input_rules.yml",
     ):
         assert path in members
     # What images are made of, with the packages inside of them.
@@ -81,7 +81,7 @@ def test_the_tarball_has_each_part_of_the_collection(members: dict[str, tarfile.
 
 def test_links_of_the_tarball_stay_inside_of_it(members: dict[str, tarfile.TarInfo]) -> None:
     links = {path: member.linkname for path, member in members.items() if member.issym() or member.islnk()}
-    assert links == {"playbooks/group_vars": "../group_vars"}
+    assert links == {"playbooks/group_vars": "../group_vars", "roles/settings/defaults/main": "../../../group_vars/all"}
     for path, target in links.items():
         folder = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
         assert any(name.startswith(f"{folder}/") for name in members)

@@ -62,11 +62,11 @@ class Knowledge:
         known.names |= set(known.global_defaults)
         for role in sorted(path for path in roles.iterdir() if path.is_dir()):
             specs = _mapping(role / "meta/argument_specs.yml").get("argument_specs") or {}
-            for entry, spec in specs.items():
+            for spec in specs.values():
                 options = spec.get("options") or {}
                 known.names |= set(options)
                 # What roles hand to these two is not an operator's input.
-                if role.name not in {"service", "site"} or entry == "globals":
+                if role.name not in {"service", "site"}:
                     # What is required of them is what a role hands to another.
                     known.variables.update(
                         {name: {**expectation(option), "required": False} for name, option in options.items()}
@@ -88,13 +88,16 @@ class Knowledge:
     def given(self, variables: Mapping[str, Any]) -> list[str]:
         """Return the names of the variables whose values are to be checked.
 
-        Those with `only_given`, which are made of passwords or of other hosts' facts, are left out where `variables`
-        (as they are written, not evaluated) have the collection's own default.
+        Left out is what has the collection's own default in `variables` (as they are written, not evaluated): the
+        default of a role, where the play has it, and a global with `only_given`, which is made of passwords or of
+        other hosts' facts.
         """
         return [
             name
             for name, spec in self.variables.items()
-            if name in variables and not (spec.get("only_given") and variables[name] == self.global_defaults.get(name))
+            if name in variables
+            and not (name in self.defaults and variables[name] == self.defaults[name])
+            and not (spec.get("only_given") and variables[name] == self.global_defaults.get(name))
         ]
 
     def types(self) -> dict[str, dict[str, Any]]:

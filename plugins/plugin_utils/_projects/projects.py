@@ -22,7 +22,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs
 from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import Services, first_host
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-_GLOBALS = ROLES.parent / "group_vars" / "all"
+GLOBALS = ROLES.parent / "group_vars" / "all"
 # Molecule skips these, the last one in its second run.
 _TAGS_OF_MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -90,7 +90,7 @@ def with_globals(templar: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
     One that cannot be evaluated stays as it is: what needs it reports the error.
     """
     known = dict(variables)
-    for path in sorted(_GLOBALS.glob("*.yml")):
+    for path in sorted(GLOBALS.glob("*.yml")):
         # In the order in which they refer to each other.
         for name in inputs.key_lines(path.read_text("utf-8"))[0]:
             if isinstance(known.get(name), str) and "{{" in known[name]:

@@ -97,6 +97,35 @@ def test_the_filter_takes_this_host_or_another() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "around", "expected"),
+    [
+        # What the inventory gives counts, and has not to be on an interface.
+        ({"api_interface_address": "10.9.9.9", "api_interface": "lo"}, {}, "10.9.9.9"),
+        # In a play without group_vars, hostvars has no defaults of roles.
+        ({"ansible_facts": FACTS}, {"network_interface": "eth0"}, "10.0.0.1"),
+        ({"ansible_facts": FACTS, "api_interface": "br-ex"}, {"network_interface": "eth0"}, "10.0.0.2"),
+        ({}, {"network_interface": "", "api_interface_address": "127.0.0.1"}, "127.0.0.1"),
+        # The facts of the host that is worked on are not those of another.
+        ({}, {"network_interface": "eth0", "ansible_facts": FACTS}, None),
+    ],
+)
+def test_addresses_of_other_hosts(host: dict[str, Any], around: dict[str, Any], expected: str | None) -> None:
+    environment = jinja2.Environment(autoescape=False)
+    environment.filters.update(FilterModule().filters())
+    hostvars = {"one": {}, "two": host}
+    variables = {"hostvars": hostvars, "inventory_hostname": "one", **around}
+    addresses = environment.from_string("{{ ['two'] | kolla_addresses('api') | first }}")
+    without = environment.from_string("{{ ['two'] | hosts_without_address | join }}").render(**variables)
+    if expected:
+        assert addresses.render(**variables) == expected
+        assert without == ""
+    else:
+        with pytest.raises(AnsibleFilterError, match="host two: its address on eth0 is not known"):
+            addresses.render(**variables)
+        assert without == "two"
+
+
+@pytest.mark.parametrize(
     ("address", "context", "expected"),
     [
         ("10.0.0.1", "url", "10.0.0.1"),

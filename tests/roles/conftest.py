@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 from deployment import Deployment
-from watch import Watch
+from watch import PLAYS, Watch
 
 
 @pytest.fixture(scope="session")
 def watch(deployment: Deployment) -> Watch:
     """The deployment's playbooks, watched since it was made."""
     watch = Watch(deployment)
-    watch.play("deploy")
-    watch.play("post_deploy")
+    watch.play(PLAYS)
+    watch.play("playbooks/post_deploy.yml")
     return watch

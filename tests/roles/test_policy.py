@@ -21,7 +21,7 @@ import pytest
 import yaml
 from deployment import Deployment
 from qinling_http import Qinling
-from watch import Watch
+from watch import PLAYS, Watch
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 # A call for each rule that the tests change or leave alone.
@@ -173,7 +173,7 @@ def test_another_policy_restarts_the_api_alone(
         '  "runtime:delete": "role:cloud_owner", # which nobody has\n}\n'
     )
     before = deployment.ids()
-    shown = " ".join(watch.play("reconfigure").split())
+    shown = " ".join(watch.play(PLAYS, "-e", "kolla_action=reconfigure").split())
     after = deployment.ids()
     assert [name for name in before if before[name] != after[name]] == ["qinling_api"]
     assert "the role admin is not enough any more for runtime:delete" in shown
@@ -192,6 +192,6 @@ def test_without_a_policy_all_is_as_it_was(
     path.write_text(yaml.safe_dump(passwords | new))
     deployment.passwords.update(new)
     watch.learn()
-    watch.play("reconfigure")
+    watch.play(PLAYS, "-e", "kolla_action=reconfigure")
     assert allowed(member) == DEFAULT
     assert allowed(administrator) == set(CALLS)

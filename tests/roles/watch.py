@@ -18,6 +18,9 @@ from urllib.parse import quote, quote_plus
 import docker
 from deployment import PROJECT, Deployment
 
+# Plays of an operator's own, by the roles alone.
+PLAYS = "molecule/roles/deploy.yml"
+
 
 def spellings(secret: str) -> set[bytes]:
     """Return the forms in which a secret may be written, inside a longer text in base64 as well."""
@@ -50,7 +53,7 @@ class Watch:
             self.secrets[f"{name} {value[:2]}…"] = value
 
     def play(self, playbook: str, *arguments: str) -> str:
-        """Run a playbook with -vvv and --diff while watching; return what it printed; fail where it fails."""
+        """Run a playbook of the project with -vvv and --diff while watching; return its output; fail where it fails."""
         command = [
             "ansible-playbook",
             "-i",
@@ -64,7 +67,7 @@ class Watch:
             watcher.start()
         try:
             process = subprocess.run(
-                [*command, "-vvv", "--diff", *arguments, f"playbooks/{playbook}.yml"],
+                [*command, "-vvv", "--diff", *arguments, playbook],
                 cwd=PROJECT,
                 capture_output=True,
                 text=True,
