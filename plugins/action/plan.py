@@ -12,7 +12,12 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
 from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import hide, literals
-from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_digest, service_backup
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import (
+    container_digest,
+    container_spec,
+    ownership,
+    service_backup,
+)
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import option_problems
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import option_findings, origins
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import (
@@ -83,6 +88,27 @@ class Project:
         }
         self.findings = definition.findings()
 
+    def containers(self, answer: Mapping[str, Any], args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return what the module containers is sent to run the local services, of the module's answer to the plan."""
+        owner = {ownership.MANAGED: "true", ownership.DEPLOYMENT: str(args.get("deployment") or "")}
+        settings = plain(args["settings"])
+        return [
+            container_spec.spec_of(
+                name,
+                container_digest.with_group(service, int(answer["docker_socket_group"])),
+                settings,
+                {
+                    **owner,
+                    service_backup.SERVICE: name,
+                    container_digest.CONFIGURATION: answer["digests"][name],
+                    container_digest.LABEL: answer["definitions"][name],
+                },
+                answer["absent_mounts"],
+            )
+            for name, service in self.local.items()
+            if name in answer["definitions"]
+        ]
+
     def configuration(self, files: Mapping[str, Any], secrets: list[str]) -> dict[str, Any]:
         """Return what the module configuration is sent to write the project's files, of those of all projects."""
         return {
@@ -99,7 +125,7 @@ def unreachable_result(names: list[str], reason: str) -> dict[str, Any]:
         "projects": {},
         "apply": names,
         **{name: [] for name in ("precheck", "unchanged", "up_to_date", "orphaned", "existing", "backups")},
-        **{name: [] for name in ("images", "absent_mounts", "validated")},
+        **{name: [] for name in ("images", "absent_images", "absent_mounts", "validated")},
         "docker_socket_group": 0,
     }
 
@@ -204,6 +230,7 @@ class ActionModule(RenderingAction):
                         name: container_digest.with_group(service, int(answer.get("docker_socket_group", 0)))
                         for name, service in project.services.items()
                     },
+                    "containers": project.containers(answer, args) if "containers" in scopes else [],
                     "differences": differences.get(project.name, {}),
                     "configuration": payload.dump(project.configuration(files, secrets))
                     if "files" in scopes and project.name in apply

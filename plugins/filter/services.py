@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import canonical
 from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import projects, services
 
 
@@ -16,15 +15,11 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
         return {
-            "canonical": canonical,
             "services_of_host": services.services_of_host,
             "health_of": services.health_of,
             "containers_of": services.containers_of,
             "backups_of": services.backups_of,
             "rollback_text": services.rollback_text,
-            "ulimits_of": services.ulimits_of,
-            "dimensions_of": services.dimensions_of,
-            "healthcheck_of": services.healthcheck_of,
             "first_host": services.first_host,
             "hosts_of": projects.hosts_of,
             "passwords_to_generate": projects.passwords_to_generate,

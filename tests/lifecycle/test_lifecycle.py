@@ -116,7 +116,8 @@ def test_prechecks_and_pull(deployment: Deployment) -> None:
 
 def test_check_mode_foretells_a_first_deploy_and_makes_nothing(deployment: Deployment) -> None:
     foretold = [task for task, _host, _item in changed_tasks(deployment.play("deploy", "--check"))]
-    assert len([task for task in foretold if "Container | Run" in task]) == len(deployment.services)
+    named = [name for task in foretold for name in task.partition("Containers | Run ")[2].split(", ") if name]
+    assert sorted(named) == sorted(deployment.prefix + name for name in deployment.services)
     assert [task for task in foretold if "would be created" in task]
     assert containers(deployment) == []
     assert written(deployment) == {}

@@ -74,7 +74,10 @@ class Deployment:
         assert foretold.made_anew == []
         assert foretold.changed == done.changed, f"--check: {foretold.changed}; then: {done.changed}"
         named = {
-            match[1] for task, _host, _item in done.changed if (match := re.search(r"Container \| Run (\S+)", task))
+            name
+            for task, _host, _item in done.changed
+            if (match := re.search(r"Containers \| Run (.+)", task))
+            for name in match[1].split(", ")
         }
         assert named == {self.prefix + name for name in done.made_anew}, f"{named}, {done.made_anew}"
         for outcome in (foretold, done):

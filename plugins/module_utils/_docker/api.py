@@ -10,7 +10,7 @@ import io
 import json
 import socket
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -90,12 +90,13 @@ class DockerApi:
                     end = (end + piece)[-size:]
             return end
 
-    def change(self, method: str, url: str, seconds: float, *, missing_ok: bool = False) -> None:
+    def change(self, method: str, url: str, seconds: float, *, missing_ok: bool = False, body: Any = None) -> None:
         """Request a change, which may take so many seconds; with `missing_ok`, of something that may be gone.
 
-        Raises DockerUnreachableError, and DockerRefusedError with the engine's message.
+        `body` is the request's data, of JSON's types. Raises DockerUnreachableError, and DockerRefusedError with the
+        engine's message.
         """
-        with self._answer(method, url, timeout=seconds) as answer:
+        with self._answer(method, url, timeout=seconds, body=body) as answer:
             if answer.status >= 400 and not (missing_ok and answer.status == 404):
                 raise DockerRefusedError(_message(answer.status, _data(answer.read())))
 
@@ -105,11 +106,14 @@ class DockerApi:
             return answer.status, answer.read()
 
     @contextlib.contextmanager
-    def _answer(self, method: str, url: str, timeout: float | None = None) -> Iterator[http.client.HTTPResponse]:
+    def _answer(
+        self, method: str, url: str, timeout: float | None = None, body: Any = None
+    ) -> Iterator[http.client.HTTPResponse]:
         """Yield the engine's answer to a request, as long as it is read; raises DockerUnreachableError."""
         connection = _UnixConnection(self.path, timeout or self.timeout)
         try:
-            connection.request(method, url)
+            data = None if body is None else json.dumps(body)
+            connection.request(method, url, data, {} if data is None else {"Content-Type": "application/json"})
             yield connection.getresponse()
         except FileNotFoundError as error:
             raise DockerUnreachableError("there is no such socket") from error
@@ -143,6 +147,13 @@ class DockerApi:
         """Return the labels of all volumes by name; raises as `found`."""
         volumes = (self.found("/volumes") or {}).get("Volumes") or []
         return {str(volume["Name"]): volume.get("Labels") or {} for volume in volumes}
+
+    def create_volume(self, name: str, labels: Mapping[str, str], check: bool = False) -> bool:
+        """Create a volume, unless it exists or this is a check; return whether it did not exist; raises as `change`."""
+        absent = self.get(f"/volumes/{quote(name)}")[0] == 404
+        if absent and not check:
+            self.change("POST", "/volumes/create", self.timeout, body={"Name": name, "Labels": dict(labels)})
+        return absent
 
     def networks(self) -> dict[str, dict[str, str]]:
         """Return the labels of all networks by name; raises as `found`."""

@@ -11,6 +11,7 @@ from typing import Any
 
 # The label of a container that holds the digest of what it was made from.
 LABEL = "qinling.kolla/definition"
+CONFIGURATION = "qinling.kolla/configuration"
 # Stands in a container's groups for the group that may use Docker's socket, which only the host knows.
 SOCKET_GROUP = "@docker_socket_group"
 # What of a service's entry (`<project>_services`) a container is made from; the rest concerns others.

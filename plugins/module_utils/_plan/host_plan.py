@@ -117,8 +117,11 @@ def plan(request: Request) -> dict[str, Any]:
     found = Found()
     existing: list[str] = []
     backups: list[str] = []
+    images: dict[str, bool] = {}
     try:
         found.containers = docker.listing()
+        if request.settings is not None:
+            images = {image: docker.has_image(image) for image in local_images(request)}
         if request.options:
             options = option_check.validate(docker, dict(request.options))
         found.volumes = docker.volumes() if request.claimed("volume") else {}
@@ -187,9 +190,16 @@ def plan(request: Request) -> dict[str, Any]:
         "orphaned": orphaned,
         "leftovers": leftover_lines,
     }
+    judged |= {"absent_images": [image for image, present in images.items() if not present]}
     judged |= {"existing": existing, "backups": backups, "digests": digests, "definitions": labels}
     texts = [f"volume {volume} ({reason})" for volume, reason in spared.items()]
     return {"changed": False, **facts, **judged, "kept": texts, "findings": findings, "options": options}
+
+
+def local_images(request: Request) -> list[str]:
+    """Return the images of the services that belong on this host, each once."""
+    services = [services[name] for services in request.projects.values() for name in services if name in request.local]
+    return list(dict.fromkeys(str(service["image"]) for service in services))
 
 
 def owner_findings(request: Request, found: Found) -> list[str]:

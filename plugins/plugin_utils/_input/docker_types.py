@@ -26,13 +26,12 @@ _VOLUME_MODES = frozenset(
     | {"consistent", "cached", "delegated"}
     | {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
 )
-# What human_to_bytes of ansible-core reads, which community.docker converts sizes with; and Kolla's spellings, such as
-# 512mb, which the filter dimensions_of converts.
+# What human_to_bytes of ansible-core reads, and Kolla's spellings, such as 512mb (container_spec.bytes_of).
 _SIZE = re.compile(
     r"[0-9]*\.?[0-9]+\s*(?:[bkmgtpezy]|[kmgtpezy]b|(?:kilo|mega|giga|tera|peta|exa|zeta|yotta)?byte)?\s*",
     re.ASCII | re.IGNORECASE,
 )
-# Plain numbers are seconds, as in Kolla; units are those that community.docker reads.
+# Plain numbers are seconds, as in Kolla; units are those of container_spec.nanoseconds_of.
 _DURATION = re.compile(r"[0-9]+|(?=[0-9])(?:[0-9]+h)?(?:[0-9]+m(?!s))?(?:[0-9]+s)?(?:[0-9]+ms)?(?:[0-9]+us)?")
 _CONSTRAINT = re.compile(
     r"\s*(?:node\.(?:id|hostname|ip|role|platform\.(?:os|arch)|labels\.[\w.-]+)|engine\.labels\.[\w.-]+)"

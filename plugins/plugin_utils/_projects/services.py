@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import is_disabled
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_spec
 
 Services = Mapping[str, Mapping[str, Any]]
-_SIZES = ("mem_limit", "mem_reservation", "memswap_limit", "kernel_memory")
 
 
 def services_of_host(services: Services, group_names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
@@ -160,7 +158,7 @@ def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "name": service["container_name"],
-            "test": healthcheck_of(service["healthcheck"])["test"],
+            "test": container_spec.healthcheck_of(service["healthcheck"])["Test"],
             "log_file": service.get("log_file", ""),
         }
         for service in services
@@ -195,38 +193,3 @@ def rollback_text(
         return "\n".join([f"{host} has the new configuration where there was none that worked:", *left, *lines])
     state = "and runs what it ran before:" if lines else "and no container had been replaced."
     return "\n".join([f"{host} has its earlier configuration, {state}", *lines])
-
-
-def ulimits_of(ulimits: Mapping[str, Any] | Iterable[str]) -> list[str]:
-    """Return ulimits as Docker's modules take them, `name:soft:hard`, from Kolla's mapping of name to soft and hard."""
-    if not isinstance(ulimits, Mapping):
-        return list(ulimits)
-    return [
-        f"{name}:{limit['soft']}:{limit['hard']}" if isinstance(limit, Mapping) else f"{name}:{limit}:{limit}"
-        for name, limit in ulimits.items()
-    ]
-
-
-def dimensions_of(dimensions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Kolla's dimensions with sizes as Docker's modules take them: these refuse 512mb, and take 512m."""
-    return {
-        name: re.sub(r"(?i)(?<=[kmgtpezy])b\s*$", "", value) if name in _SIZES and isinstance(value, str) else value
-        for name, value in dimensions.items()
-    }
-
-
-def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a health check as Docker's modules take it, from Kolla's, where durations are numbers of seconds.
-
-    One that is switched off comes without durations, as a container without health check has none to compare.
-    """
-    test = healthcheck["test"]
-    if is_disabled(test):
-        return {"test": ["NONE"]}
-    times = {
-        name: f"{value}s" if str(value).isdecimal() else value
-        for name, value in healthcheck.items()
-        if name not in {"test", "retries"}
-    }
-    retries = {"retries": int(healthcheck["retries"])} if "retries" in healthcheck else {}
-    return {**times, **retries, "test": ["CMD-SHELL", test] if isinstance(test, str) else list(test)}

@@ -45,6 +45,7 @@ class Docker:
         self.swarm: dict[str, dict[str, str]] = {}
         # Messages of errors by the first part of the URL.
         self.errors: dict[str, str] = {}
+        self.images = {"i:1"}
 
     def run(self, service: dict[str, Any], state: str = "running", settings: dict[str, Any] = SETTINGS) -> None:
         """Makes a container as the role service does."""
@@ -70,6 +71,9 @@ class Docker:
             return 200, [
                 {"Spec": {"Name": name}} for name, label in self.swarm.get(kind, {}).items() if label in labels
             ]
+        if url.startswith("/images/"):
+            image = unquote(url.removeprefix("/images/").removesuffix("/json"))
+            return (200, {}) if image in self.images else (404, {})
         answers: dict[str, Any] = {
             "/containers/json?all=1": list(self.containers.values()),
             "/volumes": {"Volumes": [{"Name": name, "Labels": labels} for name, labels in self.volumes.items()]},

@@ -25,17 +25,14 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services i
     backups_of,
     config_json,
     containers_of,
-    dimensions_of,
     files_of,
     first_host,
     health_of,
-    healthcheck_of,
     in_role,
     named_volumes,
     own_volumes,
     rollback_text,
     services_of_host,
-    ulimits_of,
     validation_of,
 )
 
@@ -317,14 +314,10 @@ def test_each_filter_is_known_by_its_name() -> None:
         name: name
         for name in (
             "services_of_host",
-            "canonical",
             "health_of",
             "containers_of",
             "backups_of",
             "rollback_text",
-            "ulimits_of",
-            "dimensions_of",
-            "healthcheck_of",
             "first_host",
             "hosts_of",
             "passwords_to_generate",
@@ -353,55 +346,6 @@ def test_looks_are_had_where_their_service_is_and_some_once() -> None:
     assert checks_of(looks, {}, True) == []
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"nofile": {"soft": 1024, "hard": 2048}, "nproc": 100}, ["nofile:1024:2048", "nproc:100:100"]),
-        (["nofile:1:2"], ["nofile:1:2"]),
-        ({}, []),
-    ],
-)
-def test_ulimits_of(given: Any, expected: list[str]) -> None:
-    assert ulimits_of(given) == expected
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("512mb", "512m"),
-        ("1Gb", "1G"),
-        ("10 KB", "10 K"),
-        ("2tB ", "2t"),
-        ("512m", "512m"),
-        ("100b", "100b"),
-        ("1.5G", "1.5G"),
-        ("1 gigabyte", "1 gigabyte"),
-        ("unlimited", "unlimited"),
-        (-1, -1),
-        (134217728, 134217728),
-    ],
-)
-@pytest.mark.parametrize("name", ["mem_limit", "mem_reservation", "memswap_limit", "kernel_memory"])
-def test_dimensions_of(name: str, given: Any, expected: Any) -> None:
-    more = {"cpuset_cpus": "0-2", "cpu_shares": "512", "ulimits": {"nofile": 1}}
-    assert dimensions_of({name: given, **more}) == {name: expected, **more}
-
-
-def test_docker_module_gets_its_limits_from_the_converted_dimensions() -> None:
-    """All of container.yml's limits have to be read from what dimensions_of returns."""
-    (task,) = yaml.safe_load((PROJECT / "roles/service/tasks/container.yml").read_text())
-    assert "qinling.kolla.dimensions_of" in task["vars"]["__service_dimensions"]
-    options = task["community.docker.docker_container"]
-    limits = {
-        "memory": "mem_limit",
-        "memory_reservation": "mem_reservation",
-        "memory_swap": "memswap_limit",
-        "kernel_memory": "kernel_memory",
-    }
-    for option, name in limits.items():
-        assert options[option] == "{{ __service_dimensions." + name + " | default(omit) }}"
-
-
 def test_health_is_asked_by_container() -> None:
     services = [{"container_name": "p_api", "healthcheck": {"test": ["CMD", "probe"]}}]
     assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": ""}]
@@ -409,22 +353,6 @@ def test_health_is_asked_by_container() -> None:
     assert health_of(without) == [{"name": "p_api", "test": ["NONE"], "log_file": ""}]
     with_log = [{**services[0], "log_file": "/var/log/kolla/api.log"}]
     assert health_of(with_log) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": "/var/log/kolla/api.log"}]
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (
-            {"interval": "30", "timeout": 5, "retries": "3", "start_period": "1m30s", "test": ["CMD", "probe"]},
-            {"interval": "30s", "timeout": "5s", "retries": 3, "start_period": "1m30s", "test": ["CMD", "probe"]},
-        ),
-        ({"test": "probe || exit 1"}, {"test": ["CMD-SHELL", "probe || exit 1"]}),
-        ({"interval": "30s", "retries": 3, "test": "NONE"}, {"test": ["NONE"]}),
-        ({"interval": 30, "test": ["NONE"]}, {"test": ["NONE"]}),
-    ],
-)
-def test_healthcheck_of(given: Any, expected: Any) -> None:
-    assert healthcheck_of(given) == expected
 
 
 TAGGED = [

@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: containers
+short_description: Create, replace or start the containers of a project, in one call
+version_added: 0.1.0
+description:
+  - Creates the containers that do not exist, replaces those whose label C(qinling.kolla/definition) or image is
+    another, and starts those that do not run. Nothing else of a container is compared.
+  - Images have to be on the host.
+author:
+  - the qinling.kolla authors
+options:
+  containers:
+    description: The containers, in the order in which they are created.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      service:
+        description: Name of the service, which is that of its configuration directory.
+        type: str
+        required: true
+      container:
+        description: Name of the container.
+        type: str
+        required: true
+      body:
+        description: The request of Docker's API that creates it (ContainerCreate).
+        type: dict
+        required: true
+      networks:
+        description:
+          - Networks that it is connected to besides the one of O(containers[].body), each C(name) and C(endpoint).
+        type: list
+        elements: dict
+        default: []
+  volumes:
+    description: Volumes to create before, which Docker would create without labels.
+    type: list
+    elements: str
+    default: []
+  labels:
+    description: Labels of O(volumes).
+    type: dict
+    default: {}
+  backup:
+    description:
+      - Whether a container that is replaced is kept as the backup of its service (M(qinling.kolla.service_backup)).
+    type: bool
+    default: false
+  root:
+    description: Directory on the host below which each service has its configuration directory.
+    type: path
+    required: true
+  stop_timeout:
+    description: Seconds that a container has to end by itself when it is replaced.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    support: full
+    description: Only reports what would be done.
+"""
+
+EXAMPLES = r"""
+- name: Containers | Run memcached
+  qinling.kolla.containers:
+    containers: "{{ plan.projects.memcached.containers }}"
+    root: /etc/kolla
+"""
+
+RETURN = r"""
+containers:
+  description: What was done by container - C(create), C(replace), C(start) or C(unpause).
+  returned: success
+  type: dict
+volumes:
+  description: Volumes that were created.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import containers, service_backup
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
+    SOCKET,
+    DockerApi,
+    DockerRefusedError,
+    DockerUnreachableError,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "containers": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "service": {"type": "str", "required": True},
+                    "container": {"type": "str", "required": True},
+                    "body": {"type": "dict", "required": True},
+                    "networks": {"type": "list", "elements": "dict", "default": []},
+                },
+            },
+            "volumes": {"type": "list", "elements": "str", "default": []},
+            "labels": {"type": "dict", "default": {}},
+            "backup": {"type": "bool", "default": False},
+            "root": {"type": "path", "required": True},
+            "stop_timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    docker = DockerApi(SOCKET)
+    host = service_backup.Host(docker, Path(params["root"]), params["stop_timeout"])
+    specs = [containers.Spec(**container) for container in params["containers"]]
+    try:
+        created = [
+            name for name in params["volumes"] if docker.create_volume(name, params["labels"], module.check_mode)
+        ]
+        done = containers.run(specs, host, backup=params["backup"], check=module.check_mode)
+    except (DockerUnreachableError, DockerRefusedError) as error:
+        module.fail_json(msg=f"Docker on {SOCKET}: {error}; run the same command again once that is fixed.")
+    except (OSError, subprocess.CalledProcessError) as error:
+        module.fail_json(
+            msg=f"{params['root']}: {error}; expected a directory that can be copied; run the same command again."
+        )
+    result = {"changed": bool(created or done), "containers": done, "volumes": created}
+    if module._diff and result["changed"]:
+        lines = [f"volume {name}: create" for name in created] + [f"{name}: {what}" for name, what in done.items()]
+        result["diff"] = {"prepared": "\n".join(lines) + "\n"}
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
