@@ -139,6 +139,7 @@ class ActionModule(RenderingAction):
         | {"keep_data", "transient_volumes", "bootstrap_prefix"}
     )
 
+        "docker": {},
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         problems = option_problems(args, self._options, ("root", "directory"))
         scopes = set(args.get("scopes") or [])

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,8 +13,9 @@ def swarm_findings(
 ) -> list[str]:
     """Takes a Swarm's hosts, all hosts' variables, one host, and whether Swarms are made; returns what is wrong there.
 
-    `__qinling_docker` of a host is what `community.docker.docker_host_info` said of its Docker; a host without it is
-    not judged. What concerns several hosts is told on the first of them.
+    The `plan` of a host has what Docker said of its Swarm. For a Docker of somewhere else, `__qinling_docker` has it,
+    as `community.docker.docker_host_info` returns it. A host without either is left out. What concerns several hosts
+    is reported on the first of them.
     """
     states = {name: state for name in hosts if (state := _swarm(hostvars, name))}
     own = states.get(host)
@@ -44,21 +44,16 @@ def swarm_findings(
     ]
 
 
-def relay_findings(daemon: str, host: str, api_here: bool) -> list[str]:
-    """Return what in a host's daemon.json (its text, empty where there is none) keeps the relay there from its work.
+def relay_findings(switches: Mapping[str, bool], host: str, api_here: bool) -> list[str]:
+    """Return what in a host's daemon.json (its `switches`, as the plan has them) keeps the relay there from its work.
 
     Without iptables Docker translates no addresses: its userland proxy publishes ports, and no container leaves the
     host. `api_here` tells whether Qinling's API is on the same host, where the relay reaches it without the network.
     """
-    try:
-        settings = json.loads(daemon or "{}")
-    except ValueError:
-        # Docker does not start with such a file, which is reported already.
-        return []
-    if settings.get("iptables", True):
+    if switches.get("iptables", True):
         return []
     findings = []
-    if not settings.get("userland-proxy", True):
+    if not switches.get("userland-proxy", True):
         findings.append(
             f'/etc/docker/daemon.json on {host}: "userland-proxy" and "iptables" are false, so Docker publishes no '
             'port of the relay; expected one of them; remove "userland-proxy" there and restart Docker'
@@ -72,9 +67,10 @@ def relay_findings(daemon: str, host: str, api_here: bool) -> list[str]:
 
 
 def _swarm(hostvars: Mapping[str, Mapping[str, Any]], host: str) -> Mapping[str, Any]:
-    looked = (hostvars[host].get("__qinling_docker") if host in hostvars else None) or {}
-    found = (looked.get("host_info") or {}).get("Swarm") or {}
-    return found if isinstance(found, Mapping) else {}
+    variables = hostvars.get(host) or {}
+    elsewhere = (variables.get("__qinling_docker") or {}).get("host_info") or {}
+    planned = (variables.get("plan") or {}).get("docker") or {}
+    return elsewhere.get("Swarm") or planned.get("swarm") or {}
 
 
 class FilterModule:

@@ -228,6 +228,12 @@ absent_mounts:
   returned: always
   type: list
   elements: str
+docker:
+  description:
+    - What Docker says of its Swarm (C(swarm), which is C(Swarm) of GET /info), and the C(switches) of its daemon.json
+      that matter for published ports. Empty where C(host) is no scope, or Docker does not answer.
+  returned: always
+  type: dict
 docker_socket_group:
   description: Number of the group of Docker's socket.
   returned: always

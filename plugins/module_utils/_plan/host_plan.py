@@ -8,6 +8,8 @@ and, by project, what differs.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
 )
 from ansible_collections.qinling.kolla.plugins.module_utils._plan import preflight, preflight_checks, resources
 
+DAEMON = Path("/etc/docker/daemon.json")
 # What containers mount where the host has it.
 MOUNTS = ("/etc/localtime", "/etc/timezone", SOCKET)
 # States of a container that has processes.
@@ -83,6 +86,18 @@ def host_facts() -> dict[str, Any]:
 
 
 @dataclass
+def engine_facts(docker: DockerApi) -> dict[str, Any]:
+    """Return what the engine says of its Swarm (Swarm of GET /info), and the switches of daemon.json for its network.
+
+    A daemon.json that is no JSON has none: Docker does not start with it.
+    """
+    switches = {"iptables": True, "userland-proxy": True}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        settings = json.loads(DAEMON.read_text(encoding="utf-8"))
+        switches |= {name: bool(settings[name]) for name in switches if name in settings}
+    return {"swarm": docker.found("/info").get("Swarm") or {}, "switches": switches}
+
+
 class Found:
     """What Docker on the host has: containers as it lists them, labels of volumes and networks by name.
 
@@ -120,10 +135,13 @@ def plan(request: Request) -> dict[str, Any]:
     images: dict[str, bool] = {}
     try:
         found.containers = docker.listing()
+    engine: dict[str, Any] = {}
         if request.settings is not None:
             images = {image: docker.has_image(image) for image in local_images(request)}
         if request.options:
             options = option_check.validate(docker, dict(request.options))
+        if request.host and request.host["docker"]:
+            engine = engine_facts(docker)
         found.volumes = docker.volumes() if request.claimed("volume") else {}
         found.networks = docker.networks() if request.claimed("network") else {}
         found.swarm = {project: swarm_objects(docker, leftovers) for project, leftovers in request.leftovers.items()}
@@ -191,7 +209,7 @@ def plan(request: Request) -> dict[str, Any]:
         "leftovers": leftover_lines,
     }
     judged |= {"absent_images": [image for image, present in images.items() if not present]}
-    judged |= {"existing": existing, "backups": backups, "digests": digests, "definitions": labels}
+    judged |= {"docker": engine, "existing": existing, "backups": backups, "digests": digests, "definitions": labels}
     texts = [f"volume {volume} ({reason})" for volume, reason in spared.items()]
     return {"changed": False, **facts, **judged, "kept": texts, "findings": findings, "options": options}
 

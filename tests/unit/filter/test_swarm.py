@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,8 +17,14 @@ def manager(cluster: str) -> dict[str, Any]:
     return {"LocalNodeState": "active", "ControlAvailable": True, "Cluster": {"ID": cluster}}
 
 
-def host(swarm: dict[str, Any] | None) -> dict[str, Any]:
-    return {"__qinling_docker": {"host_info": {"Swarm": swarm}}} if swarm else {}
+def own(swarm: dict[str, Any] | None) -> dict[str, Any]:
+    """Variables of a host whose own Docker the plan has inspected."""
+    return {"plan": {"docker": {"swarm": swarm}}} if swarm else {"plan": {"docker": {}}}
+
+
+def elsewhere(swarm: dict[str, Any] | None) -> dict[str, Any]:
+    """Variables of a host whose engine uses another Docker."""
+    return {**own(NONE), "__qinling_docker": {"host_info": {"Swarm": swarm}}} if swarm else {}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +40,13 @@ def host(swarm: dict[str, Any] | None) -> dict[str, Any]:
         ([None, manager("b")], True, ["", ""]),
     ],
 )
-def test_swarm_findings(states: list[dict[str, Any] | None], makes: bool, expected: list[str]) -> None:
+@pytest.mark.parametrize("host", [own, elsewhere])
+def test_swarm_findings(
+    states: list[dict[str, Any] | None],
+    makes: bool,
+    expected: list[str],
+    host: Callable[[dict[str, Any] | None], dict[str, Any]],
+) -> None:
     names = ["one", "two"]
     hostvars = {name: host(state) for name, state in zip(names, states, strict=True)}
     for name, words in zip(names, expected, strict=True):
@@ -42,24 +55,20 @@ def test_swarm_findings(states: list[dict[str, Any] | None], makes: bool, expect
         assert words in "".join(found)
 
 
-KOLLA = '{"bridge": "none", "ip-forward": false, "iptables": false}'
-
-
 @pytest.mark.parametrize(
-    ("daemon", "api_here", "expected"),
+    ("switches", "api_here", "expected"),
     [
-        ("", False, []),
-        ("{}", False, []),
-        ("not JSON", False, []),
-        (KOLLA, True, []),
-        (KOLLA, False, ["functions on one cannot reach a Qinling API on another host"]),
-        ('{"userland-proxy": false}', False, []),
-        ('{"userland-proxy": false, "iptables": false}', True, ["publishes no port of the relay"]),
-        ('{"userland-proxy": false, "iptables": false}', False, ["publishes no port", "cannot reach a Qinling API"]),
+        ({}, False, []),
+        ({"iptables": True}, False, []),
+        ({"iptables": False}, True, []),
+        ({"iptables": False}, False, ["functions on one cannot reach a Qinling API on another host"]),
+        ({"userland-proxy": False}, False, []),
+        ({"userland-proxy": False, "iptables": False}, True, ["publishes no port of the relay"]),
+        ({"userland-proxy": False, "iptables": False}, False, ["publishes no port", "cannot reach a Qinling API"]),
     ],
 )
-def test_relay_findings(daemon: str, api_here: bool, expected: list[str]) -> None:
-    found = relay_findings(daemon, "one", api_here)
+def test_relay_findings(switches: dict[str, bool], api_here: bool, expected: list[str]) -> None:
+    found = relay_findings(switches, "one", api_here)
     assert len(found) == len(expected)
     for finding, words in zip(found, expected, strict=True):
         assert finding.startswith("/etc/docker/daemon.json on one: ")

@@ -77,6 +77,7 @@ class Docker:
         answers: dict[str, Any] = {
             "/containers/json?all=1": list(self.containers.values()),
             "/volumes": {"Volumes": [{"Name": name, "Labels": labels} for name, labels in self.volumes.items()]},
+            "/info": {"Swarm": {"LocalNodeState": "inactive"}},
             "/networks": [{"Name": name, "Labels": labels} for name, labels in self.networks.items()],
         }
         return 200, answers[url]
@@ -129,6 +130,35 @@ def test_a_host_on_which_there_is_nothing_yet(docker: Docker, request_: host_pla
     assert str(request_.root / "api/api.conf") in answer["differences"]["qinling"]["files"]
     assert answer["unchanged"] == answer["up_to_date"] == []
     assert not request_.root.exists()
+
+
+def test_images_that_the_host_lacks(docker: Docker, request_: host_plan.Request) -> None:
+    assert host_plan.plan(request_)["absent_images"] == []
+    docker.images.clear()
+    # Not that of the engine, which belongs on another host.
+    assert host_plan.plan(replace(request_, projects={"qinling": {"api": API, "engine": {**ENGINE, "image": "i:2"}}}))[
+        "absent_images"
+    ] == ["i:1"]
+
+
+@pytest.mark.parametrize(
+    ("daemon", "expected"),
+    [
+        ("", {"iptables": True, "userland-proxy": True}),
+        ("not JSON", {"iptables": True, "userland-proxy": True}),
+        ("[]", {"iptables": True, "userland-proxy": True}),
+        ('{"bridge": "none", "ip-forward": false, "iptables": false}', {"iptables": False, "userland-proxy": True}),
+        ('{"userland-proxy": false, "log-level": "info"}', {"iptables": True, "userland-proxy": False}),
+    ],
+)
+def test_what_docker_says_of_itself(
+    docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: str, expected: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(host_plan, "DAEMON", tmp_path / "daemon.json")
+    if daemon:
+        (tmp_path / "daemon.json").write_text(daemon)
+    facts = host_plan.engine_facts(DockerApi("socket"))
+    assert facts == {"swarm": {"LocalNodeState": "inactive"}, "switches": expected}
 
 
 @pytest.mark.parametrize(
