@@ -60,7 +60,11 @@ class Project:
         self.always_run: list[str] = definition.get("always_run", [])
         bootstrap = definition.get("bootstrap", {})
         self.bootstrap = (
-            {**bootstrap, "container": args["bootstrap_prefix"] + bootstrap["service"].replace("-", "_")}
+            {
+                "service": bootstrap["service"],
+                "container": args["bootstrap_prefix"] + bootstrap["service"].replace("-", "_"),
+                "inputs": container_digest.bootstrap_of(bootstrap["inputs"]) if bootstrap.get("inputs") else "",
+            }
             if bootstrap
             else {}
         )
@@ -82,7 +86,6 @@ class Project:
             "hooks": definition.get("hooks", []),
             "depends_on": definition.get("depends_on", []),
             "upgrade_order": definition.get("upgrade_order", []),
-            "bootstrap": self.bootstrap,
             "kept_volumes": self.kept_volumes,
             "database": self.database,
         }
@@ -90,6 +93,7 @@ class Project:
 
     def containers(self, answer: Mapping[str, Any], args: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return what the module containers is sent to run the local services, of the module's answer to the plan."""
+        bootstraps = {self.bootstrap["service"]: self.bootstrap["inputs"]} if self.bootstrap else {}
         owner = {ownership.MANAGED: "true", ownership.DEPLOYMENT: str(args.get("deployment") or "")}
         settings = plain(args["settings"])
         return [
@@ -102,12 +106,21 @@ class Project:
                     service_backup.SERVICE: name,
                     container_digest.CONFIGURATION: answer["digests"][name],
                     container_digest.LABEL: answer["definitions"][name],
+                    **({container_digest.BOOTSTRAP: bootstraps[name]} if bootstraps.get(name) else {}),
                 },
                 answer["absent_mounts"],
             )
             for name, service in self.local.items()
             if name in answer["definitions"]
         ]
+
+    def bootstrap_needed(self, answer: Mapping[str, Any]) -> bool:
+        """Return whether the bootstrap runs before the service's container is created or replaced.
+
+        Without inputs, it does in each case. With some, what it did for the same image and inputs is done.
+        """
+        done = answer.get("bootstrapped" if self.bootstrap.get("inputs") else "unchanged") or []
+        return bool(self.bootstrap) and self.bootstrap["service"] not in done
 
     def configuration(self, files: Mapping[str, Any], secrets: list[str]) -> dict[str, Any]:
         """Return what the module configuration is sent to write the project's files, of those of all projects."""
@@ -126,6 +139,7 @@ def unreachable_result(names: list[str], reason: str) -> dict[str, Any]:
         "apply": names,
         **{name: [] for name in ("precheck", "unchanged", "up_to_date", "orphaned", "existing", "backups")},
         **{name: [] for name in ("images", "absent_images", "absent_mounts", "validated")},
+        "docker": {},
         "docker_socket_group": 0,
     }
 
@@ -139,7 +153,6 @@ class ActionModule(RenderingAction):
         | {"keep_data", "transient_volumes", "bootstrap_prefix"}
     )
 
-        "docker": {},
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         problems = option_problems(args, self._options, ("root", "directory"))
         scopes = set(args.get("scopes") or [])
@@ -231,6 +244,9 @@ class ActionModule(RenderingAction):
                         name: container_digest.with_group(service, int(answer.get("docker_socket_group", 0)))
                         for name, service in project.services.items()
                     },
+                    "bootstrap": {**project.bootstrap, "needed": project.bootstrap_needed(answer)}
+                    if project.bootstrap
+                    else {},
                     "containers": project.containers(answer, args) if "containers" in scopes else [],
                     "differences": differences.get(project.name, {}),
                     "configuration": payload.dump(project.configuration(files, secrets))
@@ -306,6 +322,11 @@ class ActionModule(RenderingAction):
                 "subnets": [] if early else [subnet for project in planned for subnet in project.subnets],
             }
         if "containers" in scopes:
+            request["bootstraps"] = {
+                project.bootstrap["service"]: project.bootstrap["inputs"]
+                for project in planned
+                if project.bootstrap.get("inputs")
+            }
             request["volumes"] = {project.name: services.named_volumes(project.local) for project in planned}
         if "resources" in scopes:
             request["resources"] = {project.name: project.resources for project in planned}

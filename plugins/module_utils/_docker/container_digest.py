@@ -12,6 +12,8 @@ from typing import Any
 # The label of a container that holds the digest of what it was made from.
 LABEL = "qinling.kolla/definition"
 CONFIGURATION = "qinling.kolla/configuration"
+# Digest of what the last bootstrap of the service was for, in its container, which is created after that.
+BOOTSTRAP = "qinling.kolla/bootstrap"
 # Stands in a container's groups for the group that may use Docker's socket, which only the host knows.
 SOCKET_GROUP = "@docker_socket_group"
 # What of a service's entry (`<project>_services`) a container is made from; the rest concerns others.
@@ -66,6 +68,11 @@ def definition_of(service: Mapping[str, Any], configuration: str, settings: Mapp
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
+def bootstrap_of(inputs: Any) -> str:
+    """Return the digest of what a bootstrap depends on besides the image."""
+    return hashlib.sha256(json.dumps(canonical(inputs), sort_keys=True).encode()).hexdigest()[:16]
+
+
 def with_group(service: Mapping[str, Any], group: int) -> dict[str, Any]:
     """Return a service's entry with the number of the group that may use Docker's socket."""
     groups = service.get("groups") or []
@@ -82,13 +89,33 @@ def unchanged_of(
     `found` is Docker's list of containers (GET /containers/json of its API). It shows an image by the name that the
     container was made from, unless that name means another image by now. `wanted` are the present definitions.
     """
+    return _labelled(local, found, LABEL, wanted)
+
+
+def bootstrapped_of(
+    local: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]
+) -> list[str]:
+    """Return the services whose container was created after a bootstrap with the same image and inputs.
+
+    `wanted` are the digests of inputs (`bootstrap_of`) by service.
+    """
+    services = {name: local[name] for name in wanted if name in local}
+    return list(_labelled(services, found, BOOTSTRAP, wanted))
+
+
+def _labelled(
+    services: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], label: str, wanted: Mapping[str, str]
+) -> dict[str, Mapping[str, Any]]:
+    """Return by service the containers of that name that have the service's image, and a label as `wanted`."""
     by_name = {name.lstrip("/"): container for container in found for name in container["Names"]}
-    unchanged = {}
-    for name, service in local.items():
-        container = by_name.get(service["container_name"])
-        if container and container["Image"] == service["image"] and container["Labels"].get(LABEL) == wanted[name]:
-            unchanged[name] = container
-    return unchanged
+    pairs = {name: by_name.get(service["container_name"]) for name, service in services.items()}
+    return {
+        name: container
+        for name, container in pairs.items()
+        if container
+        and container["Image"] == services[name]["image"]
+        and (container["Labels"] or {}).get(label) == wanted[name]
+    }
 
 
 def up_to_date_of(

@@ -54,7 +54,7 @@ class Request:
     only the operator's *_extra_volumes name).
     `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
     may belong to another deployment than `deployment` or, with `unmanaged`, be a container without any of our labels.
-    `volumes` are those that local services mount.
+    `volumes` are those that local services mount, `bootstraps` the digests of inputs of a bootstrap by its service.
     """
 
     root: Path
@@ -71,6 +71,7 @@ class Request:
     claims: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     volumes: Mapping[str, list[str]] = field(default_factory=dict)
     unmanaged: bool = False
+    bootstraps: Mapping[str, str] = field(default_factory=dict)
 
     def claimed(self, kind: str) -> list[str]:
         """Return what all projects claim of a kind: container, volume or network."""
@@ -85,7 +86,6 @@ def host_facts() -> dict[str, Any]:
     }
 
 
-@dataclass
 def engine_facts(docker: DockerApi) -> dict[str, Any]:
     """Return what the engine says of its Swarm (Swarm of GET /info), and the switches of daemon.json for its network.
 
@@ -98,6 +98,7 @@ def engine_facts(docker: DockerApi) -> dict[str, Any]:
     return {"swarm": docker.found("/info").get("Swarm") or {}, "switches": switches}
 
 
+@dataclass
 class Found:
     """What Docker on the host has: containers as it lists them, labels of volumes and networks by name.
 
@@ -126,6 +127,7 @@ def plan(request: Request) -> dict[str, Any]:
     options: dict[str, Any] = {"found": [], "validated": [], "not_validated": {}}
     labels: dict[str, str] = {}
     unchanged: list[str] = []
+    bootstrapped: list[str] = []
     up_to_date: list[str] = []
     orphaned: list[str] = []
     findings: list[str] = []
@@ -133,15 +135,15 @@ def plan(request: Request) -> dict[str, Any]:
     existing: list[str] = []
     backups: list[str] = []
     images: dict[str, bool] = {}
+    engine: dict[str, Any] = {}
     try:
         found.containers = docker.listing()
-    engine: dict[str, Any] = {}
         if request.settings is not None:
             images = {image: docker.has_image(image) for image in local_images(request)}
-        if request.options:
-            options = option_check.validate(docker, dict(request.options))
         if request.host and request.host["docker"]:
             engine = engine_facts(docker)
+        if request.options:
+            options = option_check.validate(docker, dict(request.options))
         found.volumes = docker.volumes() if request.claimed("volume") else {}
         found.networks = docker.networks() if request.claimed("network") else {}
         found.swarm = {project: swarm_objects(docker, leftovers) for project, leftovers in request.leftovers.items()}
@@ -185,6 +187,7 @@ def plan(request: Request) -> dict[str, Any]:
             labels |= present_definitions
             present = container_digest.unchanged_of(wanted, found.containers, present_definitions)
             unchanged += present
+            bootstrapped += container_digest.bootstrapped_of(wanted, found.containers, request.bootstraps)
             fit = container_digest.up_to_date_of(wanted, present, settings)
             up_to_date += fit
             foreign = [service["container_name"] for name, service in services.items() if name not in request.local]
@@ -204,6 +207,7 @@ def plan(request: Request) -> dict[str, Any]:
     judged = {
         "differences": differences,
         "unchanged": unchanged,
+        "bootstrapped": bootstrapped,
         "up_to_date": up_to_date,
         "orphaned": orphaned,
         "leftovers": leftover_lines,

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_spec
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import (
+    BOOTSTRAP,
     LABEL,
     MADE_FROM,
+    bootstrap_of,
+    bootstrapped_of,
     canonical,
     definition_of,
     has_healthcheck,
@@ -128,10 +131,39 @@ def test_configuration_and_settings_count_and_nothing_else() -> None:
     assert definition_of({**SERVICE, "haproxy": {}, "group": "control"}, "abc", SETTINGS) == DIGEST
 
 
-def test_the_role_makes_containers_from_nothing_else() -> None:
-    """A key that container.yml learns to use has to get into the digest."""
-    used = re.findall(r"service_item\.value\.(\w+)", (PROJECT / "roles/service/tasks/container.yml").read_text())
-    assert set(used) - {"container_name"} == set(MADE_FROM)
+class Recorded(dict[str, Any]):
+    """A service's entry that records which of its keys are read."""
+
+    def __init__(self, entry: dict[str, Any]) -> None:
+        super().__init__(entry)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return super().get(key, default)
+
+
+def test_containers_are_created_from_nothing_else() -> None:
+    """A key that container_spec learns to use has to get into the digest."""
+    service = Recorded(SERVICE)
+    container_spec.spec_of("qinling-api", service, {**SETTINGS, "stop_timeout": 60}, {}, [])
+    assert service.read - {"container_name"} == set(MADE_FROM)
+
+
+def test_a_bootstrap_is_done_for_an_image_and_its_inputs() -> None:
+    inputs = bootstrap_of(["db:3306", "qinling"])
+    assert inputs == bootstrap_of(("db:3306", "qinling")) != bootstrap_of(["db:3306", "other"])
+    done = {**CONTAINER, "State": "exited", "Labels": {BOOTSTRAP: inputs}}
+    local = {"qinling-api": SERVICE}
+    assert bootstrapped_of(local, [done], {"qinling-api": inputs}) == ["qinling-api"]
+    for other in ({**done, "Image": "sha256:1"}, {**done, "Labels": None}, {**done, "Labels": {BOOTSTRAP: "x"}}):
+        assert bootstrapped_of(local, [other], {"qinling-api": inputs}) == []
+    # Not of a service of another host.
+    assert bootstrapped_of({}, [done], {"qinling-api": inputs}) == []
 
 
 # By key of a service's entry: what an operator writes, and the same without templates. Jinja keeps the types of results
