@@ -123,7 +123,7 @@ class Project:
         return bool(self.bootstrap) and self.bootstrap["service"] not in done
 
     def configuration(self, files: Mapping[str, Any], secrets: list[str]) -> dict[str, Any]:
-        """Return what the module configuration is sent to write the project's files, of those of all projects."""
+        """Return what the module config_files is sent to write the project's files, of those of all projects."""
         return {
             "services": {name: files[name] for name in self.services if name in files},
             "disabled": [name for name in self.services if name not in self.local],

@@ -156,7 +156,7 @@ projects:
     - What the tasks that apply the plan need, by project - its C(services), C(hooks), C(depends_on), C(upgrade_order),
       C(bootstrap) (with the name of its C(container), and whether it is C(needed)), C(database) and C(kept_volumes) as
       they were evaluated, its C(differences), its C(containers) as M(qinling.kolla.containers) takes them, and its
-      files as M(qinling.kolla.configuration) takes them (C(configuration)). Files and database hold secrets, so that
+      files as M(qinling.kolla.config_files) takes them (C(configuration)). Files and database hold secrets, so that
       the task needs C(no_log).
     - C(differences) are by scope. Those of C(resources) are by kind (C(database), C(keystone_service), C(swarm),
       C(runtimes), C(file), C(static)), those of C(leftovers) by C(containers), C(volumes), C(networks), C(paths),

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import CONFIGURATION
 
-LABEL = "qinling.kolla/configuration"
 TIMEOUT = 120
 PULL_TIMEOUT = 1800
 
@@ -23,7 +23,7 @@ PULL_TIMEOUT = 1800
 def deployed(api: DockerApi, check: dict[str, Any]) -> bool:
     """Takes Docker's API and a check, returns whether a container of the same image has the same files already."""
     status, container = api.get(f"/containers/{check['container']}/json")
-    if status != 200 or container["Config"]["Labels"].get(LABEL) != check["digest"]:
+    if status != 200 or container["Config"]["Labels"].get(CONFIGURATION) != check["digest"]:
         return False
     status, image = api.get(f"/images/{check['image']}/json")
     return bool(status == 200 and image["Id"] == container["Image"])

@@ -33,7 +33,7 @@ def missing_of_services(token: Mapping[str, Any], services: list[dict[str, Any]]
 
 
 def auth_of(params: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes the parameters of the module registration with `auth_url` and a user, returns how this one logs in."""
+    """Takes the parameters of the module keystone_service with `auth_url` and a user, returns how this one logs in."""
     return {
         "auth_url": params["auth_url"],
         "username": user["user"],
@@ -45,7 +45,7 @@ def auth_of(params: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any
 
 
 def look(params: Mapping[str, Any], api: type[Qinling] = Qinling) -> dict[str, Any]:
-    """Takes the parameters of the module registration with `auth_url`; returns what is `missing`, which users are
+    """Takes the parameters of the module keystone_service with `auth_url`; returns what is `missing`, which users are
     `locked_out`, and the `client` of one who is not. Raises QinlingError where Keystone gives no clear answer.
     """
     missing: list[str] = []

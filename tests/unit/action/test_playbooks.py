@@ -164,7 +164,7 @@ def write(
     """Plan the files of a project and write them; return the result of that, and what both have printed."""
     planned, shown = plan(runner, definition, "-vvv", *arguments, variables=variables)
     options = {"root": str(runner.folder / "etc"), "files": planned["projects"]["own"]["configuration"]}
-    result, output = runner.run("qinling.kolla.configuration", options, "-vvv", *arguments, **variables)
+    result, output = runner.run("qinling.kolla.config_files", options, "-vvv", *arguments, **variables)
     return result, shown + output
 
 
@@ -252,7 +252,7 @@ def test_configuration_refuses_an_owner_that_does_not_exist(runner: Runner, tmp_
         "owner": "nobody-of-this-name",
         "files": planned["projects"]["own"]["configuration"],
     }
-    result, _output = runner.run("qinling.kolla.configuration", options)
+    result, _output = runner.run("qinling.kolla.config_files", options)
     assert "no such user or group: " in result["msg"]
     assert not (tmp_path / "etc").exists()
 

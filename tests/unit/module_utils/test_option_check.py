@@ -26,7 +26,7 @@ class Docker:
         if name not in self.containers:
             return 404, {}
         image, digest = self.containers[name]
-        return 200, {"Image": image, "Config": {"Labels": {module.LABEL: digest} if digest else {}}}
+        return 200, {"Image": image, "Config": {"Labels": {module.CONFIGURATION: digest} if digest else {}}}
 
 
 def check(service: str, image: str = "image", digest: str = "d1") -> dict[str, Any]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: configuration
+module: config_files
 short_description: Write the configuration files of services in one call
 version_added: 0.1.0
 description:
@@ -42,7 +42,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Config | Write the files of Qinling's services
-  qinling.kolla.configuration:
+  qinling.kolla.config_files:
     root: "{{ node_config_directory }}"
     owner: "{{ config_owner_user }}"
     group: "{{ config_owner_group }}"

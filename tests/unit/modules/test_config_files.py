@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import Change, Outcome, WantedFile
-from ansible_collections.qinling.kolla.plugins.modules import configuration
+from ansible_collections.qinling.kolla.plugins.modules import config_files
 
 SHOWN = {
     "a directory": (Change("/r/a", "created"), {"prepared": "/r/a: created\n"}),
@@ -55,22 +55,22 @@ SHOWN = {
 
 @pytest.mark.parametrize(("change", "expected"), SHOWN.values(), ids=SHOWN)
 def test_diff(change: Change, expected: dict[str, str]) -> None:
-    assert configuration.diff_of(change, []) == expected
+    assert config_files.diff_of(change, []) == expected
 
 
 def test_the_result_names_services_that_changed() -> None:
     outcome = Outcome([Change("/r", "created"), Change("/r/b", "created"), Change("/r/a/x/y", "changed")], ["/r/kept"])
-    result = configuration.result_of(outcome, {"a": [WantedFile("f", 0o600, b"")]}, Path("/r"))
+    result = config_files.result_of(outcome, {"a": [WantedFile("f", 0o600, b"")]}, Path("/r"))
     assert result["changed"]
     assert result["changed_services"] == ["a", "b"]
     assert list(result["digests"]) == ["a"]
     assert result["kept"] == ["/r/kept"]
-    assert not configuration.result_of(Outcome(), {}, Path("/r"))["changed"]
+    assert not config_files.result_of(Outcome(), {}, Path("/r"))["changed"]
 
 
 def test_identities() -> None:
-    assert configuration.identity(None, "user") == -1
-    assert configuration.identity("42", "group") == 42
-    assert configuration.identity("root", "user") == 0
+    assert config_files.identity(None, "user") == -1
+    assert config_files.identity("42", "group") == 42
+    assert config_files.identity("root", "user") == 0
     with pytest.raises(KeyError):
-        configuration.identity("nobody-of-this-name", "group")
+        config_files.identity("nobody-of-this-name", "group")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: registration
+module: keystone_service
 short_description: Register a service in Keystone
 version_added: 0.1.0
 description:
@@ -106,7 +106,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Register | Make what is missing
-  qinling.kolla.registration:
+  qinling.kolla.keystone_service:
     auth: "{{ openstack_auth }}"
     users: "{{ qinling_ks_users }}"
     services: "{{ qinling_ks_services }}"
