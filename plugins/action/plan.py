@@ -75,12 +75,15 @@ class Project:
         self.removed_volumes = [volume for volume in named if volume not in self.kept_volumes]
         self.removed_networks = [] if keep_data else services.networks_of(self.services)
         self.database: dict[str, Any] = {}
+        self.schema: list[dict[str, Any]] = []
         self.resources: list[dict[str, Any]] = []
+        if scopes & {"files", "resources"}:
+            self.resources = projects.once_of(definition.get("resources", []), first)
         if "resources" in scopes:
             self.database = definition.get("database", {})
             server = args.get("database") or {}
-            schema = [{"kind": "database", "once": True, **server, **self.database}] if server and self.database else []
-            self.resources = projects.once_of([*schema, *definition.get("resources", [])], first)
+            if server and self.database and first:
+                self.schema = [{"kind": "database", **server, **self.database}]
         # What the tasks that apply the plan need to know.
         self.result = {
             "hooks": definition.get("hooks", []),
@@ -88,6 +91,7 @@ class Project:
             "upgrade_order": definition.get("upgrade_order", []),
             "kept_volumes": self.kept_volumes,
             "database": self.database,
+            "resources": self.resources,
         }
         self.findings = definition.findings()
 
@@ -183,6 +187,7 @@ class ActionModule(RenderingAction):
 
     def _answer(self, args: Mapping[str, Any], scopes: set[str], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the plan. Raises AnsibleError where it cannot be made."""
+        task_vars = projects.with_roles(self._loader, task_vars)
         task_vars = projects.with_globals(self._templar, task_vars)
         group_names = [str(name) for name in task_vars["group_names"]]
         planned = [
@@ -329,7 +334,7 @@ class ActionModule(RenderingAction):
             }
             request["volumes"] = {project.name: services.named_volumes(project.local) for project in planned}
         if "resources" in scopes:
-            request["resources"] = {project.name: project.resources for project in planned}
+            request["resources"] = {project.name: [*project.schema, *project.resources] for project in planned}
         if "leftovers" in scopes:
             own = {volume for project in planned for volume in services.own_volumes(project.services)}
             request["leftovers"] = {

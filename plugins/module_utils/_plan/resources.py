@@ -131,6 +131,7 @@ KINDS: dict[str, Callable[[Resource], list[str] | dict[str, list[str]]]] = {
     "swarm": swarm_differences,
     "runtimes": runtimes_differences,
     "file": file_differences,
+    "proxysql": static_differences,
     "static": static_differences,
 }
 

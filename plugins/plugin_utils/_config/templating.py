@@ -15,7 +15,10 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings imp
 
 try:
     from ansible.template import trust_as_template as trust
+
+    _TRUSTED: dict[str, Any] = {"trusted_as_template": True}
 except ImportError:  # ansible-core before 2.19 trusts every text.
+    _TRUSTED = {}
 
     def trust(value: str) -> str:
         return value
@@ -42,6 +45,14 @@ def render(templar: Any, variables: Mapping[str, Any], search_path: list[str], t
     except Exception as error:
         raise FindingsError([explain(error, text, path)]) from error
     return "" if result is None else str(result)
+
+
+def load(loader: Any, path: Path) -> dict[str, Any]:
+    """Return the variables of a file of this collection, templates in them unevaluated; nothing where there is none.
+
+    `loader` is Ansible's DataLoader.
+    """
+    return (loader.load_from_file(str(path), **_TRUSTED) or {}) if path.is_file() else {}
 
 
 def value(templar: Any, name: str) -> Any:

@@ -99,6 +99,22 @@ def with_globals(templar: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
     return known
 
 
+def with_roles(loader: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all variables with the defaults and the vars of the roles of all projects, in Ansible's precedence.
+
+    A project may refer to variables of another, such as the load balancer to those of Qinling. `loader` is Ansible's
+    DataLoader.
+    """
+    defaults: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for path in sorted(ROLES.glob("*/vars/main.yml")):
+        role = path.parents[1]
+        if f"\n{role.name}_project:" in path.read_text(encoding="utf-8"):
+            defaults |= templating.load(loader, role / "defaults" / "main.yml")
+            own |= templating.load(loader, path)
+    return {**defaults, **variables, **own}
+
+
 def definitions(templar: Any, variables: dict[str, Any], projects: Iterable[Mapping[str, Any]]) -> list[Definition]:
     """Return the definitions of projects (`{name, definition, …}`), which `variables` hold by the name `definition`.
 
