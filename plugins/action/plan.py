@@ -96,27 +96,32 @@ class Project:
         self.findings = definition.findings()
 
     def containers(self, answer: Mapping[str, Any], args: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return what the module containers is sent to run the local services, of the module's answer to the plan."""
+        """Return what the module containers is sent to run the local services, of the module's answer to the plan.
+
+        Raise AnsibleActionFail where a service has a value that Docker cannot take.
+        """
         bootstraps = {self.bootstrap["service"]: self.bootstrap["inputs"]} if self.bootstrap else {}
         owner = {ownership.MANAGED: "true", ownership.DEPLOYMENT: str(args.get("deployment") or "")}
         settings = plain(args["settings"])
-        return [
-            container_spec.spec_of(
-                name,
-                container_digest.with_group(service, int(answer["docker_socket_group"])),
-                settings,
-                {
-                    **owner,
-                    service_backup.SERVICE: name,
-                    container_digest.CONFIGURATION: answer["digests"][name],
-                    container_digest.LABEL: answer["definitions"][name],
-                    **({container_digest.BOOTSTRAP: bootstraps[name]} if bootstraps.get(name) else {}),
-                },
-                answer["absent_mounts"],
-            )
-            for name, service in self.local.items()
-            if name in answer["definitions"]
-        ]
+        specs = []
+        for name, service in self.local.items():
+            if name not in answer["definitions"]:
+                continue
+            labels = {
+                **owner,
+                service_backup.SERVICE: name,
+                container_digest.CONFIGURATION: answer["digests"][name],
+                container_digest.LABEL: answer["definitions"][name],
+                **({container_digest.BOOTSTRAP: bootstraps[name]} if bootstraps.get(name) else {}),
+            }
+            entry = container_digest.with_group(service, int(answer["docker_socket_group"]))
+            try:
+                specs.append(container_spec.spec_of(name, entry, settings, labels, answer["absent_mounts"]))
+            except (ValueError, TypeError, LookupError) as error:
+                raise AnsibleActionFail(
+                    f"the container {service['container_name']} cannot be created: {error}"
+                ) from error
+        return specs
 
     def bootstrap_needed(self, answer: Mapping[str, Any]) -> bool:
         """Return whether the bootstrap runs before the service's container is created or replaced.
@@ -237,6 +242,12 @@ class ActionModule(RenderingAction):
             if args.get("action") in project.always_run
             or any(differences.get(project.name, {}).get(scope) for scope in scopes)
         ]
+        containers: dict[str, list[dict[str, Any]]] = {}
+        for project in planned if "containers" in scopes else []:
+            try:
+                containers[project.name] = project.containers(answer, args)
+            except AnsibleActionFail as error:
+                about.append(hide(str(error), spellings))
         return {
             **answer,
             "findings": [*about, *answer.get("findings", [])],
@@ -252,7 +263,7 @@ class ActionModule(RenderingAction):
                     "bootstrap": {**project.bootstrap, "needed": project.bootstrap_needed(answer)}
                     if project.bootstrap
                     else {},
-                    "containers": project.containers(answer, args) if "containers" in scopes else [],
+                    "containers": containers.get(project.name, []),
                     "differences": differences.get(project.name, {}),
                     "configuration": payload.dump(project.configuration(files, secrets))
                     if "files" in scopes and project.name in apply
