@@ -133,7 +133,7 @@ def kolla_addresses(context: Context, hosts: Iterable[str], network: str) -> lis
 
 @pass_context
 def hosts_without_address(context: Context, hosts: Iterable[str]) -> list[str]:
-    """Takes names of hosts, returns those whose API address can not be told: no facts of them are known."""
+    """Takes names of hosts, returns those whose API address is unknown, as there are no facts of them."""
     return [host for host in hosts if not _has_address(context, host)]
 
 

@@ -13,9 +13,9 @@ def swarm_findings(
 ) -> list[str]:
     """Takes a Swarm's hosts, all hosts' variables, one host, and whether Swarms are made; returns what is wrong there.
 
-    The `plan` of a host has what Docker said of its Swarm. For a Docker of somewhere else, `__qinling_docker` has it,
-    as `community.docker.docker_host_info` returns it. A host without either is left out. What concerns several hosts
-    is reported on the first of them.
+    The `plan` of a host has the state of its Swarm. Where the engine uses the Docker of another machine,
+    `__qinling_docker` has it, as `community.docker.docker_host_info` returns it. A host without either is left out.
+    What concerns several hosts is reported on the first of them.
     """
     states = {name: state for name in hosts if (state := _swarm(hostvars, name))}
     own = states.get(host)

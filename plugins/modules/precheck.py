@@ -39,7 +39,7 @@ options:
     description:
       - Everything that an operator writes, compared with what the roles of this collection say of themselves in
         C(meta/argument_specs.yml), C(defaults/main.yml), C(meta/input_rules.yml) and C(files/policy.yaml), with
-        findings by file and line. Fails even without O(fail) where templates would fail on what is wrong.
+        findings by file and line. With O(fail=false), it still fails if templates cannot be rendered with the input.
     type: dict
     suboptions:
       globals:

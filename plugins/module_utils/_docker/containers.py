@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers of a project, created, replaced or started in one call.
 
-This stands in for one call of community.docker's docker_container (and docker_volume) for each: on two cores, a call
-takes about 1.1 s, of which Docker needs 0.3 s. It decides by the label `definition` alone.
+This replaces a call of community.docker's docker_container (or docker_volume) for each: on two cores, such a call
+takes about 1.1 s, of which Docker needs 0.3 s. The label `definition` alone decides what is done.
 """
 
 from __future__ import annotations
