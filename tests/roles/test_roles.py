@@ -19,7 +19,6 @@ def changed(shown: str) -> int:
 def test_a_second_run_changes_nothing(deployment: Deployment, watch: Watch) -> None:
     before = deployment.ids()
     assert changed(watch.play(PLAYS, "-e", "kolla_action=reconfigure")) == 0
-    assert changed(watch.play(PLAYS, "--check")) == 0
     assert deployment.ids() == before
 
 
@@ -38,9 +37,6 @@ def test_all_services_are_checked(deployment: Deployment, watch: Watch) -> None:
 
 def test_one_option_replaces_one_container(deployment: Deployment, watch: Watch) -> None:
     before = deployment.ids()
-    arguments = ("-e", "kolla_action=reconfigure", "-e", "qinling_api_threads=16")
-    assert changed(watch.play(PLAYS, "--check", *arguments)) > 0
-    assert deployment.ids() == before
-    watch.play(PLAYS, *arguments)
+    watch.play(PLAYS, "-e", "kolla_action=reconfigure", "-e", "qinling_api_threads=16")
     after = deployment.ids()
     assert [name for name in before if before[name] != after[name]] == ["qinling_api"]
