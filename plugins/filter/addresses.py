@@ -119,10 +119,25 @@ def kolla_address(context: Context, network: str, hostname: str | None = None) -
         raise AnsibleFilterError(f"kolla_address: host {name} is not in the inventory")
     around = _Around(context, host)
     if hostname:
-        own = _of(host, f"{network}_interface_address")
-        if own or not (around[f"{network}_interface"] or around["network_interface"]):
-            return str(own or around[f"{network}_interface_address"])
+        variable = f"{network}_interface_address"
+        if own := _of(host, variable):
+            return str(own)
+        if not (around[f"{network}_interface"] or around["network_interface"]):
+            # A default, unless the play has set it: then it is an address of the host that is being worked on.
+            address = str(around[variable])
+            if name != here and not _is_loopback(address):
+                raise AnsibleFilterError(
+                    f"host {name}: its address is not known; set {variable} for it in the inventory"
+                )
+            return address
     return address_of(around, name, network)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 @pass_context

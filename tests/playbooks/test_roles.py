@@ -55,13 +55,19 @@ def variables(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def run(
-    folder: Path, play: Mapping[str, Any], variables: Mapping[str, Any], *arguments: str, code: int = 0, **more: Any
+    folder: Path,
+    play: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    *arguments: str,
+    code: int = 0,
+    inventory: str = "inventory",
+    **more: Any,
 ) -> str:
     """Run a play with variables of its own and see its exit code; return what it printed, without line breaks."""
     whole = {"hosts": "all", "gather_facts": False, "vars": {**variables, **more}, **play}
     (folder / "play.yml").write_text(json.dumps([whole]))
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(folder / "inventory"), *arguments, str(folder / "play.yml")],
+        ["ansible-playbook", "-i", str(folder / inventory), *arguments, str(folder / "play.yml")],
         cwd=folder,
         env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
         capture_output=True,
@@ -135,6 +141,23 @@ def test_wrong_input_is_named(folder: Path, variables: dict[str, Any], more: dic
     before = containers()
     assert words in run(folder, PLAYS["roles"], variables, code=2, **more)
     assert containers() == before
+
+
+def test_a_condition_of_the_role_does_not_leave_out_the_settings(folder: Path, variables: dict[str, Any]) -> None:
+    """Of the first host, which it leaves out, run_once would load nothing for the other."""
+    kolla = folder / "kolla"
+    kolla.mkdir()
+    (kolla / "globals.yml").write_text("memcached_connection_limit: 0\n")
+    (folder / "two").write_text(f"first ansible_connection=local\n{(folder / 'inventory').read_text()}")
+    play = {"roles": [{"role": "qinling.kolla.memcached", "when": "'memcached' in group_names"}]}
+    own = {**variables, "kolla_config_dir": str(kolla)}
+    shown = run(folder, play, own, code=2, inventory="two", kolla_action="prechecks")
+    assert "globals.yml:1: memcached_connection_limit: expected an integer, at least 1" in shown
+
+
+def test_serial_is_refused(folder: Path, variables: dict[str, Any]) -> None:
+    (folder / "two").write_text(f"{(folder / 'inventory').read_text()}[memcached]\nsecond ansible_connection=local\n")
+    assert "the play has serial" in run(folder, {**PLAYS["roles"], "serial": 1}, variables, code=2, inventory="two")
 
 
 @pytest.mark.parametrize("role", OTHERS)
