@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,17 @@ def play(
         command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def changed(shown: str) -> int:
+    """Return the number of changed tasks in what a run printed; fail where it shows no hosts."""
+    counts = re.findall(r"changed=(\d+)", shown)
+    assert counts, shown[-2000:]
+    return sum(map(int, counts))
+
+
+def containers(prefix: str) -> dict[str, str]:
+    """Return the containers whose names begin with a prefix, with their states."""
+    command = ["docker", "ps", "--all", "--filter", f"name=^{prefix}", "--format", "{{json .}}"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {container["Names"]: container["State"] for container in map(json.loads, lines)}

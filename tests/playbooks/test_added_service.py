@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import socket
 import subprocess
@@ -13,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from operator_directory import PROJECT, fill, play
+from operator_directory import PROJECT, changed, containers, fill, play
 
 LINE = """\
   - name: echo
@@ -59,7 +57,7 @@ def operator(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (folder / "inventory").write_text(f"[echo]\n{host}\n")
     yield folder
     run(folder, checkout, "destroy", qinling_destroy_confirmed="yes")
-    assert containers() == {}
+    assert containers("added_") == {}
     assert not (folder / "node/echo").exists()
 
 
@@ -71,20 +69,9 @@ def run(folder: Path, checkout: Path, playbook: str, *arguments: str, **variable
     return shown
 
 
-def changed(shown: str) -> int:
-    return sum(int(number) for number in re.findall(r"changed=(\d+)", shown))
-
-
-def containers() -> dict[str, str]:
-    """Return the containers of this test with their states."""
-    command = ["docker", "ps", "--all", "--filter", "name=^added_", "--format", "{{json .}}"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return {container["Names"]: container["State"] for container in map(json.loads, lines)}
-
-
 def test_it_is_deployed_and_nothing_is_left_to_do(operator: Path, checkout: Path) -> None:
     assert changed(run(operator, checkout, "deploy")) > 0
-    assert containers() == {"added_echo": "running"}
+    assert containers("added_") == {"added_echo": "running"}
     assert changed(run(operator, checkout, "deploy")) == 0
 
 
