@@ -86,17 +86,11 @@ volumes:
   elements: str
 """
 
-import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.qinling.kolla.plugins.module_utils._docker import containers, service_backup
-from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
-    SOCKET,
-    DockerApi,
-    DockerRefusedError,
-    DockerUnreachableError,
-)
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import SOCKET, DockerApi
 
 
 def main() -> None:
@@ -130,12 +124,8 @@ def main() -> None:
             name for name in params["volumes"] if docker.create_volume(name, params["labels"], module.check_mode)
         ]
         done = containers.run(specs, host, backup=params["backup"], check=module.check_mode)
-    except (DockerUnreachableError, DockerRefusedError) as error:
-        module.fail_json(msg=f"Docker on {SOCKET}: {error}; run the same command again once that is fixed.")
-    except (OSError, subprocess.CalledProcessError) as error:
-        module.fail_json(
-            msg=f"{params['root']}: {error}; expected a directory that can be copied; run the same command again."
-        )
+    except service_backup.FAILURES as error:
+        module.fail_json(msg=service_backup.failure_text(error, params["root"]))
     result = {"changed": bool(created or done), "containers": done, "volumes": created}
     if module._diff and result["changed"]:
         lines = [f"volume {name}: create" for name in created] + [f"{name}: {what}" for name, what in done.items()]

@@ -40,16 +40,6 @@ options:
         description: Name of its container.
         type: str
         required: true
-      image:
-        description: Image that the container will have.
-        type: str
-        default: ""
-      definition:
-        description:
-          - Label C(qinling.kolla/definition) that the container will have. A container that has it, and the image, is
-            not replaced. Empty, it is replaced in any case.
-        type: str
-        default: ""
   root:
     description: Directory on the host below which each service has its configuration directory.
     type: path
@@ -91,17 +81,11 @@ left:
   elements: str
 """
 
-import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.qinling.kolla.plugins.module_utils._docker import service_backup
-from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
-    SOCKET,
-    DockerApi,
-    DockerRefusedError,
-    DockerUnreachableError,
-)
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import SOCKET, DockerApi
 
 
 def main() -> None:
@@ -115,8 +99,6 @@ def main() -> None:
                 "options": {
                     "service": {"type": "str", "required": True},
                     "container": {"type": "str", "required": True},
-                    "image": {"type": "str", "default": ""},
-                    "definition": {"type": "str", "default": ""},
                 },
             },
             "root": {"type": "path", "required": True},
@@ -132,12 +114,8 @@ def main() -> None:
             result = service_backup.run(
                 params["step"], [service_backup.Service(**service) for service in params["services"]], host
             )
-        except (DockerUnreachableError, DockerRefusedError) as error:
-            module.fail_json(msg=f"Docker on {SOCKET}: {error}; run the same command again once it answers.")
-        except (OSError, subprocess.CalledProcessError) as error:
-            module.fail_json(
-                msg=f"{params['root']}: {error}; expected a directory that can be copied; run the same command again."
-            )
+        except service_backup.FAILURES as error:
+            module.fail_json(msg=service_backup.failure_text(error, params["root"]))
     # What replaces a container reports the change.
     module.exit_json(changed=bool(result["restored"]), **result)
 

@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
+    SOCKET,
+    DockerApi,
+    DockerRefusedError,
+    DockerUnreachableError,
+)
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import LABEL
 
 # What the name of a container's backup ends with, and that of a configuration directory's copy begins with.
@@ -30,6 +35,8 @@ _WORTHLESS = ("restarting", "created", "dead")
 
 NOTHING_RESTORED: dict[str, list[str]] = {"restored": [], "removed": [], "left": []}
 # What is to be done, in order: an operation of `Host`, and what it is applied to.
+# What keeps Docker or the directories from being changed.
+FAILURES = (DockerUnreachableError, DockerRefusedError, OSError, subprocess.CalledProcessError)
 Operation = tuple[str, str]
 # A container as Docker lists it.
 Container = Mapping[str, Any]
@@ -59,6 +66,13 @@ class State:
     configuration_backup: bool = False
     unfinished: bool = False
     created: bool = False
+
+
+def failure_text(error: Exception, root: str) -> str:
+    """Return the message about one of FAILURES, where `root` is the directory above those of the services."""
+    if isinstance(error, DockerUnreachableError | DockerRefusedError):
+        return f"Docker on {SOCKET}: {error}; run the same command again once that is fixed."
+    return f"{root}: {error}; expected a directory that can be copied; run the same command again."
 
 
 def backup_of(service: str, container: str, listed: Mapping[str, Container]) -> Container | None:

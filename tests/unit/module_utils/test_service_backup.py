@@ -8,8 +8,26 @@ from typing import Any
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._docker import service_backup as module
-from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
+    DockerApi,
+    DockerRefusedError,
+    DockerUnreachableError,
+)
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import LABEL
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (DockerUnreachableError("there is no such socket"), "docker.sock: there is no such socket; run the same"),
+        (DockerRefusedError("no space left on device"), "docker.sock: no space left on device; run the same"),
+        (PermissionError(13, "Permission denied"), "/etc/kolla: [Errno 13] Permission denied; expected a directory"),
+    ],
+)
+def test_a_failure_names_the_place_and_what_to_do(error: Exception, words: str) -> None:
+    assert isinstance(error, module.FAILURES)
+    assert words in module.failure_text(error, "/etc/kolla")
+
 
 API = module.Service("api", "x_api", "i:2", "new")
 ENGINE = module.Service("engine", "x_engine", "i:2", "new")
