@@ -41,3 +41,29 @@ def test_with_parents(names: list[str], expected: list[str]) -> None:
 def test_generations(names: list[str], expected: list[list[str]]) -> None:
     found = FILTERS["image_generations"](catalog(*names))
     assert [[image["name"] for image in generation] for generation in found] == expected
+
+
+CHECKSUMS = {"base/root/start": "1", "api/root/run": "2", "lib/a.py": "3", "build/install.sh": "4", "apis/other": "5"}
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("base/root/start", {"base", "etcd", "openstack", "api"}),
+        ("api/root/run", {"api"}),
+        ("lib/a.py", {"openstack", "api"}),
+        ("build/install.sh", set(PARENTS)),
+        ("apis/other", set()),
+        ("apis", set()),
+        ("api", {"api"}),
+    ],
+)
+def test_a_file_counts_for_the_images_that_have_it(path: str, changed: set[str]) -> None:
+    images = [{**image, "sources": ["lib"]} if image["name"] == "openstack" else image for image in catalog(*PARENTS)]
+    digests = FILTERS["image_digests"]
+    before = digests(images, CHECKSUMS, ["pull"], ["build/install.sh"])
+    after = digests(images, {**CHECKSUMS, path: "new"}, ["pull"], ["build/install.sh"])
+    assert {name for name in before if before[name] != after[name]} == changed
+    reverse = dict(reversed(CHECKSUMS.items()))
+    assert digests(images, reverse, ["pull"], ["build/install.sh"]) == before
+    assert not set(digests(images, CHECKSUMS, ["debootstrap"], ["build/install.sh"]).values()) & set(before.values())
