@@ -18,6 +18,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker import (
     ownership,
     service_backup,
 )
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.kinds import Comparison
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import option_problems
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import option_findings, origins
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import (
@@ -50,13 +51,14 @@ class Project:
         self.files: dict[str, list[dict[str, Any]]] = (
             definition.get("files", {}) if scopes & {"files", "origins"} else {}
         )
+        # Whether requirements and the hook precheck count even where nothing differs.
+        self.checked = args.get("prechecks") == "all"
         self.ports, self.host_files, self.subnets = [], list[dict[str, str]](), list[dict[str, str]]()
-        self.always_precheck = False
         if "host" in scopes:
             self.ports = projects.ports_of(definition.get("ports", []), self.local)
             self.host_files = projects.once_of(definition.get("host_files", []), first)
             self.subnets = definition.get("subnets", [])
-            self.always_precheck = truth(definition.get("always_precheck", False))
+            self.checked = self.checked or truth(definition.get("always_precheck", False))
         self.always_run: list[str] = definition.get("always_run", [])
         bootstrap = definition.get("bootstrap", {})
         self.bootstrap = (
@@ -74,23 +76,21 @@ class Project:
         self.kept_volumes = [volume for volume in named if volume not in args["transient_volumes"]] if keep_data else []
         self.removed_volumes = [volume for volume in named if volume not in self.kept_volumes]
         self.removed_networks = [] if keep_data else services.networks_of(self.services)
-        self.database: dict[str, Any] = {}
-        self.schema: list[dict[str, Any]] = []
         self.resources: list[dict[str, Any]] = []
         if scopes & {"files", "resources"}:
             self.resources = projects.once_of(definition.get("resources", []), first)
         if "resources" in scopes:
-            self.database = definition.get("database", {})
-            server = args.get("database") or {}
-            if server and self.database and first:
-                self.schema = [{"kind": "database", **server, **self.database}]
+            database, server = definition.get("database", {}), plain(args.get("database") or {})
+            if server and database and first:
+                self.resources = [{"kind": "database", **server, **database}, *self.resources]
+        self.requirements: list[dict[str, Any]] = definition.get("requirements", []) if args.get("prechecks") else []
+        self.unmet = [item for item in self.requirements if truth(item.get("unmet", False))]
         # What the tasks that apply the plan need to know.
         self.result = {
             "hooks": definition.get("hooks", []),
             "depends_on": definition.get("depends_on", []),
             "upgrade_order": definition.get("upgrade_order", []),
             "kept_volumes": self.kept_volumes,
-            "database": self.database,
             "resources": self.resources,
         }
         self.findings = definition.findings()
@@ -159,7 +159,7 @@ class ActionModule(RenderingAction):
     _options = frozenset(
         {"projects", "scopes", "action", "early", "root", "owner", "group", "directory", "secrets", "settings"}
         | {"shared_files", "deployment", "validate", "pull", "force", "globals", "option", "database"}
-        | {"keep_data", "transient_volumes", "bootstrap_prefix"}
+        | {"keep_data", "transient_volumes", "bootstrap_prefix", "prechecks"}
     )
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -233,15 +233,27 @@ class ActionModule(RenderingAction):
         if "origins" in scopes and not rendered.findings:
             question = str(args.get("option") or "")
             answer["origins"], answer["names"] = origins.answers(rendered.services, question, spellings)
+        prechecks = str(args.get("prechecks") or "")
         # What is said about a value that is wrong may hold the value.
         about = [hide(str(finding), spellings) for finding in dict.fromkeys([*rendered.findings, *findings])]
         differences = answer.pop("differences", {})
+        if "resources" in scopes:
+            for name, kinds in Comparison(resources_of(planned, on_controller=True)).differences().items():
+                for kind, found in kinds.items():
+                    differences[name]["resources"].setdefault(kind, []).extend(found)
         apply = [
             project.name
             for project in planned
             if args.get("action") in project.always_run
             or any(differences.get(project.name, {}).get(scope) for scope in scopes)
         ]
+        checked = [project for project in planned if project.checked or project.name in apply] if prechecks else []
+        unmet = answer.pop("unmet", {})
+        for item in [item for project in checked for item in [*project.unmet, *unmet.get(project.name, [])]]:
+            if truth(item.get("warning", False)):
+                Display().warning(str(item["message"]).strip())
+            else:
+                about.append(str(item["message"]).strip())
         containers: dict[str, list[dict[str, Any]]] = {}
         for project in planned if "containers" in scopes else []:
             try:
@@ -272,8 +284,8 @@ class ActionModule(RenderingAction):
                 for project in planned
             },
             "apply": apply,
+            "precheck": [project.name for project in checked if "precheck" in project.result["hooks"]],
             "images": sorted({service["image"] for project in planned for service in project.local.values()}),
-            "precheck": [project.name for project in planned if project.always_precheck or project.name in apply],
         }
 
     def _compare(self, request: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -327,6 +339,10 @@ class ActionModule(RenderingAction):
         }
         local = [service for project in planned for service in project.local.values()]
         containers = [service["container_name"] for service in local]
+        if args.get("prechecks"):
+            request["requirements"] = {
+                project.name: [item for item in project.requirements if "unmet" not in item] for project in planned
+            }
         if "host" in scopes:
             request["host"] = {
                 "ports": [port for project in planned for port in project.ports],
@@ -345,7 +361,7 @@ class ActionModule(RenderingAction):
             }
             request["volumes"] = {project.name: services.named_volumes(project.local) for project in planned}
         if "resources" in scopes:
-            request["resources"] = {project.name: [*project.schema, *project.resources] for project in planned}
+            request["resources"] = resources_of(planned, on_controller=False)
         if "leftovers" in scopes:
             own = {volume for project in planned for volume in services.own_volumes(project.services)}
             request["leftovers"] = {
@@ -358,6 +374,14 @@ class ActionModule(RenderingAction):
                 for project in planned
             }
         return request
+
+
+def resources_of(planned: Iterable[Project], *, on_controller: bool) -> dict[str, list[dict[str, Any]]]:
+    """Return the resources by project that are on the controller, or those of the host."""
+    return {
+        project.name: [item for item in project.resources if bool(item.get("on_controller")) == on_controller]
+        for project in planned
+    }
 
 
 def differences_text(planned: Mapping[str, Mapping[str, Any]], scopes: Iterable[str]) -> str:

@@ -48,6 +48,13 @@ options:
   action:
     description: The action that the plan is for; projects may name actions that run whatever the plan is.
     type: str
+  prechecks:
+    description:
+      - The projects whose requirements are checked, and of which RV(precheck) returns those with a hook C(precheck) -
+        V(all), those that are V(planned) (they differ, or are checked in each run), or none.
+    type: str
+    choices: [all, planned, ""]
+    default: ""
   early:
     description: Compare only what is known before there are passwords, a Docker engine and images.
     type: bool
@@ -78,7 +85,7 @@ options:
   database:
     description:
       - Server on which schemas and users of projects are expected, as C(host), C(port) and C(ca_cert) (empty without
-        TLS). Empty where the operator creates them.
+        TLS), with C(admin_user) and C(admin_password), who creates them. Empty where the operator does.
     type: dict
     default: {}
   keep_data:
@@ -154,12 +161,12 @@ findings:
 projects:
   description:
     - What the tasks that apply the plan need, by project - its C(services), C(hooks), C(depends_on), C(upgrade_order),
-      C(bootstrap) (with the name of its C(container), and whether it is C(needed)), C(database) and C(kept_volumes) as
-      they were evaluated, its C(differences), its C(containers) as M(qinling.kolla.containers) takes them, and its
-      files as M(qinling.kolla.config_files) takes them (C(configuration)). Files and database hold secrets, so that
-      the task needs C(no_log).
+      C(bootstrap) (with the name of its C(container), and whether it is C(needed)), C(resources) (with its database)
+      and C(kept_volumes) as they were evaluated, its C(differences), its C(containers) as M(qinling.kolla.containers)
+      takes them, and its files as M(qinling.kolla.config_files) takes them (C(configuration)). Files and resources hold
+      secrets, so that the task needs C(no_log).
     - C(differences) are by scope. Those of C(resources) are by kind (C(database), C(keystone_service), C(swarm),
-      C(runtimes), C(file), C(static)), those of C(leftovers) by C(containers), C(volumes), C(networks), C(paths),
+      C(runtimes), C(file)), those of C(leftovers) by C(containers), C(volumes), C(networks), C(paths),
       C(services), C(configs) and C(worker_volumes). C(volumes) are named volumes that local containers mount and
       Docker does not have yet.
   returned: always
@@ -170,7 +177,7 @@ apply:
   type: list
   elements: str
 precheck:
-  description: Those, and the ones whose own prechecks run every time.
+  description: Projects whose hook C(precheck) runs on this host.
   returned: always
   type: list
   elements: str

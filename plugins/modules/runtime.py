@@ -89,11 +89,9 @@ from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_a
     ARGUMENTS,
     ENGINE_ARGUMENT,
     STATE_ARGUMENT,
-    HttpError,
-    QinlingError,
-    Resource,
     finish,
 )
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.runtime import Runtime
 
 OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -104,137 +102,6 @@ OPTIONS: dict[str, Any] = {
     "detach": {"type": "bool", "default": False},
     **ENGINE_ARGUMENT,
 }
-_BUSY = ("creating", "upgrading")
-
-
-def differences(params: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
-    """Takes what is wanted and what there is, returns the fields to change; raises for what Qinling can not change."""
-    trusted = params["trusted"]
-    if trusted is not None and bool(present.get("trusted")) != trusted:
-        raise QinlingError(
-            f"runtime {params['name']}: trusted is {bool(present.get('trusted'))} and Qinling can not change that; "
-            "remove the runtime (state: absent), or give this one another name"
-        )
-    wanted = {key: params[key] for key in ("image", "description") if params[key] is not None}
-    return {key: value for key, value in wanted.items() if value != present.get(key)}
-
-
-class Runtime(Resource):
-    """One runtime, brought to what the parameters say."""
-
-    def run(self) -> dict[str, Any]:
-        """Returns the module's result."""
-        present = self.api.find("runtime", self.params["name"])
-        if present and present["status"] == "deleting" and not self.check:
-            self.wait_gone(present["id"])
-            present = None
-        runtime = None
-        if self.params["state"] == "absent":
-            self.absent(present)
-        else:
-            runtime = self.present(present)
-        return self.result("runtime", runtime)
-
-    def absent(self, present: dict[str, Any] | None) -> None:
-        if present and present["status"] != "deleting":
-            self.remove(present, "removed")
-
-    def present(self, present: dict[str, Any] | None) -> dict[str, Any] | None:
-        # Of one that is just being made or changed, only the outcome can be judged.
-        if present and present["status"] in _BUSY and not self.check:
-            present = self.settled(present)
-        if present and present["status"] == "error":
-            self.remove(present, "removed because its status was error")
-            present = None
-        if not present or present["status"] == "deleting":
-            return self.create()
-        changes = differences(self.params, present)
-        if not changes:
-            return self.available(present) if not self.check else present
-        self.done += [f"changed {name} from {present.get(name) or 'nothing'} to {new}" for name, new in changes.items()]
-        return {**present, **changes} if self.check else self.change(present, changes)
-
-    def create(self) -> dict[str, Any] | None:
-        self.done.append("registered")
-        if self.check:
-            return None
-        fields = ("name", "image", "trusted", "description")
-        data = {key: self.params[key] for key in fields if self.params[key] is not None}
-        return self.available(self.api.send("POST", "/runtimes", data))
-
-    def change(self, present: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-        path = f"/runtimes/{present['id']}"
-        try:
-            runtime = self.api.send("PUT", path, changes)
-        except HttpError as error:
-            if error.status != 403 or "image" not in changes:
-                raise
-            if not self.params["detach"]:
-                raise QinlingError(
-                    f"{error} Functions keep a worker for a while after a call; wait, detach them, or set detach"
-                ) from error
-            self.detach(present["id"])
-            runtime = self.api.send("PUT", path, changes)
-        runtime = self.available(runtime)
-        if "image" in changes and self.api.wait and runtime["image"] != changes["image"]:
-            raise QinlingError(
-                f"runtime {self.params['name']}: its workers could not be changed to image {changes['image']}; Qinling "
-                f"went back to {runtime['image']}. See {self.log_hint()}"
-            )
-        return runtime
-
-    def detach(self, runtime_id: str) -> None:
-        for function in self.api.get("/functions?all_projects=true")["functions"]:
-            if function.get("runtime_id") == runtime_id:
-                self.api.send("POST", f"/functions/{function['id']}/detach")
-
-    def remove(self, present: dict[str, Any], note: str) -> None:
-        self.done.append(note)
-        if not self.check:
-            self.api.send("DELETE", f"/runtimes/{present['id']}")
-            self.wait_gone(present["id"])
-
-    def settled(self, runtime: dict[str, Any]) -> dict[str, Any]:
-        """Takes a runtime, returns it once Qinling has finished with it, whatever the outcome."""
-        if not self.api.wait:
-            return runtime
-        last = runtime
-
-        def look() -> dict[str, Any] | None:
-            nonlocal last
-            last = self.api.get(f"/runtimes/{runtime['id']}")
-            return None if last["status"] in _BUSY else last
-
-        found: dict[str, Any] = self.api.until(
-            look,
-            lambda: (
-                f"runtime {self.params['name']} still is {last['status']} after {self.api.wait} seconds; "
-                f"see {self.log_hint()}"
-            ),
-        )
-        return found
-
-    def available(self, runtime: dict[str, Any]) -> dict[str, Any]:
-        """Takes a runtime, returns it once it is available; raises when that failed."""
-        runtime = self.settled(runtime)
-        if runtime["status"] == "error":
-            raise QinlingError(
-                f"runtime {self.params['name']}: its workers could not be started from image {runtime['image']}; "
-                f"see {self.log_hint()}"
-            )
-        return runtime
-
-    def wait_gone(self, runtime_id: str) -> None:
-        if self.api.wait:
-            self.api.until(
-                lambda: all(item["id"] != runtime_id for item in self.api.list("runtime")),
-                lambda: (
-                    f"runtime {self.params['name']} is not removed after {self.api.wait} seconds; see {self.log_hint()}"
-                ),
-            )
-
-    def log_hint(self) -> str:
-        return f"docker logs {self.params['engine']}"
 
 
 def main() -> None:

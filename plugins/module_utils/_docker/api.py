@@ -73,6 +73,21 @@ class DockerApi:
             member = archive.extractfile(archive.next() or "")
             return member.read() if member else None
 
+    def put_file(self, container: str, path: str, content: bytes, mode: int) -> None:
+        """Write a file that belongs to root into a container; raises as `change`."""
+        directory, _slash, name = path.rpartition("/")
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), mode
+            archive.addfile(member, io.BytesIO(content))
+        url = f"/containers/{quote(container)}/archive?path={quote(directory)}"
+        self.change("PUT", url, self.timeout, body=stream.getvalue())
+
+    def kill(self, container: str, signal: str) -> None:
+        """Send a signal, such as USR2, to a container's first process; raises as `change`."""
+        self.change("POST", f"/containers/{quote(container)}/kill?signal={quote(signal)}", self.timeout)
+
     def file_end(self, container: str, path: str, size: int) -> bytes:
         """Return the last `size` bytes of a file in a container, running or not; nothing where there is no such file.
 
@@ -93,8 +108,8 @@ class DockerApi:
     def change(self, method: str, url: str, seconds: float, *, missing_ok: bool = False, body: Any = None) -> None:
         """Request a change, which may take so many seconds; with `missing_ok`, of something that may be gone.
 
-        `body` is the request's data, of JSON's types. Raises DockerUnreachableError, and DockerRefusedError with the
-        engine's message.
+        `body` is the request's data, of JSON's types, or a tar archive. Raises DockerUnreachableError, and
+        DockerRefusedError with the engine's message.
         """
         with self._answer(method, url, timeout=seconds, body=body) as answer:
             if answer.status >= 400 and not (missing_ok and answer.status == 404):
@@ -112,8 +127,10 @@ class DockerApi:
         """Yield the engine's answer to a request, as long as it is read; raises DockerUnreachableError."""
         connection = _UnixConnection(self.path, timeout or self.timeout)
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, url, data, {} if data is None else {"Content-Type": "application/json"})
+            archive = isinstance(body, bytes)
+            data = body if body is None or archive else json.dumps(body)
+            kind = "application/x-tar" if archive else "application/json"
+            connection.request(method, url, data, {} if data is None else {"Content-Type": kind})
             yield connection.getresponse()
         except FileNotFoundError as error:
             raise DockerUnreachableError("there is no such socket") from error

@@ -24,7 +24,8 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
     DockerRefusedError,
     DockerUnreachableError,
 )
-from ansible_collections.qinling.kolla.plugins.module_utils._plan import preflight, preflight_checks, resources
+from ansible_collections.qinling.kolla.plugins.module_utils._plan import preflight, preflight_checks
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.kinds import Comparison
 
 DAEMON = Path("/etc/docker/daemon.json")
 # What containers mount where the host has it.
@@ -49,11 +50,13 @@ class Request:
 
     `projects` are the services of each project, those of other hosts included; `local` are those that belong on this
     host. Compared is what is given of `files` (of each local service), `settings` (common to all containers), `host`
-    (for preflight), `options` (for option_check), `resources` (for the module of this name) and `leftovers` (volumes,
+    (for preflight), `options` (for option_check), `resources` (see _resources/kinds.py) and `leftovers` (volumes,
     networks and directories by project that a removed one has none of; `extra_volumes` are those of its volumes that
     only the operator's *_extra_volumes name).
     `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
     may belong to another deployment than `deployment` or, with `unmanaged`, be a container without any of our labels.
+    `requirements` are what has to be there before a project is applied: a `container` that runs, or a `directory`, each
+    with the `message` for the operator.
     `volumes` are those that local services mount, `bootstraps` the digests of inputs of a bootstrap by its service.
     """
 
@@ -72,6 +75,7 @@ class Request:
     volumes: Mapping[str, list[str]] = field(default_factory=dict)
     unmanaged: bool = False
     bootstraps: Mapping[str, str] = field(default_factory=dict)
+    requirements: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
     def claimed(self, kind: str) -> list[str]:
         """Return what all projects claim of a kind: container, volume or network."""
@@ -119,7 +123,7 @@ class Found:
 def plan(request: Request) -> dict[str, Any]:
     """Return the result of the module plan for a request. Raise TreeError where a directory is not safe to use."""
     facts = host_facts()
-    comparison = resources.Comparison(request.resources)
+    comparison = Comparison(request.resources)
     differences: dict[str, dict[str, Any]] = {project: {} for project in request.projects}
     digests = file_differences(request, differences) if request.files is not None else {}
 
@@ -213,7 +217,14 @@ def plan(request: Request) -> dict[str, Any]:
         "leftovers": leftover_lines,
     }
     judged |= {"absent_images": [image for image, present in images.items() if not present]}
-    judged |= {"docker": engine, "existing": existing, "backups": backups, "digests": digests, "definitions": labels}
+    judged |= {
+        "unmet": unmet_requirements(request, found),
+        "docker": engine,
+        "existing": existing,
+        "backups": backups,
+        "digests": digests,
+        "definitions": labels,
+    }
     texts = [f"volume {volume} ({reason})" for volume, reason in spared.items()]
     return {"changed": False, **facts, **judged, "kept": texts, "findings": findings, "options": options}
 
@@ -243,6 +254,20 @@ def owner_findings(request: Request, found: Found) -> list[str]:
         ]
         findings += preflight_checks.container_findings(claims["container"], listed)
     return findings
+
+
+def unmet_requirements(request: Request, found: Found) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the requirements that this host does not meet, by project."""
+    running = {name for name, container in found.by_name.items() if container["State"] == "running"}
+    return {
+        project: [
+            item
+            for item in requirements
+            if ("container" in item and item["container"] not in running)
+            or ("directory" in item and not Path(item["directory"]).is_dir())
+        ]
+        for project, requirements in request.requirements.items()
+    }
 
 
 def unreachable_findings(request: Request, reason: str) -> list[str]:

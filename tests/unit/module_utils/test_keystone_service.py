@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one log-in tells of a service's entries in Keystone."""
+"""A service's users and entries in Keystone: what one login shows of them, and what is created."""
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils._openstack import keystone_service
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import HttpError, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.keystone_service import Entries, KeystoneService
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run, Sessions
 
 USER = {"user": "qinling", "password": "the secret", "project": "service", "role": "service"}
 URL = "http://10.0.0.1:7070"
 ENDPOINTS = [{"interface": interface, "url": URL} for interface in ("internal", "public")]
 SERVICE = {"name": "qinling", "type": "function-engine", "endpoints": ENDPOINTS}
-PARAMS = {
-    "auth_url": "http://keystone",
+DESIRED = {
+    "kind": "keystone_service",
+    "auth": {"auth_url": "http://keystone", "username": "admin", "password": "another secret"},
     "users": [USER],
     "user_domain_name": "Default",
     "project_domain_name": "Default",
+    "user_domain_id": "default",
+    "project_domain_id": "default",
     "services": [SERVICE],
     "region": "RegionOne",
-    "ca_cert": None,
-    "wait": 0,
 }
 
 
@@ -34,11 +38,12 @@ def token(**changed: Any) -> dict[str, Any]:
     return {**whole, **changed}
 
 
-def client(answer: dict[str, Any] | Exception) -> Any:
+def service(answer: dict[str, Any] | Exception, check: bool = False) -> KeystoneService:
+    """Return the service in a Keystone that answers a login so, or with an error."""
+
     class Client:
         def __init__(self, params: dict[str, Any]) -> None:
-            assert params["auth"]["password"] == "the secret"
-            assert params["auth"]["project_name"] == "service"
+            assert (params["auth"]["password"], params["auth"]["project_name"]) == ("the secret", "service")
             self.token: dict[str, Any] = {}
 
         def log_in(self) -> None:
@@ -46,7 +51,7 @@ def client(answer: dict[str, Any] | Exception) -> Any:
                 raise answer
             self.token = answer
 
-    return Client
+    return KeystoneService(DESIRED, Run(check=check, sessions=Sessions(Client)))
 
 
 def entry(**changed: Any) -> dict[str, Any]:
@@ -73,20 +78,145 @@ BOTH = ["endpoint internal of function-engine", "endpoint public of function-eng
         ),
     ],
 )
-def test_missing(answer: dict[str, Any], missing: list[str]) -> None:
-    found = keystone_service.look(PARAMS, client(answer))
-    assert (found["missing"], found["locked_out"]) == (missing, [])
-    assert found["client"].token == answer
+def test_differences(answer: dict[str, Any], missing: list[str]) -> None:
+    assert service(answer).differences() == missing
 
 
-def test_login_refused() -> None:
-    found = keystone_service.look(PARAMS, client(HttpError("no", 401)))
-    assert found["locked_out"] == ["qinling"]
-    assert found["client"] is None
-    assert found["missing"] == ["login of user qinling in project service", *BOTH]
+def test_a_refused_login() -> None:
+    found = service(HttpError("no", 401)).differences()
+    assert found == ["login of user qinling in project service", *BOTH]
 
 
 @pytest.mark.parametrize("error", [HttpError("teapot", 500), QinlingError("no answer")])
 def test_no_clear_answer(error: QinlingError) -> None:
     with pytest.raises(type(error)):
-        keystone_service.look(PARAMS, client(error))
+        service(error).differences()
+
+
+def test_nothing_is_applied_where_nothing_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openstack", None)
+    assert service(token()).apply() == []
+
+
+def test_the_administrator_creates_what_is_missing(monkeypatch: pytest.MonkeyPatch, identity: Identity) -> None:
+    connected: dict[str, Any] = {}
+
+    def connect(**options: Any) -> SimpleNamespace:
+        connected.update(options)
+        return SimpleNamespace(identity=identity)
+
+    monkeypatch.setitem(sys.modules, "openstack", SimpleNamespace(connect=connect))
+    assert "user qinling" in service(HttpError("no", 401)).apply()
+    assert (connected["auth"], connected["load_envvars"]) == (DESIRED["auth"], False)
+    # The password is that of a user who cannot log in, and is set.
+    assert service(HttpError("no", 401)).apply() == ["password of user qinling"]
+
+
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [
+        (None, "The playbook qinling.kolla.bootstrap_servers installs it."),
+        (SimpleNamespace(connect=lambda **_options: 1 / 0), "Keystone at http://keystone: division by zero"),
+    ],
+)
+def test_why_it_cannot_be_applied(monkeypatch: pytest.MonkeyPatch, library: Any, words: str) -> None:
+    monkeypatch.setitem(sys.modules, "openstack", library)
+    with pytest.raises(QinlingError, match=words):
+        service(HttpError("no", 401)).apply()
+
+
+WITH_DESCRIPTION = {
+    "name": "qinling",
+    "type": "function-engine",
+    "description": "Function Service",
+    "endpoints": [{"interface": name, "url": f"http://{name}"} for name in ("internal", "public")],
+}
+ALL = [
+    "project service",
+    "role service",
+    "user qinling",
+    "role service of user qinling in project service",
+    "service function-engine",
+    "endpoint internal of function-engine: http://internal",
+    "endpoint public of function-engine: http://public",
+]
+
+
+class Identity:
+    """Stands for openstacksdk's identity proxy."""
+
+    def __init__(self) -> None:
+        self.there: dict[tuple[str, str], SimpleNamespace] = {}
+        self.granted: set[tuple[str, str, str]] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        verb, _, kind = name.partition("_")
+        return {
+            "find": lambda named, **_fields: self.there.get((kind, named)),
+            "create": lambda **fields: self.create(kind, fields),
+            "update": lambda **fields: vars(fields.pop(kind)).update(fields),
+        }[verb]
+
+    def create(self, kind: str, fields: dict[str, Any]) -> SimpleNamespace:
+        name = fields.get("name") or f"{fields['service_id']}/{fields['interface']}"
+        self.there[kind, name] = SimpleNamespace(id=f"id of {name}", **fields)
+        return self.there[kind, name]
+
+    def endpoints(self, service_id: str, region_id: str) -> list[SimpleNamespace]:
+        found = [entry for (kind, _name), entry in self.there.items() if kind == "endpoint"]
+        return [entry for entry in found if (entry.service_id, entry.region_id) == (service_id, region_id)]
+
+    def validate_user_has_project_role(self, project: Any, user: Any, role: Any) -> bool:
+        return (project.id, user.id, role.id) in self.granted
+
+    def assign_project_role_to_user(self, project: Any, user: Any, role: Any) -> None:
+        self.granted.add((project.id, user.id, role.id))
+
+
+def register(
+    identity: Identity,
+    *,
+    check: bool = False,
+    locked_out: bool = False,
+    service: dict[str, Any] = WITH_DESCRIPTION,
+    **user: Any,
+) -> list[str]:
+    entries = Entries(identity, ("default", "default"), "RegionOne", check)
+    entries.user({**USER, **user}, locked_out)
+    entries.service(service)
+    return entries.done
+
+
+@pytest.fixture
+def identity() -> Identity:
+    return Identity()
+
+
+def test_everything_once(identity: Identity) -> None:
+    assert register(identity, check=True) == ALL
+    assert identity.there == {}
+    assert register(identity) == ALL
+    user = identity.there["user", "qinling"]
+    assert (user.password, user.default_project_id) == ("the secret", "id of service")
+    assert register(identity, locked_out=False) == []
+
+
+def test_a_user_who_is_locked_out_gets_the_password(identity: Identity) -> None:
+    register(identity)
+    assert register(identity, password="another") == []
+    assert register(identity, password="another", locked_out=True) == ["password of user qinling"]
+    assert identity.there["user", "qinling"].password == "another"
+
+
+def test_what_is_otherwise_is_changed(identity: Identity) -> None:
+    register(identity)
+    moved = [{"interface": "internal", "url": "http://internal"}, {"interface": "public", "url": "https://new"}]
+    other = {**WITH_DESCRIPTION, "description": "Functions", "endpoints": moved}
+    done = ["service function-engine", "endpoint public of function-engine: https://new"]
+    assert register(identity, service=other, check=True) == done
+    assert register(identity, service=other) == done
+    assert register(identity, service=other) == []
+    assert register(identity, service=other, role="admin") == [
+        "role admin",
+        "role admin of user qinling in project service",
+    ]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack import runtime
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Answer, QinlingError
-from ansible_collections.qinling.kolla.plugins.modules import execution, function, runtime
+from ansible_collections.qinling.kolla.plugins.modules import execution, function
 
 RUNTIME = {"id": "r1", "name": "python3", "image": "old", "trusted": True, "status": "available"}
 WANTED = {

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
+"""A resource: something that a project needs besides files and containers, stated once, compared and applied."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ansible.module_utils.basic import missing_required_lib
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Qinling, QinlingError
+
+
+class Sessions:
+    """Clients that have logged in to Keystone. Resources that are compared at the same time share one for each user."""
+
+    def __init__(self, client: type[Qinling] = Qinling) -> None:
+        """Take what makes a client."""
+        self._make = client
+        self._lock = threading.Lock()
+        self._clients: dict[str, tuple[Qinling, threading.Lock]] = {}
+
+    def logged_in(self, auth: Mapping[str, Any], ca_cert: str | None, wait: int) -> Qinling:
+        """Return the client of a user, logged in. Raise QinlingError where that fails."""
+        key = repr((sorted(auth.items()), ca_cert))
+        with self._lock:
+            if key not in self._clients:
+                params = {"endpoint": "", "auth": auth, "ca_cert": ca_cert or None, "wait": wait}
+                self._clients[key] = (self._make(params), threading.Lock())
+        client, lock = self._clients[key]
+        with lock:
+            client.log_in()
+        return client
+
+
+@dataclass(frozen=True)
+class Run:
+    """How resources are compared or applied.
+
+    `check` changes nothing, `wait` are the seconds that a server has until it answers.
+    """
+
+    check: bool = False
+    wait: int = 0
+    sessions: Sessions = field(default_factory=Sessions)
+
+
+class Compared(ABC):
+    """One resource: `desired` is the mapping that a project states, whose keys the class describes."""
+
+    def __init__(self, desired: Mapping[str, Any], run: Run) -> None:
+        """Take the desired state, and how it is compared or applied."""
+        self.desired = desired
+        self.run = run
+
+    @abstractmethod
+    def differences(self) -> list[str]:
+        """Return what differs from the desired state, in a few words each. Raise where that cannot be known."""
+
+
+class Resource(Compared):
+    """A resource that the module resources applies."""
+
+    # Seconds that a server has until it answers.
+    WAIT: ClassVar[int] = 60
+
+    @abstractmethod
+    def apply(self) -> list[str]:
+        """Bring about the desired state; return what was changed, or would be.
+
+        Raise QinlingError with a message for the operator, UnansweredError where the server does not answer.
+        """
+
+    @property
+    def diff(self) -> dict[str, str]:
+        """Return what `--diff` shows of what `apply` changed, if anything."""
+        return {}
+
+
+def library(name: str, package: str) -> Any:
+    """Import a Python library that only this kind of resource needs. Raise QinlingError where the host lacks it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise QinlingError(
+            f"{missing_required_lib(package)} The playbook qinling.kolla.bootstrap_servers installs it."
+        ) from error

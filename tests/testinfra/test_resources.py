@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources on the servers of a deployment: a schema on its MariaDB, a file in a container."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.database import Database
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.file import File
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run
+from deployment import Deployment, run
+
+# With everything that a name may not be taken for: a wildcard, a quotation mark, a placeholder.
+SCHEMA = "test_of%`resources"
+USER = "test_of_resources"
+CONTAINER = "test_of_resources"
+
+
+@pytest.fixture(scope="module")
+def server(deployment: Deployment) -> dict[str, Any]:
+    """The address and the administrator of the deployment's MariaDB."""
+    if deployment.kubernetes:
+        pytest.skip("shown on Docker Swarm")
+    return {
+        "host": "127.0.0.1",
+        "port": deployment.settings["database_port"],
+        "admin_user": "root",
+        "admin_password": deployment.passwords["database_password"],
+    }
+
+
+@pytest.fixture
+def admin(server: dict[str, Any]) -> Iterator[Any]:
+    """A cursor of the administrator; schema and user are removed afterwards."""
+    connection = pymysql.connect(
+        host=server["host"], port=server["port"], user="root", password=server["admin_password"]
+    )
+    with connection, connection.cursor() as cursor:
+        yield cursor
+        cursor.execute("DROP DATABASE IF EXISTS `" + SCHEMA.replace("`", "``") + "`")
+        cursor.execute(f"DROP USER IF EXISTS {USER}")
+
+
+def database(server: dict[str, Any], password: str = "it's 100% %s", **run: Any) -> Database:
+    return Database({**server, "name": SCHEMA, "user": USER, "password": password}, Run(**run))
+
+
+def test_a_schema_and_its_user(server: dict[str, Any], admin: Any) -> None:
+    everything = [f"schema {SCHEMA}", f"user {USER}", f"privileges of {USER} on schema {SCHEMA}"]
+    assert database(server, check=True).apply() == everything
+    assert not admin.execute("SELECT 1 FROM mysql.user WHERE User = %s", (USER,))
+    assert database(server).apply() == everything
+    assert database(server).differences() == []
+    assert database(server).apply() == []
+    # Of the user's own schema alone, whatever else its name could match.
+    admin.execute(f"SHOW GRANTS FOR {USER}")
+    grants = [row[0] for row in admin.fetchall() if "ALL PRIVILEGES" in row[0]]
+    assert len(grants) == 1
+    assert r"`test\_of\%``resources`" in grants[0]
+
+
+def test_a_password_that_does_not_fit_is_set(server: dict[str, Any], admin: Any) -> None:
+    database(server).apply()
+    with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+        database(server, "another").differences()
+    done = [f"password of user {USER}"]
+    assert database(server, "another", check=True).apply() == done
+    assert database(server).differences() == []
+    assert database(server, "another").apply() == done
+    assert database(server, "another").differences() == []
+
+
+def test_privileges_that_were_taken_are_given_again(server: dict[str, Any], admin: Any) -> None:
+    database(server).apply()
+    admin.execute(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {USER}")
+    assert database(server).apply() == [f"privileges of {USER} on schema {SCHEMA}"]
+    assert database(server).differences() == []
+
+
+def test_a_wrong_administrator_is_reported(server: dict[str, Any]) -> None:
+    with pytest.raises(QinlingError, match=r"Access denied for user 'root'.*check database_password"):
+        database({**server, "admin_password": "wrong"}).apply()
+
+
+@pytest.fixture
+def container(deployment: Deployment) -> Iterator[str]:
+    """A container that writes down the signals that it gets."""
+    image = deployment.inspect("memcached")["Config"]["Image"]
+    command = "trap 'echo reloaded >> /tmp/signals' USR2; while :; do sleep 0.1; done"
+    run(
+        "docker",
+        "run",
+        "--detach",
+        "--rm",
+        "--name",
+        CONTAINER,
+        "--user",
+        "root",
+        "--entrypoint",
+        "bash",
+        image,
+        "-c",
+        command,
+    )
+    yield CONTAINER
+    run("docker", "rm", "--force", CONTAINER)
+
+
+def test_a_file_reaches_the_container_if_it_is_valid(container: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.cfg"
+    desired = {
+        "path": str(path),
+        "content": "valid\n",
+        "mode": "0640",
+        "owner": str(os.getuid()),
+        "group": str(os.getgid()),
+        "container": {
+            "name": container,
+            "path": "/tmp/some.cfg",
+            "mode": "0600",
+            "signal": "USR2",
+            "validate": ["sh", "-c", "grep -q '^valid' /dev/stdin || { echo it is not valid >&2; exit 1; }"],
+        },
+    }
+    both = [str(path), f"/tmp/some.cfg in {container}"]
+    assert File(desired, Run(check=True)).apply() == both
+    assert not path.exists()
+    assert File(desired, Run()).apply() == both
+    assert (File(desired, Run()).differences(), File(desired, Run()).apply()) == ([], [])
+    shown = run(
+        "docker",
+        "exec",
+        container,
+        "sh",
+        "-c",
+        "stat -c '%a %U' /tmp/some.cfg; cat /tmp/some.cfg; sleep 0.5; cat /tmp/signals",
+    )
+    assert shown.split("\n") == ["600 root", "valid", "reloaded", ""]
+
+    for check in (True, False):
+        with pytest.raises(QinlingError, match=r"was not written(.|\n)*it is not valid") as raised:
+            File({**desired, "content": "wrong\n"}, Run(check=check)).apply()
+        assert container in str(raised.value)
+    assert path.read_text() == "valid\n"
+
+    # The host's file is as desired, and the container's is not: it alone is copied.
+    subprocess.run(["docker", "exec", container, "rm", "/tmp/some.cfg"], check=True)
+    assert File(desired, Run()).apply() == both[1:]
+    unsignalled = {**desired["container"], "signal": ""}
+    assert File({**desired, "content": "valid too\n", "container": unsignalled}, Run()).apply() == both[:1]
+    assert run("docker", "exec", container, "cat", "/tmp/some.cfg") == "valid\n"

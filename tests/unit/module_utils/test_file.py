@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file on the host and its copy in a container: how they differ, and what is written."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.file import File
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run
+
+CONTAINER = {"name": "proxy", "path": "/in", "mode": "0700", "signal": "USR2"}
+OWNER = {"owner": str(os.getuid()), "group": str(os.getgid())}
+
+
+def desired(path: Path, **more: Any) -> dict[str, Any]:
+    return {"kind": "file", "path": str(path), "content": "a\n", "mode": "0660", **OWNER, **more}
+
+
+@pytest.mark.parametrize(
+    ("host", "mode", "inside", "words"),
+    [
+        (b"a\n", 0o660, b"a\n", []),
+        (b"b\n", 0o660, b"a\n", ["{path}"]),
+        (None, 0o660, b"a\n", ["{path}"]),
+        (b"a\n", 0o640, b"a\n", ["owner or mode of {path}"]),
+        (b"a\n", 0o4660, b"a\n", ["owner or mode of {path}"]),
+        (b"a\n", 0o660, b"b\n", ["/in in proxy"]),
+        (b"a\n", 0o660, None, ["/in in proxy"]),
+    ],
+)
+def test_a_file_on_the_host_and_in_a_container(
+    host: bytes | None,
+    mode: int,
+    inside: bytes | None,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "qinling.cfg"
+    if host is not None:
+        path.write_bytes(host)
+        path.chmod(mode)
+
+    def raw(_self: DockerApi, url: str) -> tuple[int, bytes]:
+        assert url == "/containers/proxy/archive?path=/in"
+        if inside is None:
+            return 404, b"{}"
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            member = tarfile.TarInfo("in")
+            member.size = len(inside)
+            archive.addfile(member, io.BytesIO(inside))
+        return 200, stream.getvalue()
+
+    monkeypatch.setattr(DockerApi, "raw", raw)
+    found = File(desired(path, container=CONTAINER), Run()).differences()
+    assert found == [word.format(path=path) for word in words]
+
+
+def test_a_file_of_another_owner_differs(tmp_path: Path) -> None:
+    path = tmp_path / "qinling.cfg"
+    path.write_text("a\n")
+    path.chmod(0o660)
+    file = File(desired(path, owner=str(os.getuid() + 1)), Run())
+    assert file.differences() == [f"owner or mode of {path}"]
+    assert File(desired(path, owner=None, group=None), Run()).differences() == []
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_written(check: bool, tmp_path: Path) -> None:
+    path = tmp_path / "some" / "qinling.cfg"
+    file = File(desired(path, directory_mode="0750"), Run(check=check))
+    assert file.apply() == [str(path)]
+    assert file.diff == {"before_header": str(path), "after_header": str(path), "before": "", "after": "a\n"}
+    assert path.exists() is not check
+    if not check:
+        assert (path.read_text(), path.stat().st_mode & 0o7777) == ("a\n", 0o660)
+        assert path.parent.stat().st_mode & 0o7777 == 0o750
+        again = File(desired(path), Run())
+        assert (again.apply(), again.diff) == ([], {})
+
+
+def test_a_wrong_mode_is_corrected_and_is_no_difference_of_content(tmp_path: Path) -> None:
+    path = tmp_path / "qinling.cfg"
+    path.write_text("a\n")
+    path.chmod(0o600)
+    file = File(desired(path, container={"name": "nowhere", "validate": ["false"]}), Run())
+    assert file.apply() == [f"owner or mode of {path}"]
+    assert (path.stat().st_mode & 0o7777, file.diff) == (0o660, {})
+
+
+def test_what_the_operator_has_stays_and_no_secret_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "qinling.cfg"
+    path.write_text("b\n")
+    assert File(desired(path, create_only=True), Run()).apply() == []
+    file = File(desired(path, secret=True), Run())
+    assert (file.apply(), file.diff) == ([str(path)], {})
+
+
+def test_a_file_that_cannot_be_written_or_validated(tmp_path: Path) -> None:
+    with pytest.raises(QinlingError, match="cannot be written: No such file or directory"):
+        File(desired(tmp_path / "nowhere" / "qinling.cfg"), Run()).apply()
+    unvalidated = desired(tmp_path / "qinling.cfg", container={"name": "no_such_container", "validate": ["true"]})
+    with pytest.raises(QinlingError, match="was not written"):
+        File(unvalidated, Run()).apply()
+    assert not list(tmp_path.iterdir())
