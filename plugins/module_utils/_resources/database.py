@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A schema on a MariaDB or MySQL server, and its user.
 
-In place of community.mysql's mysql_db and mysql_user, and of wait_for: DURATION.
+In place of community.mysql's mysql_db and mysql_user, and of wait_for: for two projects 2.1 s instead of 5.1 s,
+most of which was the start of six modules.
 """
 
 from __future__ import annotations
