@@ -110,8 +110,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import (
     ARGUMENTS,
     STATE_ARGUMENT,
+    ApiObject,
     QinlingError,
-    Resource,
     finish,
 )
 
@@ -182,7 +182,7 @@ def differences(params: dict[str, Any], present: dict[str, Any]) -> dict[str, st
     return {key: value for key, value in wanted.items() if value != str(present.get(key) or "")}
 
 
-class Function(Resource):
+class Function(ApiObject):
     """One function, brought to what the parameters say."""
 
     def run(self) -> dict[str, Any]:

@@ -84,8 +84,8 @@ options:
     default: {}
   database:
     description:
-      - Server on which schemas and users of projects are expected, as C(host), C(port) and C(ca_cert) (empty without
-        TLS), with C(admin_user) and C(admin_password), who creates them. Empty where the operator does.
+      - Server on which schemas and users of projects are expected, as C(host), C(port), C(tls) and C(ca_cert), with
+        C(admin_user) and C(admin_password), who creates them. Empty where the operator does.
     type: dict
     default: {}
   keep_data:

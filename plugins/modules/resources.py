@@ -23,10 +23,15 @@ options:
     type: list
     elements: dict
     required: true
-  planned:
-    description: Whether the server is deployed by the same run, so that in check mode it need not exist yet.
+  server_in_same_run:
+    description: Whether the same run deploys the server, so that in check mode it need not answer yet.
     type: bool
     default: false
+  secrets:
+    description: Further values that are never shown.
+    type: list
+    elements: str
+    default: []
 requirements:
   - PyMySQL, for C(database)
   - openstacksdk, for C(keystone_service)
@@ -36,7 +41,7 @@ attributes:
     description: Reports what would change.
   diff_mode:
     support: partial
-    description: Shows the differences of files that hold no secret.
+    description: Shows the differences of files, but of those that are secret; secrets in the others are masked.
 """
 
 EXAMPLES = r"""
@@ -52,6 +57,11 @@ done:
   type: list
   elements: str
   sample: ["endpoint public of function-engine: http://10.0.0.1:7070"]
+notes:
+  description: What the operator has to do after that.
+  returned: always
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -63,7 +73,7 @@ def main() -> None:
     # Sent by the action plugin of the same name instead of the options that are documented.
     module = AnsibleModule(argument_spec={"payload": payload.ARGUMENT}, supports_check_mode=True)
     sent = payload.load(module.params["payload"])
-    result = kinds.apply(sent["resources"], check=module.check_mode, planned=sent["planned"])
+    result = kinds.apply(sent.pop("resources"), check=module.check_mode, diff=module._diff, **sent)
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.database import Database
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.file import File
-from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Resource, Run
 from deployment import Deployment, run
 
 # With everything that a name may not be taken for: a wildcard, a quotation mark, a placeholder.
@@ -31,6 +31,7 @@ def server(deployment: Deployment) -> dict[str, Any]:
     return {
         "host": "127.0.0.1",
         "port": deployment.settings["database_port"],
+        "tls": False,
         "admin_user": "root",
         "admin_password": deployment.passwords["database_password"],
     }
@@ -52,13 +53,18 @@ def database(server: dict[str, Any], password: str = "it's 100% %s", **run: Any)
     return Database({**server, "name": SCHEMA, "user": USER, "password": password}, Run(**run))
 
 
+def applied(resource: Resource) -> list[str]:
+    resource.apply()
+    return resource.done
+
+
 def test_a_schema_and_its_user(server: dict[str, Any], admin: Any) -> None:
     everything = [f"schema {SCHEMA}", f"user {USER}", f"privileges of {USER} on schema {SCHEMA}"]
-    assert database(server, check=True).apply() == everything
+    assert applied(database(server, check=True)) == everything
     assert not admin.execute("SELECT 1 FROM mysql.user WHERE User = %s", (USER,))
-    assert database(server).apply() == everything
+    assert applied(database(server)) == everything
     assert database(server).differences() == []
-    assert database(server).apply() == []
+    assert applied(database(server)) == []
     # Of the user's own schema alone, whatever else its name could match.
     admin.execute(f"SHOW GRANTS FOR {USER}")
     grants = [row[0] for row in admin.fetchall() if "ALL PRIVILEGES" in row[0]]
@@ -67,26 +73,26 @@ def test_a_schema_and_its_user(server: dict[str, Any], admin: Any) -> None:
 
 
 def test_a_password_that_does_not_fit_is_set(server: dict[str, Any], admin: Any) -> None:
-    database(server).apply()
+    applied(database(server))
     with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
         database(server, "another").differences()
     done = [f"password of user {USER}"]
-    assert database(server, "another", check=True).apply() == done
+    assert applied(database(server, "another", check=True)) == done
     assert database(server).differences() == []
-    assert database(server, "another").apply() == done
+    assert applied(database(server, "another")) == done
     assert database(server, "another").differences() == []
 
 
 def test_privileges_that_were_taken_are_given_again(server: dict[str, Any], admin: Any) -> None:
-    database(server).apply()
+    applied(database(server))
     admin.execute(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {USER}")
-    assert database(server).apply() == [f"privileges of {USER} on schema {SCHEMA}"]
+    assert applied(database(server)) == [f"privileges of {USER} on schema {SCHEMA}"]
     assert database(server).differences() == []
 
 
 def test_a_wrong_administrator_is_reported(server: dict[str, Any]) -> None:
     with pytest.raises(QinlingError, match=r"Access denied for user 'root'.*check database_password"):
-        database({**server, "admin_password": "wrong"}).apply()
+        applied(database({**server, "admin_password": "wrong"}))
 
 
 @pytest.fixture
@@ -130,10 +136,10 @@ def test_a_file_reaches_the_container_if_it_is_valid(container: str, tmp_path: P
         },
     }
     both = [str(path), f"/tmp/some.cfg in {container}"]
-    assert File(desired, Run(check=True)).apply() == both
+    assert applied(File(desired, Run(check=True))) == both
     assert not path.exists()
-    assert File(desired, Run()).apply() == both
-    assert (File(desired, Run()).differences(), File(desired, Run()).apply()) == ([], [])
+    assert applied(File(desired, Run())) == both
+    assert (File(desired, Run()).differences(), applied(File(desired, Run()))) == ([], [])
     shown = run(
         "docker",
         "exec",
@@ -146,13 +152,13 @@ def test_a_file_reaches_the_container_if_it_is_valid(container: str, tmp_path: P
 
     for check in (True, False):
         with pytest.raises(QinlingError, match=r"was not written(.|\n)*it is not valid") as raised:
-            File({**desired, "content": "wrong\n"}, Run(check=check)).apply()
+            applied(File({**desired, "content": "wrong\n"}, Run(check=check)))
         assert container in str(raised.value)
     assert path.read_text() == "valid\n"
 
     # The host's file is as desired, and the container's is not: it alone is copied.
     subprocess.run(["docker", "exec", container, "rm", "/tmp/some.cfg"], check=True)
-    assert File(desired, Run()).apply() == both[1:]
+    assert applied(File(desired, Run())) == both[1:]
     unsignalled = {**desired["container"], "signal": ""}
-    assert File({**desired, "content": "valid too\n", "container": unsignalled}, Run()).apply() == both[:1]
+    assert applied(File({**desired, "content": "valid too\n", "container": unsignalled}, Run())) == both[:1]
     assert run("docker", "exec", container, "cat", "/tmp/some.cfg") == "valid\n"

@@ -11,6 +11,7 @@ import copy
 import http.client
 import json
 import re
+import ssl
 import time
 import urllib.error
 import uuid
@@ -342,8 +343,9 @@ class Qinling:
             if isinstance(reason, ConnectionRefusedError):
                 raise _NotReadyError(f"{what}: connection refused") from error
             if isinstance(reason, TimeoutError):
-                raise QinlingError(f"{what}: no answer within {seconds:.0f} seconds") from error
-            raise QinlingError(f"{what}: {reason}") from error
+                raise UnansweredError(f"{what}: no answer within {seconds:.0f} seconds") from error
+            answered = not isinstance(reason, OSError) or isinstance(reason, ssl.SSLError)
+            raise (QinlingError if answered else UnansweredError)(f"{what}: {reason}") from error
         if answer.status == 503:
             raise _NotReadyError(f"{what}: status 503, {message_of(answer.body) or 'service unavailable'}")
         if not 200 <= answer.status < 300:
@@ -352,7 +354,7 @@ class Qinling:
         return answer
 
 
-class Resource:
+class ApiObject:
     """Something that Qinling keeps, brought to what a module's parameters say."""
 
     def __init__(self, api: Qinling, params: dict[str, Any], check: bool) -> None:

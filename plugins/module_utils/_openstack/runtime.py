@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import (
+    ApiObject,
     HttpError,
     QinlingError,
-    Resource,
 )
 
 _BUSY = ("creating", "upgrading")
@@ -27,7 +27,7 @@ def differences(params: dict[str, Any], present: dict[str, Any]) -> dict[str, An
     return {key: value for key, value in wanted.items() if value != present.get(key)}
 
 
-class Runtime(Resource):
+class Runtime(ApiObject):
     """One runtime, brought to what the parameters say."""
 
     def run(self) -> dict[str, Any]:

@@ -106,13 +106,15 @@ def engine_facts(docker: DockerApi) -> dict[str, Any]:
 class Found:
     """What Docker on the host has: containers as it lists them, labels of volumes and networks by name.
 
-    `swarm` are services and configs of a project's functions, by project and kind.
+    `swarm` are services and configs of a project's functions, by project and kind. Where Docker does not answer,
+    nothing is `known`.
     """
 
     containers: list[dict[str, Any]] = field(default_factory=list)
     volumes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     networks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     swarm: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    known: bool = True
 
     @property
     def by_name(self) -> dict[str, dict[str, Any]]:
@@ -152,7 +154,7 @@ def plan(request: Request) -> dict[str, Any]:
         found.networks = docker.networks() if request.claimed("network") else {}
         found.swarm = {project: swarm_objects(docker, leftovers) for project, leftovers in request.leftovers.items()}
     except (DockerUnreachableError, DockerRefusedError) as error:
-        found = Found()
+        found = Found(known=False)
         reason = f"Docker on {SOCKET} does not answer: {error}"
         if isinstance(error, DockerRefusedError):
             reason = preflight.refused_finding(SOCKET, error)
@@ -263,7 +265,7 @@ def unmet_requirements(request: Request, found: Found) -> dict[str, list[Mapping
         project: [
             item
             for item in requirements
-            if ("container" in item and item["container"] not in running)
+            if ("container" in item and found.known and item["container"] not in running)
             or ("directory" in item and not Path(item["directory"]).is_dir())
         ]
         for project, requirements in request.requirements.items()

@@ -8,6 +8,7 @@ most of which was the start of six modules.
 
 from __future__ import annotations
 
+import ssl
 import time
 from typing import Any
 
@@ -26,8 +27,8 @@ _USER_EXISTS = "SELECT 1 FROM mysql.user WHERE User = %s AND Host = '%%'"
 class Database(Resource):
     """A schema and a user with all privileges on it, who may connect from everywhere.
 
-    Keys: `host`, `port` and maybe `ca_cert` (TLS) of the server, `name` of the schema, `user` and `password`, and who
-    creates them: `admin_user`, `admin_password`.
+    Keys: `host` and `port` of the server, `tls` and maybe `ca_cert` (otherwise the system's CAs), `name` of the schema,
+    `user` and `password`, and who creates them: `admin_user`, `admin_password`.
     """
 
     def differences(self) -> list[str]:
@@ -35,7 +36,7 @@ class Database(Resource):
         with self._connect("user", "password", database=self.desired["name"]) as connection:
             return [] if self._granted(connection, "SHOW GRANTS") else [self._privileges]
 
-    def apply(self) -> list[str]:
+    def apply(self) -> None:
         """Create what is missing as the administrator; set the user's password where it cannot log in."""
         name, user, password = (str(self.desired[key]) for key in ("name", "user", "password"))
         schema = _quoted(name)
@@ -65,13 +66,13 @@ class Database(Resource):
                         (user,),
                     ),
                 ]
-                for _what, needed, statement, values in steps:
+                for what, needed, statement, values in steps:
                     if needed and not self.run.check:
                         with admin.cursor() as cursor:
                             cursor.execute(statement, values)
+                    self.done += [what] if needed else []
         except self._errors as error:
-            raise QinlingError(f"{self._server}: {self._message(error)}") from error
-        return [what for what, needed, _statement, _values in steps if needed]
+            raise QinlingError(f"{self._server}: {error.args[-1]}") from error
 
     @property
     def _server(self) -> str:
@@ -85,13 +86,6 @@ class Database(Resource):
     def _errors(self) -> Any:
         return library("pymysql", "PyMySQL").Error
 
-    def _message(self, error: Exception) -> str:
-        """Return the server's message without the passwords, which it may quote as part of a statement."""
-        text = str(error.args[-1] if error.args else error)
-        for secret in filter(None, (str(self.desired[key]) for key in ("password", "admin_password"))):
-            text = text.replace(secret, "********")
-        return text
-
     def _connect(self, user: str, password: str, database: str | None = None) -> Any:
         """Return a connection as the user that these keys of the desired state name."""
         return library("pymysql", "PyMySQL").connect(
@@ -100,9 +94,10 @@ class Database(Resource):
             user=self.desired[user],
             password=self.desired[password],
             database=database,
-            ssl={"ca": self.desired["ca_cert"]} if self.desired.get("ca_cert") else None,
+            ssl=ssl.create_default_context(cafile=self.desired.get("ca_cert") or None) if self.desired["tls"] else None,
             connect_timeout=_SECONDS,
-            read_timeout=_SECONDS,
+            # What changes something waits for all servers of a cluster.
+            read_timeout=max(_SECONDS, self.run.wait),
         )
 
     def _wait_for_server(self) -> Any:
@@ -114,20 +109,29 @@ class Database(Resource):
             except self._errors as error:
                 if error.args[0] == _ACCESS_DENIED:
                     raise QinlingError(
-                        f"{self._server}: {self._message(error)}; check database_password in passwords.yml"
+                        f"{self._server}: {error.args[-1]}; the administrator is {self.desired['admin_user']}, check "
+                        "database_password in passwords.yml"
+                    ) from error
+                if isinstance(getattr(error, "original_exception", None), ssl.SSLError):
+                    raise QinlingError(
+                        f"{self._server}: {error.args[-1]}; expected a certificate of this name that "
+                        f"{self.desired.get('ca_cert') or 'a CA of the system'} has signed; check "
+                        "kolla_admin_openrc_cacert and database_address"
                     ) from error
                 if error.args[0] not in _UNREACHED:
                     raise
                 if time.monotonic() >= deadline:
                     raise UnansweredError(
-                        f"{self._server} does not answer within {self.run.wait} seconds: {self._message(error)}; "
+                        f"{self._server} does not answer within {self.run.wait} seconds: {error.args[-1]}; "
                         "start it, or check database_address and database_port"
                     ) from error
             time.sleep(_POLL_SECONDS)
 
     def _can_log_in(self) -> bool:
         try:
-            self._connect("user", "password").close()
+            # ProxySQL lets in whom it knows; the server behind it is needed for a query only.
+            with self._connect("user", "password") as connection:
+                self._exists(connection, "SELECT CURRENT_USER()")
         except self._errors as error:
             if error.args[0] != _ACCESS_DENIED:
                 raise
@@ -135,9 +139,9 @@ class Database(Resource):
         return True
 
     @staticmethod
-    def _exists(connection: Any, query: str, value: str) -> bool:
+    def _exists(connection: Any, query: str, *values: str) -> bool:
         with connection.cursor() as cursor:
-            return bool(cursor.execute(query, (value,)))
+            return bool(cursor.execute(query, values))
 
     def _granted(self, connection: Any, query: str, *values: str) -> bool:
         """Return whether one of the grants that the query lists is the desired one."""

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ansible_collections.qinling.kolla.plugins.module_utils._config import atomic_write
 from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import identity
@@ -28,7 +29,8 @@ class File(Resource):
     """A file.
 
     Keys: `path`, `content`, `mode` (octal, as text), and maybe `owner` and `group`; `secret` if no diff may show it;
-    `create_only` if one that exists is the operator's; `directory_mode` if its directory is created. `container` is one
+    `create_only` if one that exists is the operator's; `directory_mode` if missing directories are created; `note` for
+    the operator once it was written. `container` is one
     that has a copy: its `name`, the `path` inside, the `mode` there, the command `validate` that reads the new content
     from its standard input and fails where it is wrong, and the `signal` that makes it read the file. `apply` leaves a
     container without `signal` alone, and only validates with it.
@@ -47,16 +49,16 @@ class File(Resource):
         """Read file, owner and mode, and the content of the copy: that belongs to the container's own user."""
         return [*self._host_differences(), *self._container_differences()]
 
-    def apply(self) -> list[str]:
+    def apply(self) -> None:
         """Write the file if its content is valid, copy it into the container, and signal this one."""
-        done = self._host_differences()
-        if done:
+        if found := self._host_differences():
             self._write()
+            self.done += found
         # In check mode, the copy differs where the file does.
-        inside = self._container_differences()
-        if inside and not self.run.check:
-            self._copy()
-        return done + inside
+        if found := self._container_differences():
+            if not self.run.check:
+                self._copy()
+            self.done += found
 
     @property
     def diff(self) -> dict[str, str]:
@@ -103,9 +105,11 @@ class File(Resource):
             self._written = True
         if self.run.check:
             return
-        if self.desired.get("directory_mode"):
-            self.path.parent.mkdir(mode=int(str(self.desired["directory_mode"]), 8), parents=True, exist_ok=True)
         try:
+            if self.desired.get("directory_mode"):
+                for parent in reversed([parent for parent in self.path.parents if not parent.exists()]):
+                    parent.mkdir()
+                    parent.chmod(int(str(self.desired["directory_mode"]), 8))
             atomic_write.replace(self.path, self.content, f".{self.path.name}.", self._mode, self._owner)
         except OSError as error:
             raise QinlingError(f"{self.path} cannot be written: {error.strerror}") from error
@@ -116,6 +120,11 @@ class File(Resource):
         if not command:
             return
         name = self.container["name"]
+        _status, found = DockerApi(SOCKET, _SECONDS).get(f"/containers/{quote(name)}/json")
+        if not found.get("State", {}).get("Running"):
+            raise QinlingError(
+                f"{self.path} was not written, as the container {name} does not run to validate it; start it"
+            )
         try:
             subprocess.run(  # noqa: S603
                 ["docker", "exec", "-i", name, *command],  # noqa: S607

@@ -33,11 +33,11 @@ class KeystoneService(Resource):
         """Log in as each of the users."""
         return self._compare()[0]
 
-    def apply(self) -> list[str]:
+    def apply(self) -> None:
         """Create what is missing, as the administrator; set the password of a user who cannot log in."""
         missing, locked_out = self._compare()
         if not missing:
-            return []
+            return
         openstack = library("openstack", "openstacksdk")
         try:
             # Nothing but what is given here: no clouds.yaml and no variables of the environment.
@@ -51,13 +51,13 @@ class KeystoneService(Resource):
             )
             domains = (self.desired["user_domain_id"], self.desired["project_domain_id"])
             entries = Entries(cloud.identity, domains, self.desired["region"], self.run.check)
+            self.done = entries.done
             for user in self.desired["users"]:
                 entries.user(user, user["user"] in locked_out)
             for service in self.desired["services"]:
                 entries.service(service)
         except Exception as error:  # openstacksdk's and keystoneauth's have no common base
             raise QinlingError(f"Keystone at {self.desired['auth']['auth_url']}: {error}") from error
-        return entries.done
 
     def _compare(self) -> tuple[list[str], list[str]]:
         """Return what differs, and which users cannot log in.

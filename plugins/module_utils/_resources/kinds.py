@@ -8,11 +8,18 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import hide, literals, mask_pair
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnansweredError
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.database import Database
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.file import File
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.keystone_service import KeystoneService
-from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Compared, Resource, Run, Sessions
+from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import (
+    Compared,
+    Resource,
+    Run,
+    Sessions,
+    secrets_of,
+)
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.runtimes import Runtimes
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.swarm import Swarm
 
@@ -38,30 +45,43 @@ def differences(desired: Mapping[str, Any], run: Run) -> list[str]:
         return [f"{kind}: {type(error).__name__}"]
 
 
-def apply(desired: Iterable[Mapping[str, Any]], *, check: bool, planned: bool) -> dict[str, Any]:
-    """Apply resources one after the other, and return the result of a module.
+def apply(
+    desired: list[Mapping[str, Any]], *, check: bool, diff: bool, server_in_same_run: bool, secrets: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Apply resources one after the other until one fails; return a module's result, with what was done so far.
 
-    With `planned`, the same run deploys the server: in check mode, where it does not answer, all is to be created.
+    With `server_in_same_run`, the same run deploys the server: in check mode, where it does not answer, all is to be
+    created. `secrets` are not shown, and neither are those in the desired state.
     """
     sessions = Sessions()
-    done, diffs = list[str](), list[dict[str, str]]()
-    message = ""
+    done, notes, diffs, message = list[str](), list[str](), list[dict[str, str]](), ""
+    hidden = [*secrets, *secrets_of(desired)]
     for wanted in desired:
         kind = APPLIED[wanted["kind"]]
-        resource = kind(wanted, Run(check, 0 if check and planned else kind.WAIT, sessions))
+        may_be_away = check and server_in_same_run
+        resource = kind(wanted, Run(check, 0 if may_be_away else kind.WAIT, sessions))
         try:
-            done += resource.apply()
+            resource.apply()
         except UnansweredError as error:
-            if not (check and planned):
+            if may_be_away:
+                resource.done.append(f"{wanted['kind']}: everything, once its server answers ({error})")
+            else:
                 message = str(error)
-                break
-            done.append(f"{wanted['kind']}: everything, on a server that does not exist yet")
         except QinlingError as error:
             message = str(error)
+        except Exception as error:  # such as a directory that cannot be read
+            message = f"{wanted['kind']}: {type(error).__name__}: {error}"
+        done += resource.done
+        notes += [wanted["note"]] if resource.done and wanted.get("note") else []
+        if diff and resource.diff:
+            before, after = mask_pair(resource.diff["before"], resource.diff["after"], hidden)
+            diffs.append({**resource.diff, "before": before, "after": after})
+        if message:
             break
-        diffs += filter(None, [resource.diff])
-    result = {"changed": bool(done), "done": done, "diff": diffs}
-    return {**result, "failed": True, "msg": message} if message else result
+    # As a server may quote them in a statement as well.
+    spellings = literals([*hidden, *(secret.replace("\\", r"\\").replace("'", r"\'") for secret in hidden)])
+    result = {"changed": bool(done), "done": [hide(text, spellings) for text in done], "notes": notes, "diff": diffs}
+    return {**result, "failed": True, "msg": hide(message, spellings)} if message else result
 
 
 class Comparison:

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible.module_utils.basic import missing_required_lib
-from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Qinling, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import is_secret_name
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import (
+    HttpError,
+    Qinling,
+    QinlingError,
+)
 
 
 class Sessions:
@@ -23,17 +28,25 @@ class Sessions:
         self._make = client
         self._lock = threading.Lock()
         self._clients: dict[str, tuple[Qinling, threading.Lock]] = {}
+        self._refused: dict[str, HttpError] = {}
 
     def logged_in(self, auth: Mapping[str, Any], ca_cert: str | None, wait: int) -> Qinling:
         """Return the client of a user, logged in. Raise QinlingError where that fails."""
-        key = repr((sorted(auth.items()), ca_cert))
+        key = repr((sorted(auth.items()), ca_cert, wait))
         with self._lock:
             if key not in self._clients:
                 params = {"endpoint": "", "auth": auth, "ca_cert": ca_cert or None, "wait": wait}
                 self._clients[key] = (self._make(params), threading.Lock())
         client, lock = self._clients[key]
         with lock:
-            client.log_in()
+            # Keystone may lock out a user after a number of failures.
+            if key in self._refused:
+                raise self._refused[key]
+            try:
+                client.log_in()
+            except HttpError as error:
+                self._refused[key] = error
+                raise
         return client
 
 
@@ -54,7 +67,7 @@ class Compared(ABC):
 
     def __init__(self, desired: Mapping[str, Any], run: Run) -> None:
         """Take the desired state, and how it is compared or applied."""
-        self.desired = desired
+        self.desired: Mapping[str, Any] = with_text_secrets(desired)
         self.run = run
 
     @abstractmethod
@@ -68,9 +81,14 @@ class Resource(Compared):
     # Seconds that a server has until it answers.
     WAIT: ClassVar[int] = 60
 
+    def __init__(self, desired: Mapping[str, Any], run: Run) -> None:
+        """Take the desired state, and how it is applied. `done` has what was changed so far, or would be."""
+        super().__init__(desired, run)
+        self.done: list[str] = []
+
     @abstractmethod
-    def apply(self) -> list[str]:
-        """Bring about the desired state; return what was changed, or would be.
+    def apply(self) -> None:
+        """Bring about the desired state.
 
         Raise QinlingError with a message for the operator, UnansweredError where the server does not answer.
         """
@@ -79,6 +97,25 @@ class Resource(Compared):
     def diff(self) -> dict[str, str]:
         """Return what `--diff` shows of what `apply` changed, if anything."""
         return {}
+
+
+def with_text_secrets(value: Any) -> Any:
+    """Return data in which secrets are text: YAML reads a password of digits as a number."""
+    if isinstance(value, Mapping):
+        return {
+            key: str(item) if is_secret_name(key) and isinstance(item, int) else with_text_secrets(item)
+            for key, item in value.items()
+        }
+    return [with_text_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def secrets_of(value: Any) -> list[str]:
+    """Return the secrets in the desired state of resources, by the names of their keys."""
+    if isinstance(value, Mapping):
+        found = [[str(item)] if is_secret_name(key) else secrets_of(item) for key, item in value.items()]
+    else:
+        found = [secrets_of(item) for item in value] if isinstance(value, list) else []
+    return [secret for secrets in found for secret in secrets]
 
 
 def library(name: str, package: str) -> Any:

@@ -31,16 +31,14 @@ class Runtimes(Resource):
             if not _fits(present.get(wanted["name"]) or {}, wanted)
         ]
 
-    def apply(self) -> list[str]:
+    def apply(self) -> None:
         """Register what is missing and change what differs; wait until all are available."""
         api = self._client("auth")
-        done = []
         for wanted in self.desired["runtimes"]:
             # All workers are replaced by workers of a new image; functions may not keep old ones.
             params = {"trusted": None, "description": None, **wanted, "state": "present", "detach": True}
             result = Runtime(api, {**params, "engine": self.desired["engine"]}, self.run.check).run()
-            done += [f"runtime {wanted['name']}: {what}" for what in result["done"]]
-        return done
+            self.done += [f"runtime {wanted['name']}: {what}" for what in result["done"]]
 
     def _client(self, auth: str) -> Any:
         """Return a client that is logged in with the key `auth`."""

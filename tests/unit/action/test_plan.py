@@ -58,3 +58,31 @@ def test_extra_volumes_are_those_that_no_service_mounts_by_itself(
 )
 def test_a_plan_as_text(differences: dict[str, Any], text: str) -> None:
     assert differences_text({"etcd": {"differences": differences}}, {"files", "resources"}) == text
+
+
+@pytest.mark.parametrize(
+    ("prechecks", "checked", "requirements"),
+    [("", False, []), ("planned", False, ["engine"]), ("all", True, ["engine"])],
+)
+def test_requirements_count_where_prechecks_run(prechecks: str, checked: bool, requirements: list[str]) -> None:
+    given = {"services": {}, "requirements": [{"unmet": "yes", "message": "engine"}, {"unmet": False, "message": "x"}]}
+    definition = Definition("a", "a_project", given, lambda value: value)
+    args = {"scopes": ["host"], "transient_volumes": [], "bootstrap_prefix": "", "prechecks": prechecks}
+    found = Project(definition, args, [], first=True)
+    assert (found.checked, [item["message"] for item in found.unmet]) == (checked, requirements)
+
+
+@pytest.mark.parametrize(
+    ("resource", "words"),
+    [
+        ({"kind": "keystone_services"}, "must be one of"),
+        ({"kind": "file", "on_controler": True}, "on_controler"),
+        ({"kind": "file", "once": True, "path": "/a"}, ""),
+    ],
+)
+def test_a_resource_of_a_wrong_kind_or_key_is_a_finding(resource: dict[str, Any], words: str) -> None:
+    definition = Definition("a", "a_project", {"services": {}, "resources": [resource]}, lambda value: value)
+    definition.get("resources")
+    text = "".join(map(str, definition.findings()))
+    assert words in text
+    assert bool(text) == bool(words)

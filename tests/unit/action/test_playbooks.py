@@ -413,3 +413,37 @@ def test_container_health_reports_a_missing_container_and_shows_no_secret(runner
         {"name": "qinling-kolla-no-such-container", "image": "unknown", "status": "missing"}
     ]
     assert not [name for name in ("literal", "variable") if CANARIES[name] in output]
+
+
+def test_resources_of_controller_and_host_and_no_secret(runner: Runner, tmp_path: Path) -> None:
+    secret = CANARIES["literal"]
+    owner = {"owner": str(os.getuid()), "group": str(os.getgid()), "mode": "0600"}
+    here = {"kind": "file", "on_controller": True, "note": "Now restart it.", "path": str(tmp_path / "here"), **owner}
+    here["content"] = f"plain {secret}\n"
+    there = {"kind": "file", "path": str(tmp_path / "there"), "content": "b\n", **owner}
+    database = {"kind": "database", "host": "127.0.0.1", "port": 1, "tls": False, "name": "s", "user": "u"}
+    database |= {"password": CANARIES["inline"], "admin_user": "root", "admin_password": CANARIES["variable"]}
+
+    options = {"resources": [here, there], "secrets": [secret]}
+    foretold, _output = runner.run("qinling.kolla.resources", options, "--check")
+    assert not (tmp_path / "here").exists()
+    result, output = runner.run("qinling.kolla.resources", options, "-vvv", "--diff")
+    done = [str(tmp_path / "here"), str(tmp_path / "there")]
+    assert (result["done"], foretold["done"], result["changed"], foretold["changed"]) == (done, done, True, True)
+    assert "Now restart it." in output
+    assert "+plain ***" in output
+    again, output = runner.run("qinling.kolla.resources", options)
+    assert (again["done"], again["changed"]) == ([], False)
+    assert "Now restart it." not in output.replace('"note"', "")
+    assert (tmp_path / "there").read_text() == "b\n"
+
+    # A server that does not answer, in a run that deploys it.
+    options = {"resources": [{**here, "content": "c\n"}, database], "server_in_same_run": True}
+    result, output = runner.run("qinling.kolla.resources", options, "--check", "-vvv")
+    assert not result["failed"]
+    assert result["done"][0] == str(tmp_path / "here")
+    assert result["done"][1].startswith("database: everything, once its server answers (database server 127.0.0.1:1 ")
+    failed, more = runner.run("qinling.kolla.resources", {"resource": []})
+    assert "unknown option resource" in failed["msg"]
+    for canary in CANARIES.values():
+        assert canary not in output + more

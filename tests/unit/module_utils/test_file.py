@@ -73,41 +73,48 @@ def test_a_file_of_another_owner_differs(tmp_path: Path) -> None:
     assert File(desired(path, owner=None, group=None), Run()).differences() == []
 
 
+def applied(wanted: dict[str, Any], run: Run | None = None) -> File:
+    file = File(wanted, run or Run())
+    file.apply()
+    return file
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_what_is_written(check: bool, tmp_path: Path) -> None:
-    path = tmp_path / "some" / "qinling.cfg"
-    file = File(desired(path, directory_mode="0750"), Run(check=check))
-    assert file.apply() == [str(path)]
+    path = tmp_path / "some" / "more" / "qinling.cfg"
+    file = applied(desired(path, directory_mode="0750"), Run(check=check))
+    assert file.done == [str(path)]
     assert file.diff == {"before_header": str(path), "after_header": str(path), "before": "", "after": "a\n"}
     assert path.exists() is not check
     if not check:
         assert (path.read_text(), path.stat().st_mode & 0o7777) == ("a\n", 0o660)
-        assert path.parent.stat().st_mode & 0o7777 == 0o750
-        again = File(desired(path), Run())
-        assert (again.apply(), again.diff) == ([], {})
+        assert {parent.stat().st_mode & 0o7777 for parent in path.parents[:2]} == {0o750}
+        again = applied(desired(path))
+        assert (again.done, again.diff) == ([], {})
 
 
 def test_a_wrong_mode_is_corrected_and_is_no_difference_of_content(tmp_path: Path) -> None:
     path = tmp_path / "qinling.cfg"
     path.write_text("a\n")
     path.chmod(0o600)
-    file = File(desired(path, container={"name": "nowhere", "validate": ["false"]}), Run())
-    assert file.apply() == [f"owner or mode of {path}"]
+    file = applied(desired(path, container={"name": "nowhere", "validate": ["false"]}))
+    assert file.done == [f"owner or mode of {path}"]
     assert (path.stat().st_mode & 0o7777, file.diff) == (0o660, {})
 
 
 def test_what_the_operator_has_stays_and_no_secret_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "qinling.cfg"
     path.write_text("b\n")
-    assert File(desired(path, create_only=True), Run()).apply() == []
-    file = File(desired(path, secret=True), Run())
-    assert (file.apply(), file.diff) == ([str(path)], {})
+    assert applied(desired(path, create_only=True)).done == []
+    file = applied(desired(path, secret=True))
+    assert (file.done, file.diff) == ([str(path)], {})
 
 
-def test_a_file_that_cannot_be_written_or_validated(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_or_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(QinlingError, match="cannot be written: No such file or directory"):
-        File(desired(tmp_path / "nowhere" / "qinling.cfg"), Run()).apply()
-    unvalidated = desired(tmp_path / "qinling.cfg", container={"name": "no_such_container", "validate": ["true"]})
-    with pytest.raises(QinlingError, match="was not written"):
-        File(unvalidated, Run()).apply()
+        applied(desired(tmp_path / "nowhere" / "qinling.cfg"))
+    monkeypatch.setattr(DockerApi, "get", lambda *_args: (404, {"message": "No such container"}))
+    unvalidated = desired(tmp_path / "qinling.cfg", container={"name": "proxy", "validate": ["true"]})
+    with pytest.raises(QinlingError, match="was not written, as the container proxy does not run"):
+        applied(unvalidated)
     assert not list(tmp_path.iterdir())

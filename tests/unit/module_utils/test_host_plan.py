@@ -399,3 +399,23 @@ def test_an_unsafe_directory_stops_it(docker: Docker, request_: host_plan.Reques
     (request_.root / "api").symlink_to("/")
     with pytest.raises(TreeError, match="not a directory of its own"):
         host_plan.plan(request_)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "state", "known", "unmet"),
+    [
+        ({"container": "proxy"}, "running", True, False),
+        ({"container": "proxy"}, "exited", True, True),
+        ({"container": "other"}, "running", True, True),
+        # Docker does not answer, which is a finding of its own.
+        ({"container": "other"}, "running", False, False),
+        ({"directory": "/etc"}, "running", True, False),
+        ({"directory": "/etc/passwd"}, "running", True, True),
+        ({"directory": "/nowhere"}, "running", False, True),
+    ],
+)
+def test_requirements(requirement: dict[str, str], state: str, known: bool, unmet: bool) -> None:
+    item = {**requirement, "message": "look"}
+    asked = host_plan.Request(Path("/etc/kolla"), (0, 0), {}, [], requirements={"a": [item], "b": []})
+    found = host_plan.Found([{"Names": ["/proxy"], "State": state}], known=known)
+    assert host_plan.unmet_requirements(asked, found) == {"a": [item] if unmet else [], "b": []}

@@ -44,3 +44,38 @@ def test_differences(runtime: dict[str, Any], wanted: dict[str, Any], well: bool
     desired = {"endpoint": "http://q", "reader": {"username": "reader"}, "runtimes": [wanted]}
     found = Runtimes(desired, Run(sessions=Sessions(Client))).differences()
     assert found == ([] if well else ["runtime python3"])
+
+
+class Api:
+    """Stands for an administrator's client of Qinling, which has one runtime and makes others available at once."""
+
+    wait = 0
+
+    def __init__(self, _params: dict[str, Any]) -> None:
+        self.sent: list[tuple[str, str, Any]] = []
+        self.runtimes = [{**RUNTIME, "id": "1"}]
+
+    def log_in(self) -> None:
+        pass
+
+    def at(self, _endpoint: str) -> Api:
+        return self
+
+    def find(self, _kind: str, name: str) -> dict[str, Any] | None:
+        return next((runtime for runtime in self.runtimes if runtime["name"] == name), None)
+
+    def send(self, method: str, path: str, data: Any) -> dict[str, Any]:
+        self.sent.append((method, path, data))
+        return {**RUNTIME, **data}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_apply(check: bool) -> None:
+    sessions = Sessions(Api)
+    desired: dict[str, Any] = {"endpoint": "http://q", "auth": {"username": "admin"}, "engine": "engine"}
+    desired["runtimes"] = [WANTED, {"name": "python3.14", "image": "i:2"}, {**WANTED, "image": "i:3"}]
+    runtimes = Runtimes(desired, Run(check=check, sessions=sessions))
+    runtimes.apply()
+    assert runtimes.done == ["runtime python3.14: registered", "runtime python3: changed image from i:1 to i:3"]
+    sent = sessions.logged_in({"username": "admin"}, None, 0).sent
+    assert [method for method, _path, _data in sent] == ([] if check else ["POST", "PUT"])
