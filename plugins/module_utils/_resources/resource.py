@@ -103,16 +103,21 @@ def with_text_secrets(value: Any) -> Any:
     """Return data in which secrets are text: YAML reads a password of digits as a number."""
     if isinstance(value, Mapping):
         return {
-            key: str(item) if is_secret_name(key) and isinstance(item, int) else with_text_secrets(item)
+            key: str(item) if _is_secret(key, item) and isinstance(item, int) else with_text_secrets(item)
             for key, item in value.items()
         }
     return [with_text_secrets(item) for item in value] if isinstance(value, list) else value
 
 
+def _is_secret(key: str, value: Any) -> bool:
+    """Return whether a key holds a secret, and not whether there is one (`secret` of a file)."""
+    return is_secret_name(key) and not isinstance(value, bool)
+
+
 def secrets_of(value: Any) -> list[str]:
     """Return the secrets in the desired state of resources, by the names of their keys."""
     if isinstance(value, Mapping):
-        found = [[str(item)] if is_secret_name(key) else secrets_of(item) for key, item in value.items()]
+        found = [[str(item)] if _is_secret(key, item) else secrets_of(item) for key, item in value.items()]
     else:
         found = [secrets_of(item) for item in value] if isinstance(value, list) else []
     return [secret for secrets in found for secret in secrets]

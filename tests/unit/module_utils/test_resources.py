@@ -120,6 +120,10 @@ def test_a_password_of_digits_is_text() -> None:
     found = with_text_secrets(wanted)
     assert found["auth"] == {"password": "12345678", "port": 1}
     assert found["users"] == [{"password": "a", "token": "7"}]
+    # Whether a file is secret is no secret.
+    assert found["secret"] is True
+    assert with_text_secrets({"secret": False}) == {"secret": False}
+    assert apply(resource("True", secret=True))["done"] == ["True False 60"]
 
 
 def test_resources_share_a_login() -> None:
