@@ -232,7 +232,6 @@ class ActionModule(RenderingAction):
         if "origins" in scopes and not rendered.findings:
             question = str(args.get("option") or "")
             answer["origins"], answer["names"] = origins.answers(rendered.services, question, spellings)
-        prechecks = str(args.get("prechecks") or "")
         # What is said about a value that is wrong may hold the value.
         about = [hide(str(finding), spellings) for finding in dict.fromkeys([*rendered.findings, *findings])]
         differences = answer.pop("differences", {})
@@ -250,7 +249,9 @@ class ActionModule(RenderingAction):
             if args.get("action") in project.always_run
             or any(differences.get(project.name, {}).get(scope) for scope in scopes)
         ]
-        checked = [project for project in planned if project.checked or project.name in apply] if prechecks else []
+        checked = [
+            project for project in planned if args.get("prechecks") and (project.checked or project.name in apply)
+        ]
         unmet = answer.pop("unmet", {})
         for item in [item for project in checked for item in [*project.unmet, *unmet.get(project.name, [])]]:
             if truth(item.get("warning", False)):

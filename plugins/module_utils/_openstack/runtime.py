@@ -16,11 +16,14 @@ _BUSY = ("creating", "upgrading")
 
 
 def differences(params: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
-    """Takes what is wanted and what there is, returns the fields to change; raises for what Qinling can not change."""
+    """Return the fields of a present runtime that differ from the parameters.
+
+    Raise QinlingError where Qinling cannot change a field.
+    """
     trusted = params["trusted"]
     if trusted is not None and bool(present.get("trusted")) != trusted:
         raise QinlingError(
-            f"runtime {params['name']}: trusted is {bool(present.get('trusted'))} and Qinling can not change that; "
+            f"runtime {params['name']}: trusted is {bool(present.get('trusted'))} and Qinling cannot change that; "
             "remove the runtime (state: absent), or give this one another name"
         )
     wanted = {key: params[key] for key in ("image", "description") if params[key] is not None}

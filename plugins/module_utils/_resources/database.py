@@ -154,5 +154,5 @@ class Database(Resource):
 
 
 def _quoted(name: str) -> str:
-    """Return a schema's name as statements have it."""
+    """Return a schema's name in the quotation marks of SQL."""
     return "`" + name.replace("`", "``") + "`"

@@ -53,12 +53,11 @@ def apply(
     With `server_in_same_run`, the same run deploys the server: in check mode, where it does not answer, all is to be
     created. `secrets` are not shown, and neither are those in the desired state.
     """
-    sessions = Sessions()
+    sessions, may_be_away = Sessions(), check and server_in_same_run
     done, notes, diffs, message = list[str](), list[str](), list[dict[str, str]](), ""
     hidden = [*secrets, *secrets_of(desired)]
     for wanted in desired:
         kind = APPLIED[wanted["kind"]]
-        may_be_away = check and server_in_same_run
         resource = kind(wanted, Run(check, 0 if may_be_away else kind.WAIT, sessions))
         try:
             resource.apply()

@@ -115,7 +115,7 @@ def _once_busy(answer: Any, status: str) -> Any:
         (fails_to_start, "could not be started from image new; see docker logs qinling_engine"),
         (rolls_back, "went back to old. See docker logs qinling_engine"),
         (stays_busy, "still is upgrading after 30 seconds"),
-        (other_trust, "trusted is False and Qinling can not change that"),
+        (other_trust, "trusted is False and Qinling cannot change that"),
     ],
 )
 def test_runtime_failures(cloud: Any, prepare: Any, message: str) -> None:
