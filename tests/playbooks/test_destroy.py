@@ -19,7 +19,7 @@ HOST = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
 SUM_UP = {
     "hosts": "localhost",
     "gather_facts": False,
-    "vars": {"settings_loaded": True},
+    "vars": {"__settings_loaded": True},
     "tasks": [
         {"ansible.builtin.include_role": {"name": "qinling.kolla.site", "tasks_from": "report_destroy"}},
     ],

@@ -94,7 +94,7 @@ def auth_of(desired: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, An
 
 
 def missing_of_user(token: Mapping[str, Any], user: Mapping[str, Any]) -> list[str]:
-    """Takes the data of a user's token and what is wanted of the user, returns what is not so."""
+    """Return which role of a user is missing, of the data of its token."""
     roles = {role["name"] for role in token.get("roles", [])}
     if user["role"] in roles:
         return []
@@ -102,7 +102,7 @@ def missing_of_user(token: Mapping[str, Any], user: Mapping[str, Any]) -> list[s
 
 
 def missing_of_services(token: Mapping[str, Any], services: list[dict[str, Any]], region: str) -> list[str]:
-    """Takes the data of a token, the wanted services and their region, returns what the token's catalog has not."""
+    """Return which endpoints of services the catalog in a token lacks, or has with another URL."""
     missing = []
     for service in services:
         catalog = [entry for entry in token.get("catalog", []) if entry.get("name") == service["name"]]
@@ -115,10 +115,10 @@ def missing_of_services(token: Mapping[str, Any], services: list[dict[str, Any]]
 
 
 class Entries:
-    """Keystone's entries as they are wanted; `done` tells what was, or in check mode would be, changed."""
+    """Creates and updates entries of Keystone; `done` lists what was changed, or in check mode would be."""
 
     def __init__(self, identity: Any, domains: tuple[str, str], region: str, check: bool) -> None:
-        """Takes openstacksdk's identity proxy, the ids of the users' and the projects' domain, and a region."""
+        """Take openstacksdk's identity proxy, the domain IDs of users and of projects, a region, and check mode."""
         self.identity = identity
         self.user_domain, self.project_domain = domains
         self.region = region
@@ -126,12 +126,12 @@ class Entries:
         self.done: list[str] = []
 
     def _made(self, what: str, make: Any, **fields: Any) -> Any:
-        """Takes what is made in words, what makes it and with which fields; returns it, nothing in check mode."""
+        """Call `make` with its fields and note `what` was done; return the result, None in check mode."""
         self.done.append(what)
         return None if self.check else make(**fields)
 
     def user(self, wanted: Mapping[str, Any], locked_out: bool) -> None:
-        """Takes a user (`user`, `password`, `project`, `role`); its password is set where it is new or locked out."""
+        """Create a user (`user`, `password`, `project`, `role`) with its role; set a password that does not work."""
         name, keystone = wanted["user"], self.identity
         project = keystone.find_project(wanted["project"], domain_id=self.project_domain) or self._made(
             f"project {wanted['project']}",
@@ -161,7 +161,7 @@ class Entries:
             )
 
     def service(self, wanted: Mapping[str, Any]) -> None:
-        """Takes a service (`name`, `type`, `description`, `endpoints`), puts it and its endpoints into the catalog."""
+        """Create or update a service (`name`, `type`, `description`, `endpoints`) and its endpoints in the catalog."""
         keystone, fields = self.identity, {"type": wanted["type"], "description": wanted.get("description") or ""}
         service = keystone.find_service(wanted["name"])
         if service is None:
