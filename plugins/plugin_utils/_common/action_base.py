@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +19,9 @@ class Action(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        # Ansible ends this process with the task, so that nothing in it is worth a collection. They took half a CPU
+        # second of the 3.6 that all actions take in a run without change.
+        gc.disable()
         result: dict[str, Any] = super().run(tmp, task_vars)
         return self.act(result, self._task.args, {} if task_vars is None else task_vars)
 

@@ -56,8 +56,12 @@ def load(loader: Any, path: Path) -> dict[str, Any]:
 
 
 def value(templar: Any, name: str) -> Any:
-    """Takes Ansible's templar and a variable's name, returns its value; raises Ansible's error if it has none."""
-    return templar.template(trust("{{ " + name + " }}"))
+    """Return the value of a variable. Raise Ansible's error where it has none.
+
+    A string is evaluated as it is: a reference to it would be a second template, of which each is compiled anew.
+    """
+    raw = templar.available_variables.get(name)
+    return templar.template(raw if isinstance(raw, str) else trust("{{ " + name + " }}"))
 
 
 @contextmanager
