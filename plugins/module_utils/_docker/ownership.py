@@ -30,6 +30,11 @@ def name_of(container: Container) -> str:
     return str((container.get("Names") or [container["Id"]])[0]).lstrip("/")
 
 
+def is_managed(container: Container) -> bool:
+    """Return whether this collection created a container, for whichever deployment."""
+    return MANAGED in (container.get("Labels") or {})
+
+
 def foreign_objects(deployment: str, claims: Claims, labels: Labels) -> dict[str, dict[str, list[str]]]:
     """Return the claimed objects that are labelled with another deployment, by deployment and kind."""
     found: dict[str, dict[str, list[str]]] = {}

@@ -29,7 +29,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._resources.kinds imp
 
 DAEMON = Path("/etc/docker/daemon.json")
 # What containers mount where the host has it.
-MOUNTS = ("/etc/localtime", "/etc/timezone", SOCKET)
+MOUNTS = ("/etc/localtime", "/etc/timezone")
 # States of a container that has processes.
 _RUNNING = ("running", "paused", "restarting")
 # What a destroyed project leaves none of, and how messages call it.
@@ -83,7 +83,7 @@ class Request:
 
 
 def host_facts() -> dict[str, Any]:
-    """Returns which of MOUNTS the host lacks, as `docker run --volume` has them, and the group of its socket."""
+    """Return which of MOUNTS the host lacks, as `docker run --volume` has them, and the group of its socket."""
     return {
         "absent_mounts": [f"{path}:{path}:ro" for path in MOUNTS if not Path(path).exists()],
         "docker_socket_group": Path(SOCKET).stat().st_gid if Path(SOCKET).exists() else 0,
@@ -196,11 +196,13 @@ def plan(request: Request) -> dict[str, Any]:
             bootstrapped += container_digest.bootstrapped_of(wanted, found.containers, request.bootstraps)
             fit = container_digest.up_to_date_of(wanted, present, settings)
             up_to_date += fit
-            foreign = [service["container_name"] for name, service in services.items() if name not in request.local]
-            orphaned += [name for name in foreign if name in names]
+            elsewhere = [service["container_name"] for name, service in services.items() if name not in request.local]
+            # A container of the same name that was not created here is somebody else's.
+            orphans = [name for name in elsewhere if name in names and ownership.is_managed(found.by_name[name])]
+            orphaned += orphans
             differences[project]["containers"] = [
                 *(str(service["container_name"]) for name, service in wanted.items() if name not in fit),
-                *(str(name) for name in foreign if name in names),
+                *map(str, orphans),
                 *left,
             ]
         if project in request.leftovers:
@@ -377,7 +379,7 @@ def backup_paths(services: Iterable[str], root: Path) -> list[str]:
 
 
 def belongs(path: Path, root: Path, services: Iterable[str]) -> bool:
-    """Takes a path that is to change, the root of all and a project's services; tells whether it concerns them.
+    """Return whether a path below or above `root` that is to change concerns the services of a project.
 
     What lies above all services concerns every project.
     """

@@ -57,7 +57,7 @@ class Docker:
             "Image": service["image"],
             "State": state,
             "Status": "Up",
-            "Labels": {container_digest.LABEL: label},
+            "Labels": {**MANAGED, container_digest.LABEL: label},
         }
 
     def get(self, url: str) -> tuple[int, Any]:
@@ -187,6 +187,15 @@ def test_what_does_not_belong_here_is_told(docker: Docker, request_: host_plan.R
     answer = host_plan.plan(written(request_))
     assert answer["differences"]["qinling"]["containers"] == ["x_engine"]
     assert answer["orphaned"] == ["x_engine"]
+
+
+def test_a_container_of_others_is_no_orphan(docker: Docker, request_: host_plan.Request) -> None:
+    """It has the name of a service that runs on other hosts."""
+    docker.run(API)
+    docker.run(ENGINE)
+    docker.containers["x_engine"]["Labels"] = {"their": "label"}
+    answer = host_plan.plan(written(request_))
+    assert (answer["differences"]["qinling"]["containers"], answer["orphaned"]) == ([], [])
 
 
 def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: host_plan.Request) -> None:
