@@ -65,6 +65,9 @@ attributes:
   check_mode:
     support: full
     description: Only reports what would be done.
+  diff_mode:
+    support: full
+    description: Names the containers and volumes, and what is done with each.
 """
 
 EXAMPLES = r"""

@@ -70,6 +70,8 @@ def _run(spec: Spec, action: str, host: service_backup.Host, *, backup: bool) ->
             service_backup.run(
                 "backup", [service_backup.Service(spec.service, spec.container, image, definition)], host
             )
+        elif action == "replace":
+            host.stop(spec.container)
         host.remove(spec.container)
         host.docker.change("POST", f"/containers/create?name={container}", _SECONDS, body=spec.body)
         for network in spec.networks:

@@ -34,9 +34,9 @@ SERVICE = "qinling.kolla/service"
 _WORTHLESS = ("restarting", "created", "dead")
 
 NOTHING_RESTORED: dict[str, list[str]] = {"restored": [], "removed": [], "left": []}
-# What is to be done, in order: an operation of `Host`, and what it is applied to.
 # What keeps Docker or the directories from being changed.
 FAILURES = (DockerUnreachableError, DockerRefusedError, OSError, subprocess.CalledProcessError)
+# What is to be done, in order: an operation of `Host`, and what it is applied to.
 Operation = tuple[str, str]
 # A container as Docker lists it.
 Container = Mapping[str, Any]

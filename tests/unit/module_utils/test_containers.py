@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.qinling.kolla.plugins.module_utils._docker import containers
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import LABEL
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.containers import Spec, action_of
+from ansible_collections.qinling.kolla.plugins.module_utils._docker.service_backup import Host
 
 SPEC = Spec("etcd", "p_etcd", {"Image": "kolla/etcd:1", "Labels": {LABEL: "abc"}})
 SAME: dict[str, Any] = {"Names": ["/p_etcd"], "Image": "kolla/etcd:1", "Labels": {LABEL: "abc"}, "State": "running"}
@@ -31,3 +34,25 @@ SAME: dict[str, Any] = {"Names": ["/p_etcd"], "Image": "kolla/etcd:1", "Labels":
 )
 def test_what_is_done_with_a_container(present: dict[str, Any] | None, expected: str) -> None:
     assert action_of(SPEC, present) == expected
+
+
+class Docker:
+    """A Docker that lists one container and notes what it is asked to change."""
+
+    def __init__(self, present: dict[str, Any]) -> None:
+        self.present = present
+        self.requests: list[str] = []
+
+    def listing(self) -> list[dict[str, Any]]:
+        return [self.present]
+
+    def change(self, method: str, url: str, _seconds: int, **_more: Any) -> None:
+        self.requests.append(f"{method} {url}")
+
+
+@pytest.mark.parametrize("backup", [False, True])
+def test_what_is_replaced_has_time_to_end(backup: bool, tmp_path: Path) -> None:
+    docker = Docker({**SAME, "Labels": {LABEL: "abd"}, "Status": "Up"})
+    containers.run([SPEC], Host(docker, tmp_path, 7), backup=backup, check=False)  # type: ignore[arg-type]
+    assert docker.requests[0] == "POST /containers/p_etcd/stop?t=7"
+    assert docker.requests[-1] == "POST /containers/p_etcd/start"
