@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs
 from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import projects, services
 
 SCOPES = ("files", "containers", "options", "resources", "host", "running", "leftovers", "origins")
+# What of `settings` containers are compared with.
+_SETTINGS = ("healthchecks", "restart_policy", "stop_timeout", "labels")
 # The keys of a service that the host needs to know.
 _CONTAINER_KEYS = ("container_name", *container_digest.MADE_FROM)
 
@@ -145,9 +148,12 @@ def unreachable_result(names: list[str], reason: str) -> dict[str, Any]:
         "findings": [f"the host cannot be compared with its desired state: {reason}"],
         "projects": {},
         "apply": names,
-        **{name: [] for name in ("precheck", "unchanged", "up_to_date", "orphaned", "existing", "backups")},
-        **{name: [] for name in ("images", "absent_images", "absent_mounts", "validated")},
-        "docker": {},
+        **{name: [] for name in ("precheck", "unchanged", "bootstrapped", "up_to_date", "orphaned", "existing")},
+        **{
+            name: []
+            for name in ("backups", "images", "absent_images", "absent_mounts", "validated", "leftovers", "kept")
+        },
+        **{name: {} for name in ("docker", "digests", "definitions", "not_validated")},
         "docker_socket_group": 0,
     }
 
@@ -165,6 +171,9 @@ class ActionModule(RenderingAction):
         problems = option_problems(args, self._options, ("root", "directory"))
         scopes = set(args.get("scopes") or [])
         problems += [f"there is no scope {name}" for name in sorted(scopes - set(SCOPES))]
+        if "containers" in scopes:
+            settings = args.get("settings") or {}
+            problems += [f"the scope containers needs settings.{name}" for name in _SETTINGS if name not in settings]
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.plan: {'; '.join(problems)}")
 
@@ -179,7 +188,9 @@ class ActionModule(RenderingAction):
         except Exception as error:
             # Whatever it is, a task that follows reports it with all other findings: no_log would hide it here.
             text = str(error) if isinstance(error, AnsibleError) else f"{type(error).__name__}: {error}"
-            reason = hide(" ".join(text.split()), literals(self._secrets(args, task_vars)))
+            spellings = literals(self._secrets(args, task_vars))
+            reason = hide(" ".join(text.split()), spellings)
+            Display().vvv(hide(traceback.format_exc(), spellings), host=host)
             answer = unreachable_result([str(project["name"]) for project in args["projects"]], reason)
         # What differs, in a few lines: the result itself is hidden, as it holds the files.
         Display().v(differences_text(answer["projects"], scopes), host=host)

@@ -79,9 +79,22 @@ options:
     elements: str
     default: []
   settings:
-    description: What containers of all services have in common.
+    description: What containers of all services have in common. The scope C(containers) needs all of it.
     type: dict
     default: {}
+    suboptions:
+      healthchecks:
+        description: Whether Docker runs the health checks.
+        type: bool
+      restart_policy:
+        description: Restart policy, as Docker calls it.
+        type: str
+      stop_timeout:
+        description: Seconds that a container has to end by itself when it is stopped.
+        type: int
+      labels:
+        description: Labels of every container.
+        type: dict
   database:
     description:
       - Server on which schemas and users of projects are expected, as C(host), C(port), C(tls) and C(ca_cert), with
@@ -149,6 +162,9 @@ EXAMPLES = r"""
     scopes: [files, containers, options, resources, host]
     root: /etc/kolla
     directory: /var/lib/kolla/config_files
+    settings: {healthchecks: true, restart_policy: unless-stopped, stop_timeout: 60, labels: {}}
+  # It holds the files.
+  no_log: true
   register: plan
 """
 
@@ -213,8 +229,21 @@ unchanged:
   returned: always
   type: list
   elements: str
+bootstrapped:
+  description: Services whose container was created after a bootstrap with the same image and inputs.
+  returned: always
+  type: list
+  elements: str
+digests:
+  description: SHA-256 of each local service's files, where C(files) is a scope.
+  returned: always
+  type: dict
+definitions:
+  description: SHA-256 of all that each local service's container is made from, where C(containers) is a scope.
+  returned: always
+  type: dict
 up_to_date:
-  description: Those of them whose container runs, and is healthy where it has a health check.
+  description: Those of RV(unchanged) whose container runs, and is healthy where it has a health check.
   returned: always
   type: list
   elements: str

@@ -258,9 +258,16 @@ def test_configuration_refuses_an_owner_that_does_not_exist(runner: Runner, tmp_
 
 
 def test_a_plan_refuses_wrong_options(runner: Runner, tmp_path: Path) -> None:
-    result, _output = runner.run("qinling.kolla.plan", {"scope": [], "scopes": ["wants"], "root": str(tmp_path)})
+    result, _output = runner.run(
+        "qinling.kolla.plan", {"scope": [], "scopes": ["wants", "containers"], "root": str(tmp_path)}
+    )
     assert result["failed"]
-    for words in ("unknown option scope", "option directory is missing", "there is no scope wants"):
+    for words in (
+        "unknown option scope",
+        "option directory is missing",
+        "there is no scope wants",
+        "the scope containers needs settings.stop_timeout",
+    ):
         assert words in result["msg"]
 
 
