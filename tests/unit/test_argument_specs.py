@@ -14,7 +14,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 PROJECT = Path(__file__).resolve().parents[2]
-OTHER_ENTRIES = {("settings", "globals"), ("service", "project")}
+OTHER_ENTRIES = {("settings", "globals"), ("service", "project"), ("service", "service")}
 ROLES = sorted(path.parents[1].name for path in (PROJECT / "roles").glob("*/defaults/main.yml"))
 
 
