@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +67,33 @@ class Definition:
         """Return what the values that were read so far, and the names of all keys, have against the specification."""
         spec = {
             name: {**option, "required": option.get("required", False) and name in self._values}
-            for name, option in specification().items()
+            for name, option in specification("project").items()
         }
         values = {name: value for name, value in self._values.items() if value is not None}
         unread = [name for name in self._raw if name not in spec]
         messages = ArgumentSpecValidator(spec).validate(values, validate_role_argument_spec=True).error_messages
         messages += [f"{name} is not a key of a project; expected one of {', '.join(spec)}" for name in unread]
+        if isinstance(values.get("services"), Mapping):
+            messages += _service_messages(values["services"])
         return [Finding(self.variable, 0, message) for message in messages]
 
 
-def specification() -> dict[str, dict[str, Any]]:
-    """Return the options of a project's definition, as argument_specs have them."""
+def _service_messages(services: Services) -> list[str]:
+    """Return what services have against the specification, a message each."""
+    validator = ArgumentSpecValidator(specification("service"))
+    return [
+        f"{name}: {message}"
+        for name, service in services.items()
+        for message in validator.validate(service, validate_role_argument_spec=True).error_messages
+    ]
+
+
+@cache
+def specification(entry: str) -> dict[str, dict[str, Any]]:
+    """Return the options of a project's definition, or of a service in it, as argument_specs have them."""
     path = ROLES / "service" / "meta" / "argument_specs.yml"
     specs = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
-    options: dict[str, dict[str, Any]] = specs["argument_specs"]["project"]["options"]
+    options: dict[str, dict[str, Any]] = specs["argument_specs"][entry]["options"]
     return options
 
 
@@ -100,10 +114,10 @@ def with_globals(templar: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_roles(loader: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all variables with the defaults and the vars of the roles of all projects, in Ansible's precedence.
+    """Return all variables with the defaults of the projects' roles below them, and the vars of these roles above.
 
-    A project may refer to variables of another, such as the load balancer to those of Qinling. `loader` is Ansible's
-    DataLoader.
+    A role's vars are no settings: here, not even extra variables rank above them. A project may refer to variables of
+    another, such as the load balancer to those of Qinling. `loader` is Ansible's DataLoader.
     """
     defaults: dict[str, Any] = {}
     own: dict[str, Any] = {}

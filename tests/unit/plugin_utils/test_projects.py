@@ -13,7 +13,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.projects i
 
 PROJECT = Path(__file__).resolve().parents[3]
 GOOD: dict[str, Any] = {
-    "services": {"api": {"group": "api"}},
+    "services": {"api": {"group": "api", "container_name": "own_api", "image": "i"}},
     "ports": [{"name": "api_port", "address": "::1", "port": "80", "service": "api"}],
     "hooks": ["precheck"],
 }
@@ -47,6 +47,15 @@ def test_a_key_is_evaluated_when_it_is_read_and_once() -> None:
         ({"ports": [{**GOOD["ports"][0], "port": "http"}]}, "port"),
         ({"ports": [{**GOOD["ports"][0], "protocol": "tcp"}]}, "protocol"),
         ({"services": "api"}, "services"),
+        (
+            {"services": {"api": {"group": "api", "container_name": "own_api"}}},
+            "api: missing required arguments: image",
+        ),
+        (
+            {"services": {"api": {**GOOD["services"]["api"], "privileged": True}}},
+            "api: privileged. Supported parameters",
+        ),
+        ({"services": {"api": {**GOOD["services"]["api"], "volumes": {}}}}, "api: argument 'volumes'"),
     ],
 )
 def test_a_definition_is_checked(changes: dict[str, Any], words: str) -> None:
@@ -68,7 +77,7 @@ def test_what_is_not_read_is_not_missed() -> None:
 @pytest.mark.parametrize("project", PROJECTS, ids=[project["name"] for project in PROJECTS])
 def test_a_project_is_a_role_with_its_definition(project: dict[str, Any]) -> None:
     raw = load(f"roles/{project['name']}/vars/main.yml")[project["definition"]]
-    assert set(raw) <= set(specification())
+    assert set(raw) <= set(specification("project"))
     for hook in raw.get("hooks", []):
         assert (PROJECT / f"roles/{project['name']}/tasks/{hook}.yml").is_file()
 
