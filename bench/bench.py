@@ -27,6 +27,7 @@ from bench_figures import (
     goals,
     measure,
     profile,
+    taken_along,
     to_json,
     together,
 )
@@ -265,7 +266,7 @@ def main() -> int:
     if options.add:
         added = json.loads(options.add.read_text())
         rows = together(rows, from_json(added["rows"]))
-        told["Taken along"] = f"what this run did not measure, of {added['facts']['Collection']}"
+        told["Taken along"] = taken_along(added["facts"])
     text = json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n"
     LAST.parent.mkdir(exist_ok=True)
     LAST.write_text(text)

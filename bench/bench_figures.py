@@ -134,6 +134,13 @@ def together(rows: list[Row], added: Iterable[Row]) -> list[Row]:
     return rows + [row for row in added if find(rows, row.real, row.hosts, row.case, row.side) is None]
 
 
+def taken_along(added: Mapping[str, str]) -> str:
+    """Return where the figures of another run come from, which may have taken some along itself; takes its facts."""
+    own = f"what this run did not measure, of {added['Collection']}"
+    earlier = added.get("Taken along", "").replace("this run", "that one", 1)
+    return "; ".join(filter(None, [own, earlier]))
+
+
 def cpu_ratio(row: Row | None, other: Row | None) -> float | None:
     """Takes two rows, returns how much of the other's CPU seconds, of Ansible and on hosts, the first one uses."""
     if row is None or other is None:

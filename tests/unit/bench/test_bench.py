@@ -21,6 +21,7 @@ from bench_figures import (
     profile,
     ratio,
     spread,
+    taken_along,
     to_json,
     together,
 )
@@ -296,3 +297,15 @@ def test_without_mounts_a_command_stays_as_it_is() -> None:
 def test_what_was_not_measured_is_taken_from_elsewhere() -> None:
     now, then = [row("kolla", 1.0)], [row("kolla", 9.0), row("kolla", 8.0, count=50, real=False)]
     assert [(found.hosts, found.runs[0].seconds) for found in together(now, then)] == [(1, 1.0), (50, 8.0)]
+
+
+def test_figures_name_every_run_that_they_come_from() -> None:
+    first = {"Collection": "commit a"}
+    second = {"Collection": "commit b", "Taken along": taken_along(first)}
+    assert taken_along(first) == "what this run did not measure, of commit a"
+    assert taken_along(second) == (
+        "what this run did not measure, of commit b; what that one did not measure, of commit a"
+    )
+    third = {"Collection": "commit c", "Taken along": taken_along(second)}
+    assert taken_along(third).count("this run") == 1
+    assert [name in taken_along(third) for name in ("commit a", "commit b", "commit c")] == [True] * 3
