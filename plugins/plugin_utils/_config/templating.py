@@ -58,7 +58,7 @@ def load(loader: Any, path: Path) -> dict[str, Any]:
 def value(templar: Any, name: str) -> Any:
     """Return the value of a variable. Raise Ansible's error where it has none.
 
-    A string is evaluated as it is: a reference to it would be a second template, of which each is compiled anew.
+    A string is evaluated without a reference to it, which would be one more template for Ansible to compile.
     """
     raw = templar.available_variables.get(name)
     return templar.template(raw if isinstance(raw, str) else trust("{{ " + name + " }}"))
