@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmark: see README.md. Called by `make bench BENCH='…'`."""
+"""Run the benchmark; see README.md. Called by `make bench BENCH='…'`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from bench_figures import (
     from_json,
     goals,
     measure,
+    merge,
+    origin,
     profile,
-    taken_along,
     to_json,
-    together,
 )
 from bench_plot import svg
 from bench_report import actions_table, comparison_text, document, figures_table, goals_text, profile_text
@@ -46,35 +46,35 @@ from bench_sides import (
     sweep,
 )
 
-# The figures of the last run, whether it came to its end or not.
+# The figures of the last run, even if it was interrupted.
 LAST = PROJECT / ".cache/benchmark.json"
 
 
-def words(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Takes known words, returns what reads a list of some of them."""
+def choices(valid: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return a parser of comma-separated lists with elements of `valid`."""
 
     def read(text: str) -> list[str]:
         given = text.split(",")
-        unknown = [word for word in given if word not in known]
+        unknown = [word for word in given if word not in valid]
         if unknown:
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {', '.join(known)}")
-        return [word for word in known if word in given]
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {', '.join(valid)}")
+        return [word for word in valid if word in given]
 
     return read
 
 
 def hosts(text: str) -> list[tuple[bool, int]]:
-    """Takes a list such as "real,1,50", returns of each whether it is real, and how many hosts."""
+    """Parse a list such as "real,1,50"; return for each element whether it is real, and the number of hosts."""
     try:
         return [(word == "real", 1 if word == "real" else int(word)) for word in text.split(",")]
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text}: expected numbers of simulated hosts, and real") from error
+        raise argparse.ArgumentTypeError(f"{text}: expected a list of real and numbers of simulated hosts") from error
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    """Takes a command line, returns what it says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
-        prog="make bench BENCH='…'", description="Measures this collection beside Kolla Ansible."
+        prog="make bench BENCH='…'", description="Compare this collection with Kolla Ansible."
     )
     parser.add_argument(
         "--hosts",
@@ -84,29 +84,34 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     cases = [*CASES, "actions"]
     parser.add_argument(
-        "--cases", type=words(cases), default=cases, help=f"{', '.join(cases)} (each action once, on a real host)"
+        "--cases",
+        type=choices(cases),
+        default=cases,
+        help=f"{', '.join(cases)} (actions: each action once, on a real host)",
     )
-    parser.add_argument("--sides", type=words(list(SIDES)), default=list(SIDES), help=", ".join(SIDES))
-    parser.add_argument("--runs", type=int, default=3, help="times that each case is run")
-    parser.add_argument("--runs-many", type=int, default=1, help="times with ten hosts and more")
-    parser.add_argument("--forks", type=int, default=20, help="Ansible's forks, on both sides")
+    parser.add_argument("--sides", type=choices(list(SIDES)), default=list(SIDES), help=", ".join(SIDES))
+    parser.add_argument("--runs", type=int, default=3, help="runs of each case")
+    parser.add_argument("--runs-many", type=int, default=1, help="runs with ten or more hosts")
+    parser.add_argument("--forks", type=int, default=20, help="forks of Ansible on both sides")
     parser.add_argument(
-        "--profile", action="store_true", help="say where the time of a reconfigure without change goes"
+        "--profile", action="store_true", help="report the duration of the tasks of a reconfigure without changes"
     )
     parser.add_argument(
-        "--make-deploy", type=float, help="minutes that make deploy took on a fresh machine, measured by hand"
+        "--make-deploy", type=float, help="minutes of make deploy on a fresh machine, measured manually"
     )
-    parser.add_argument("--compare", type=Path, help="the JSON file of an earlier benchmark")
-    parser.add_argument("--add", type=Path, help="a JSON file whose figures stand in for what is not measured now")
+    parser.add_argument("--compare", type=Path, help="JSON file of an earlier benchmark")
     parser.add_argument(
-        "--output", type=Path, default=PROJECT / "bench/results", help="folder of benchmark.md, .svg and .json"
+        "--add", type=Path, help="JSON file with figures to add for cases that this run does not measure"
     )
-    parser.add_argument("--no-write", action="store_true", help="print only, write no files")
+    parser.add_argument(
+        "--output", type=Path, default=PROJECT / "bench/results", help="directory of benchmark.md, .svg and .json"
+    )
+    parser.add_argument("--no-write", action="store_true", help="print the results without writing files")
     return parser.parse_args(given)
 
 
 class Bench:
-    """What is measured, row by row."""
+    """The measurements of a benchmark."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -114,34 +119,34 @@ class Bench:
         self.profiles: dict[str, Profile] = {}
 
     def row(self, real: bool, count: int, case: str, side: str) -> Row:
-        """Takes what names a row, returns it."""
+        """Return the row of a case, which is added if missing."""
         for row in self.rows:
             if (row.real, row.hosts, row.case, row.side) == (real, count, case, side):
                 return row
         self.rows.append(Row(real, count, case, side, []))
         return self.rows[-1]
 
-    def take(self, side: Side, name: str, case: str, ran: Ran) -> None:
-        """Takes a run of a case, and keeps its figures."""
+    def record(self, side: Side, name: str, case: str, ran: Ran) -> None:
+        """Record and print the figures of a run."""
         found = measure(ran.seconds, ran.cpu, ran.counted, ran.report)
         self.row(side.real, len(side.hosts), case, name).runs.append(found)
-        where = f"{len(side.hosts)} {'real' if side.real else 'simulated'}"
+        scale = f"{len(side.hosts)} {'real' if side.real else 'simulated'}"
         print(
-            f"{where:>14}  {case:<12} {name:<11} {found.seconds:7.1f} s, "
+            f"{scale:>14}  {case:<12} {name:<11} {found.seconds:7.1f} s, "
             f"CPU {found.cpu_controller:.1f} + {found.cpu_hosts:.1f}, {found.tasks} tasks, "
             f"{found.round_trips} round trips ({found.transfers} transfers), {found.changed} changed",
             flush=True,
         )
         if case == "same":
             if found.changed:
-                print(f"{'':>14}  Something changed, although nothing should have:", flush=True)
+                print(f"{'':>14}  Unexpected changes:", flush=True)
                 print("\n".join(f"{'':>16}{text}" for text in ran.report["changed"]), flush=True)
             if self.options.profile:
                 key = f"{SIDES[name]}, {len(side.hosts)} {'real' if side.real else 'simulated'} host(s)"
                 self.profiles[key] = profile(ran.start, ran.seconds, ran.cpu, ran.counted, ran.report)
 
     def measure(self, sides: dict[str, Kolla | Qinling], runs: int) -> None:
-        """Takes sides by name and how often; runs all cases on all of them in turn."""
+        """Run all cases on each side in turn."""
         cases = [case for case in self.options.cases if case in CASES]
         for number in range(runs):
             if "first" in cases or (not number and cases):
@@ -154,21 +159,21 @@ class Bench:
                         side.set_option()
                     elif case == "certificate":
                         side.rotate()
-                    self.take(side, name, case, side.run(name))
+                    self.record(side, name, case, side.run(name))
         whole = sides.get("whole")
         if "actions" in self.options.cases and isinstance(whole, Qinling) and whole.real:
             self.actions(whole)
 
     def actions(self, side: Qinling) -> None:
-        """Takes a deployment, and runs each action that has nothing to change there."""
+        """Run each action without changes on a deployment."""
         if not side.alive:
             side.run("whole", True)
         for action in ACTIONS:
-            self.take(side, "whole", action, side.playbook(action))
+            self.record(side, "whole", action, side.playbook(action))
 
     def first(self, sides: dict[str, Kolla | Qinling], timed: bool) -> None:
-        """Takes sides, and whether it counts; deploys each of them anew."""
-        # The whole of ours before its part: containers need the database that it makes.
+        """Redeploy each side; record the runs if `timed`."""
+        # The whole deployment before containers, which require its database.
         for name, side in sorted(sides.items(), key=lambda item: ["kolla", "whole", "containers"].index(item[0])):
             if isinstance(side, Qinling) and side.real and name == "whole":
                 side.destroy()
@@ -177,38 +182,38 @@ class Bench:
             side.forget(name)
             ran = side.run(name, True)
             if timed:
-                self.take(side, name, "first", ran)
+                self.record(side, name, "first", ran)
 
-    def run(self, folder: Path, kept: ExitStack) -> None:
-        """Takes a folder of its own and what takes everything away at the end; measures all that is asked for."""
-        wanted = self.options.sides
-        ours = [name for name in ("containers", "whole") if name in wanted]
+    def run(self, folder: Path, cleanup: ExitStack) -> None:
+        """Run the selected measurements in a temporary directory, and register the cleanup."""
+        selected = self.options.sides
+        ours = [name for name in ("containers", "whole") if name in selected]
         real: Qinling | None = None
         check_images()
         sweep()
-        kept.callback(sweep)
+        cleanup.callback(sweep)
         if any(is_real for is_real, _count in self.options.hosts) or "whole" in ours:
             real = Qinling(folder / "real", 1, True, self.options.forks)
-            kept.callback(real.close)
-        if "kolla" in wanted:
+            cleanup.callback(real.close)
+        if "kolla" in selected:
             build_peer_image()
-            kept.callback(remove_peer_image)
+            cleanup.callback(remove_peer_image)
         for is_real, count in self.options.hosts:
-            with ExitStack() as these:
+            with ExitStack() as side_cleanup:
                 sides: dict[str, Kolla | Qinling] = {}
-                if "kolla" in wanted:
+                if "kolla" in selected:
                     sides["kolla"] = Kolla(folder / f"kolla-{is_real}-{count}", count, is_real, self.options.forks)
-                    these.callback(sides["kolla"].close)
+                    side_cleanup.callback(sides["kolla"].close)
                 if ours:
                     side = real
                     if not is_real or side is None:
                         side = self.simulated(folder, count, real)
-                        these.callback(side.close)
+                        side_cleanup.callback(side.close)
                     sides |= dict.fromkeys(ours, side)
                 self.measure(sides, self.options.runs if count < 10 else self.options.runs_many)
 
     def simulated(self, folder: Path, count: int, real: Qinling | None) -> Qinling:
-        """Takes a folder, a number of hosts, and the real deployment, if there is one; returns simulated hosts."""
+        """Return a deployment on simulated hosts, which uses the backing services of the real deployment if given."""
         if real is not None:
             if real.alive:
                 real.forget("containers")
@@ -219,7 +224,7 @@ class Bench:
 
 
 def facts(options: argparse.Namespace, load: float) -> dict[str, str]:
-    """Takes the options and the machine's load before, returns what the figures stand on."""
+    """Return the facts about machine, versions and options that the figures depend on; `load` is the initial load."""
     model = next(
         (
             line.split(":")[1].strip()
@@ -237,7 +242,7 @@ def facts(options: argparse.Namespace, load: float) -> dict[str, str]:
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "Collection": f"commit {commit.stdout.strip() or 'unknown'}",
-        "Beside it": "kolla-ansible 22.2.0 (PyPI), role magnum, with the same Ansible",
+        "Compared with": "kolla-ansible 22.2.0 (PyPI), role magnum, with the same Ansible",
         "Machine": f"{os.cpu_count()} CPUs ({model}), load {load:.1f} at the start",
         "Versions": f"Python {platform.python_version()}, Docker {docker.stdout.strip() or 'unknown'}",
         "Forks": f"{options.forks} on both sides, pipelining on",
@@ -245,29 +250,29 @@ def facts(options: argparse.Namespace, load: float) -> dict[str, str]:
 
 
 def main() -> int:
-    """Returns 0 where everything was measured; goals that are not met are only told."""
+    """Run the benchmark; return 1 if it ended early. Missed goals are only reported."""
     options = arguments()
-    # Ended from outside, it takes its containers away all the same.
-    signal.signal(signal.SIGTERM, lambda *_told: sys.exit(143))
+    # Exit through the cleanup when terminated.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     earlier = from_json(json.loads(options.compare.read_text())["rows"]) if options.compare else []
     bench = Bench(options)
     load = os.getloadavg()[0]
     failed = ""
     folder = Path(tempfile.mkdtemp(prefix="qinling-bench-"))
     try:
-        with ExitStack() as kept:
-            bench.run(folder, kept)
+        with ExitStack() as cleanup:
+            bench.run(folder, cleanup)
     except RunError as error:
         failed = str(error)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rows = [row for row in bench.rows if row.runs]
-    told = facts(options, load)
+    known_facts = facts(options, load)
     if options.add:
         added = json.loads(options.add.read_text())
-        rows = together(rows, from_json(added["rows"]))
-        told["Taken along"] = taken_along(added["facts"])
-    text = json.dumps({"facts": told, "rows": to_json(rows)}, indent=1) + "\n"
+        rows = merge(rows, from_json(added["rows"]))
+        known_facts["Taken along"] = origin(added["facts"])
+    text = json.dumps({"facts": known_facts, "rows": to_json(rows)}, indent=1) + "\n"
     LAST.parent.mkdir(exist_ok=True)
     LAST.write_text(text)
     for real, count in dict.fromkeys((row.real, row.hosts) for row in rows):
@@ -278,14 +283,14 @@ def main() -> int:
     for title, found in bench.profiles.items():
         print(f"\n{profile_text(title, found)}")
     if earlier:
-        print(f"\nBeside {options.compare}\n\n{comparison_text(rows, earlier)}")
+        print(f"\nCompared with {options.compare}\n\n{comparison_text(rows, earlier)}")
     found_goals = goals(rows, options.make_deploy)
     print(f"\nGoals\n\n{goals_text(found_goals)}")
     if failed:
         print(f"\nThe benchmark ended early: {failed}", file=sys.stderr)
         return 1
     if not options.no_write:
-        (options.output / "benchmark.md").write_text(document(rows, found_goals, bench.profiles, told))
+        (options.output / "benchmark.md").write_text(document(rows, found_goals, bench.profiles, known_facts))
         (options.output / "benchmark.svg").write_text(svg(rows))
         (options.output / "benchmark.json").write_text(text)
     return 0

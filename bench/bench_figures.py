@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is made of a benchmark's raw files: figures of a run, medians, goals. Nothing here runs anything."""
+"""Evaluation of a benchmark's raw data: figures of a run, medians, goals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CASES = {
     "option": "reconfigure, one option changed",
     "certificate": "reconfigure, certificate rotated",
 }
-# Playbooks that change nothing where nothing changed, each of which is run once: for its round trips.
+# Actions without changes, each run once to count its round trips.
 ACTIONS = ("prechecks", "validate-config", "genconfig", "pull", "deploy-containers", "reconfigure", "upgrade", "check")
 SIDES = {
     "kolla": "Kolla Ansible, magnum: configuration and containers",
@@ -26,19 +26,19 @@ SIDES = {
 
 @dataclass(frozen=True)
 class Operations:
-    """What went over the connections of one run."""
+    """The operations on the connections of a run: counts by host and kind, and sums of seconds and CPU seconds."""
 
     by_host: dict[str, dict[str, int]]
     seconds: float
     cpu: float
 
     def most(self, *kinds: str) -> int:
-        """Takes kinds of operations, returns how many the busiest host had."""
+        """Return the number of operations of some kinds on the busiest host."""
         return max((sum(counts.get(kind, 0) for kind in kinds) for counts in self.by_host.values()), default=0)
 
 
 def operations(text: str) -> Operations:
-    """Takes the connection plugin's lines, returns the counts a host and the sums of seconds."""
+    """Parse the lines of the connection plugin bench_local."""
     by_host: dict[str, Counter[str]] = defaultdict(Counter)
     seconds = cpu = 0.0
     for line in text.splitlines():
@@ -51,7 +51,7 @@ def operations(text: str) -> Operations:
 
 @dataclass(frozen=True)
 class Measure:
-    """One run of one case: seconds from start to end, CPU seconds of Ansible and of what ran on hosts, and counts."""
+    """The figures of a run: duration, CPU seconds of Ansible and of processes on hosts, and counts."""
 
     seconds: float
     cpu_controller: float
@@ -63,10 +63,10 @@ class Measure:
 
 
 def measure(seconds: float, cpu: float, counted: Operations, report: Mapping[str, Any]) -> Measure:
-    """Takes seconds and CPU seconds of a whole run, its operations and the callback's report; returns its figures."""
+    """Return the figures of a run from its duration, CPU seconds, operations and callback report."""
     return Measure(
         seconds=round(seconds, 2),
-        # What ran on hosts was local too, and is in the sum.
+        # Hosts are local, so the sum includes their processes.
         cpu_controller=round(max(cpu - counted.cpu, 0.0), 2),
         cpu_hosts=round(counted.cpu, 2),
         round_trips=counted.most("exec", "put", "fetch"),
@@ -78,7 +78,7 @@ def measure(seconds: float, cpu: float, counted: Operations, report: Mapping[str
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and greatest of a figure."""
+    """Median, minimum and maximum of a figure."""
 
     median: float
     least: float
@@ -86,14 +86,14 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Takes at least one value, returns median, least and greatest."""
+    """Return median, minimum and maximum of at least one value."""
     found = sorted(values)
     return Spread(round(statistics.median(found), 2), found[0], found[-1])
 
 
 @dataclass
 class Row:
-    """All runs of one case on one side. `real` tells real containers from simulated hosts."""
+    """The runs of a case on one side; `real` is false for simulated hosts."""
 
     real: bool
     hosts: int
@@ -103,54 +103,54 @@ class Row:
 
     @property
     def seconds(self) -> Spread:
-        """Returns the spread of the seconds."""
+        """Return the spread of the durations."""
         return spread(run.seconds for run in self.runs)
 
-    def middle(self, name: str) -> float:
-        """Takes a figure's name, returns its median."""
+    def median(self, name: str) -> float:
+        """Return the median of a figure."""
         return spread(getattr(run, name) for run in self.runs).median
 
 
 def to_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Takes rows, returns them as plain data."""
+    """Return rows as data for JSON."""
     return [asdict(row) for row in rows]
 
 
 def from_json(data: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Takes plain data, returns its rows."""
+    """Return rows from data of JSON."""
     return [Row(**{**item, "runs": [Measure(**run) for run in item["runs"]]}) for item in data]
 
 
 def find(rows: Iterable[Row], real: bool, hosts: int, case: str, side: str) -> Row | None:
-    """Takes rows and what names one of them, returns that if it is there and was run."""
+    """Return the row of a case if it has runs, or None."""
     for row in rows:
         if (row.real, row.hosts, row.case, row.side) == (real, hosts, case, side) and row.runs:
             return row
     return None
 
 
-def together(rows: list[Row], added: Iterable[Row]) -> list[Row]:
-    """Takes rows, and those of another run; returns the rows, with those of the other that they do not have."""
+def merge(rows: list[Row], added: Iterable[Row]) -> list[Row]:
+    """Return the rows, extended by the rows of another run for cases that they do not contain."""
     return rows + [row for row in added if find(rows, row.real, row.hosts, row.case, row.side) is None]
 
 
-def taken_along(added: Mapping[str, str]) -> str:
-    """Return where the figures of another run come from, which may have taken some along itself; takes its facts."""
+def origin(added: Mapping[str, str]) -> str:
+    """Return the origin of the figures of another run, whose facts `added` may name further origins."""
     own = f"what this run did not measure, of {added['Collection']}"
     earlier = added.get("Taken along", "").replace("this run", "that one", 1)
     return "; ".join(filter(None, [own, earlier]))
 
 
 def cpu_ratio(row: Row | None, other: Row | None) -> float | None:
-    """Takes two rows, returns how much of the other's CPU seconds, of Ansible and on hosts, the first one uses."""
+    """Return the ratio of the CPU seconds of two rows, of Ansible and on hosts, or None if one is missing."""
     if row is None or other is None:
         return None
-    used, others = (item.middle("cpu_controller") + item.middle("cpu_hosts") for item in (row, other))
-    return used / others if others else None
+    used, reference = (item.median("cpu_controller") + item.median("cpu_hosts") for item in (row, other))
+    return used / reference if reference else None
 
 
 def ratio(row: Row | None, other: Row | None) -> float | None:
-    """Takes two rows, returns how much of the other's median the first one's is."""
+    """Return the ratio of the median durations of two rows, or None if one is missing."""
     if row is None or other is None or not other.seconds.median:
         return None
     return row.seconds.median / other.seconds.median
@@ -158,19 +158,19 @@ def ratio(row: Row | None, other: Row | None) -> float | None:
 
 @dataclass(frozen=True)
 class Goal:
-    """A budget: what was wanted, what was seen, and whether that meets it (None: not measured)."""
+    """A goal: its text, the measured value, and whether it is met (None: not measured)."""
 
     text: str
-    seen: str
+    measured: str
     met: bool | None
 
 
 def goals(rows: list[Row], make_deploy: float | None = None) -> list[Goal]:
-    """Takes rows and the minutes of `make deploy` if they are known, returns each budget with what was seen of it."""
+    """Return all goals with the measured values; `make_deploy` is the duration of `make deploy` in minutes."""
     share = ratio(find(rows, True, 1, "same", "whole"), find(rows, True, 1, "same", "kolla"))
     ours = [row for row in rows if row.side != "kolla" and row.case in ("same", *ACTIONS) and row.runs]
-    trips = max((row.middle("round_trips") for row in ours), default=None)
-    busiest = ", ".join(dict.fromkeys(row.case for row in ours if row.middle("round_trips") == trips))
+    trips = max((row.median("round_trips") for row in ours), default=None)
+    busiest = ", ".join(dict.fromkeys(row.case for row in ours if row.median("round_trips") == trips))
     found = [
         Goal(
             "no change, one host: the whole reconfigure takes at most 1/5 of Kolla's configuration and comparison",
@@ -202,7 +202,7 @@ def goals(rows: list[Row], make_deploy: float | None = None) -> list[Goal]:
         ),
         Goal(
             "make deploy on a fresh machine: under 10 min",
-            "" if make_deploy is None else f"{make_deploy:.1f} min, by hand",
+            "" if make_deploy is None else f"{make_deploy:.1f} min, measured manually",
             None if make_deploy is None else make_deploy < 10,
         ),
     ]
@@ -210,7 +210,7 @@ def goals(rows: list[Row], make_deploy: float | None = None) -> list[Goal]:
 
 @dataclass(frozen=True)
 class Step:
-    """One task of a profile: how long until the next one began, and on how many hosts it was started."""
+    """A task of a profile: seconds until the next task started, and the number of hosts on which it started."""
 
     seconds: float
     name: str
@@ -220,7 +220,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of one run went. `before` passes until the first task, `after` after the last one."""
+    """The durations of a run's parts: `before` the first task, tasks, `after` the last task."""
 
     seconds: float
     before: float
@@ -232,7 +232,7 @@ class Profile:
 
 
 def profile(start: float, seconds: float, cpu: float, counted: Operations, report: Mapping[str, Any]) -> Profile:
-    """Takes a run's start and length, its CPU seconds, operations and the callback's report; returns its profile."""
+    """Return the profile of a run from its start, duration, CPU seconds, operations and callback report."""
     tasks = report["tasks"]
     starts = [task["start"] for task in tasks]
     ends = [*starts[1:], report["end"]]

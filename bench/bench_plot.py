@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A benchmark's medians as an SVG: a panel a case, bars for each number of hosts, seconds on a logarithmic axis."""
+"""Plot of a benchmark's medians as SVG: a panel per case, bars per number of hosts, a logarithmic axis of seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PANEL, GAP, LEFT, TOP, FOOT = (560, 260), 40, 60, 84, 50
 
 
 def ticks(least: float, most: float) -> list[float]:
-    """Takes the least and greatest value, both above zero; returns 1, 2, 5, 10, … that reach from one to the other."""
+    """Return the ticks 1, 2, 5, 10, … that cover the range of two positive values."""
     found = [
         factor * 10.0**power
         for power in range(math.floor(math.log10(least)) - 1, math.ceil(math.log10(most)) + 1)
@@ -25,7 +25,7 @@ def ticks(least: float, most: float) -> list[float]:
 
 
 def short(value: float) -> str:
-    """Takes seconds, returns them with as many digits as a label needs."""
+    """Format seconds for a label."""
     return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
@@ -35,7 +35,7 @@ def _text(x: float, y: float, text: str, anchor: str = "middle", size: int = 12,
 
 
 def _panel(rows: list[Row], case: str, axis: list[float], x: float, y: float) -> list[str]:
-    """Takes rows, a case, the axis' ticks and the panel's corner; returns its elements."""
+    """Return the elements of a panel; `axis` are its ticks, `x` and `y` its top left corner."""
     width, height = PANEL
     low, high = math.log10(axis[0]), math.log10(axis[-1])
 
@@ -66,7 +66,7 @@ def _panel(rows: list[Row], case: str, axis: list[float], x: float, y: float) ->
 
 
 def svg(rows: list[Row]) -> str:
-    """Takes rows, returns the plot."""
+    """Return the plot."""
     cases = [case for case in CASES if any(row.case == case and row.runs for row in rows)]
     medians = [row.seconds.median for row in rows if row.runs] or [1.0]
     axis = ticks(max(min(min(medians), 1.0), 0.01), max(medians) * 1.2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A benchmark's figures as text for people: tables in Markdown, goals, profile, comparison."""
+"""Reports of a benchmark in Markdown: tables, goals, profile, comparison."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from bench_figures import ACTIONS, CASES, SIDES, Goal, Profile, Row, Spread, cpu
 
 
 def seconds_text(value: Spread) -> str:
-    """Takes a spread of seconds, returns it as median (least to greatest)."""
+    """Format a spread of seconds as "median (minimum to maximum)"."""
     if value.least == value.most:
         return f"{value.median:.1f}"
     return f"{value.median:.1f} ({value.least:.1f} to {value.most:.1f})"
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Takes a head and lines, returns a Markdown table whose columns are in line; all but the first are numbers."""
-    # Names of tasks have bars in them.
+    """Format an aligned table in Markdown; all columns except the first are right-aligned."""
+    # Names of tasks contain bars.
     rows = [[cell.replace("|", r"\|") for cell in line] for line in (head, *lines)]
     widths = [max(3, *(len(row[index]) for row in rows)) for index in range(len(head))]
 
@@ -48,7 +48,7 @@ HEAD = (
 
 
 def figures_table(rows: list[Row], real: bool, hosts: int) -> str:
-    """Takes rows, and which hosts; returns their table, all cases in it."""
+    """Format the figures of all cases for a number of hosts."""
     lines: list[tuple[str, ...]] = []
     for case, title in CASES.items():
         found = [row for side in SIDES if (row := find(rows, real, hosts, case, side))]
@@ -62,12 +62,12 @@ def figures_table(rows: list[Row], real: bool, hosts: int) -> str:
                     SIDES[row.side],
                     seconds_text(row.seconds),
                     "" if share is None else f"{share:.2f}",
-                    f"{row.middle('cpu_controller'):.1f}",
-                    f"{row.middle('cpu_hosts'):.1f}",
+                    f"{row.median('cpu_controller'):.1f}",
+                    f"{row.median('cpu_hosts'):.1f}",
                     "" if cpu_share is None else f"{cpu_share:.2f}",
-                    f"{row.middle('tasks'):g}",
-                    f"{row.middle('round_trips'):g}",
-                    f"{row.middle('changed'):g}",
+                    f"{row.median('tasks'):g}",
+                    f"{row.median('round_trips'):g}",
+                    f"{row.median('changed'):g}",
                     str(len(row.runs)),
                 )
             )
@@ -75,30 +75,32 @@ def figures_table(rows: list[Row], real: bool, hosts: int) -> str:
 
 
 def actions_table(rows: list[Row]) -> str:
-    """Takes rows, returns the table of the actions among them, or nothing."""
+    """Format the figures of the actions; return an empty string without any."""
     found = [row for action in ACTIONS if (row := find(rows, True, 1, action, "whole"))]
     names = ("seconds", "tasks", "round_trips", "changed")
-    lines = [(row.case, *(f"{row.middle(name):.4g}" for name in names)) for row in found]
+    lines = [(row.case, *(f"{row.median(name):.4g}" for name in names)) for row in found]
     return table(("action", "seconds", "tasks", "round trips", "changed"), lines) if lines else ""
 
 
 def goals_text(goals: Iterable[Goal]) -> str:
-    """Takes goals, returns a list that says of each whether it is met."""
+    """Format goals as a list with their results."""
     words = {True: "met", False: "**not met**", None: "not measured"}
-    return "\n".join(f"- {goal.text}: {words[goal.met]}{f' ({goal.seen})' if goal.seen else ''}" for goal in goals)
+    return "\n".join(
+        f"- {goal.text}: {words[goal.met]}{f' ({goal.measured})' if goal.measured else ''}" for goal in goals
+    )
 
 
 def profile_text(title: str, found: Profile, most: int = 15) -> str:
-    """Takes a title and a profile, returns what took longest, and what was computing and what waiting."""
+    """Format a profile: the `most` slowest tasks, and the shares of computing and waiting."""
     by_task: dict[str, list[float]] = defaultdict(list)
     for step in found.steps:
         by_task[step.name].append(step.seconds)
     longest = sorted(by_task.items(), key=lambda item: -sum(item[1]))
     lines = [
-        ("until the first task (Ansible's start, inventory, playbooks)", "", f"{found.before:.2f}"),
+        ("before the first task (Ansible's start, inventory, playbooks)", "", f"{found.before:.2f}"),
         *((name, str(len(took)), f"{sum(took):.2f}") for name, took in longest[:most]),
         (
-            f"all {max(len(longest) - most, 0)} others",
+            f"{max(len(longest) - most, 0)} other tasks",
             str(sum(len(took) for _name, took in longest[most:])),
             f"{sum(sum(took) for _name, took in longest[most:]):.2f}",
         ),
@@ -108,8 +110,8 @@ def profile_text(title: str, found: Profile, most: int = 15) -> str:
     return "\n".join(
         [
             f"{title}: {found.seconds:.1f} s, {len(found.steps)} tasks. CPU seconds: {found.cpu_controller:.1f} of "
-            f"Ansible, {found.cpu_hosts:.1f} of what it ran on hosts. Calls to hosts lasted {found.connected:.1f} s, "
-            f"summed. At least {idle:.1f} s went by without either (waiting, or others had the processors).",
+            f"Ansible, {found.cpu_hosts:.1f} of processes on hosts. Calls to hosts took {found.connected:.1f} s. "
+            f"Idle time: at least {idle:.1f} s (waiting, or other processes had the CPUs).",
             "",
             table(("task", "times", "seconds"), lines),
         ]
@@ -117,7 +119,7 @@ def profile_text(title: str, found: Profile, most: int = 15) -> str:
 
 
 def comparison_text(rows: list[Row], earlier: list[Row]) -> str:
-    """Takes rows and those of an earlier benchmark, returns the medians of what is in both, side by side."""
+    """Format the medians of cases that exist in both benchmarks."""
     lines = []
     for row in rows:
         other = find(earlier, row.real, row.hosts, row.case, row.side)
@@ -125,17 +127,17 @@ def comparison_text(rows: list[Row], earlier: list[Row]) -> str:
         if other is None or share is None or not row.runs:
             continue
         name = f"{row.hosts}{'' if row.real else ' simulated'}, {row.case}, {row.side}"
-        trips = f"{other.middle('round_trips'):g} → {row.middle('round_trips'):g}"
+        trips = f"{other.median('round_trips'):g} → {row.median('round_trips'):g}"
         lines.append((name, f"{other.seconds.median:.1f}", f"{row.seconds.median:.1f}", f"{share:.2f}", trips))
     return table(("hosts, case, side", "earlier s", "now s", "ratio", "round trips"), lines)
 
 
 def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile], facts: Mapping[str, str]) -> str:
-    """Takes everything that was measured, and facts of the machine; returns results/benchmark.md."""
+    """Return the text of results/benchmark.md."""
     hosts = sorted({(not row.real, row.hosts) for row in rows})
     parts = [
         "# Benchmark",
-        "Written by `make bench`. The [README](../README.md) says what is measured, and what stands in for what.",
+        "Generated by `make bench`. The [README](../README.md) describes the measurements and their substitutes.",
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "![Seconds of each case, by hosts](benchmark.svg)",
         "## Goals",
@@ -148,11 +150,11 @@ def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile]
             figures_table(rows, not simulated, count),
         ]
     if actions_table(rows):
-        parts += ["## Each action without change, one host, real containers", actions_table(rows)]
+        parts += ["## Each action without changes, one host, real containers", actions_table(rows)]
     if profiles:
         parts += [
-            "## Where the time goes",
-            "Of a reconfigure without change. Seconds of a task last until the next one starts.",
+            "## Profile",
+            "Reconfigure without changes. The duration of a task ends when the next one starts.",
         ]
         parts += [profile_text(name, found) for name, found in profiles.items()]
     parts.append(LEGEND)
@@ -162,14 +164,14 @@ def document(rows: list[Row], goals: list[Goal], profiles: Mapping[str, Profile]
 LEGEND = """\
 ## Legend
 
-- Seconds: median (least to greatest), from the start of `ansible-playbook` to its end. *Of Kolla's*: its share of
-  Kolla's median of the same case, in the same run.
-- CPU: seconds of processors, of Ansible itself, and of what it ran on all hosts, which is this machine as well. They
-  depend less than seconds do on what else the machine does.
-- Tasks: started on the busiest host, skipped ones included. Round trips: operations on the busiest host's connection,
-  each of which is one by SSH with pipelining; what is delegated to the controller is not among them.
-- Kolla's side does less: it registers nothing in Keystone, makes no schema, starts no bootstrap container, runs no
-  prechecks, and waits for no container to become healthy. Its containers run a stand-in for magnum's programs; systemd,
-  which its container module asks to start them, is a stub that asks Docker at once.
-- Simulated hosts are local connections to this machine, each with a configuration directory of its own, and with a
-  stub of Docker that has no containers and answers at once; this collection does not ask images about options there."""
+- Seconds: median (minimum to maximum) from the start to the end of `ansible-playbook`. *Of Kolla's*: ratio to Kolla's
+  median of the same case in the same run.
+- CPU: CPU seconds of Ansible, and of its processes on all hosts, which share this machine. They depend less on other
+  load than the duration.
+- Tasks: tasks started on the busiest host, including skipped ones. Round trips: operations on the busiest host's
+  connection, each one round trip by SSH with pipelining, without tasks delegated to the controller.
+- Kolla's side does less: no registration in Keystone, no schema, no bootstrap container, no prechecks, and no waiting
+  for healthy containers. Its containers run a substitute for magnum's programs, and a stub replaces systemd, through
+  which its container module starts containers.
+- Simulated hosts are local connections with separate configuration directories and a stub of Docker without real
+  containers, which answers at once. This collection does not validate options in images there."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two sides of the benchmark: each one's operator's directory, its playbooks, and what stands in for something."""
+"""The sides of the benchmark: configuration, playbooks and substitutes of this collection and Kolla Ansible."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from bench_figures import Operations, operations
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 sys.path.insert(0, str(PROJECT / "tests" / "kolla"))
-from kolla_cloud import Cloud, authority, fetched  # noqa: E402
+from kolla_cloud import Cloud, authority, download_wheel  # noqa: E402
 
 TAG = "2026.1-debian-trixie"
 PEER_IMAGE = "bench/magnum:stand-in"
-BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
+BACKING_SERVICES = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
 PREFIX = "qbench_"
 PORTS = {
     "database_port": 20306,
@@ -43,12 +43,12 @@ PORTS = {
 
 
 class RunError(Exception):
-    """A command failed; the message has its last lines."""
+    """A failed command; the message contains the end of its output."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A run of ansible-playbook: its start, seconds and CPU seconds, its operations and the callback's report."""
+    """A measured run of ansible-playbook."""
 
     start: float
     seconds: float
@@ -58,15 +58,15 @@ class Ran:
 
 
 def command(*arguments: str, text: str = "") -> str:
-    """Takes a command and its input, returns its output; raises RunError."""
+    """Run a command with the input `text` and return its output; raise RunError if it fails."""
     done = subprocess.run(arguments, input=text, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode:
         raise RunError(f"{' '.join(arguments[:6])}: {(done.stdout + done.stderr)[-2000:]}")
     return done.stdout
 
 
-def alone(mounts: Sequence[tuple[Path, str]], arguments: Sequence[str]) -> list[str]:
-    """Takes what shall be found in the place of something else, and a command; returns one that alone finds it so."""
+def with_mounts(mounts: Sequence[tuple[Path, str]], arguments: Sequence[str]) -> list[str]:
+    """Return a command that runs `arguments` in a mount namespace with bind mounts (source, target)."""
     if not mounts:
         return list(arguments)
     script = 'n=$1; shift; while [ "$n" -gt 0 ]; do mount --bind "$1" "$2"; shift 2; n=$((n-1)); done; exec "$@"'
@@ -87,12 +87,12 @@ def alone(mounts: Sequence[tuple[Path, str]], arguments: Sequence[str]) -> list[
 
 
 def names(count: int) -> list[str]:
-    """Takes a number of hosts, returns their names."""
+    """Return the names of a number of hosts."""
     return [f"bench{number}" for number in range(1, count + 1)]
 
 
 def inventory(hosts: Sequence[str], first: Sequence[str], every: Sequence[str], python: str) -> str:
-    """Takes hosts, groups of the first one and groups of all of them, and hosts' Python; returns an inventory."""
+    """Return an inventory, with groups of the first host, groups of every host, and the Python of the hosts."""
     lines = [
         "[control]",
         *(f"{host} ansible_connection=bench_local ansible_python_interpreter={python}" for host in hosts),
@@ -105,7 +105,7 @@ def inventory(hosts: Sequence[str], first: Sequence[str], every: Sequence[str], 
 
 
 class FakeDocker:
-    """Docker for simulated hosts, as a process of its own."""
+    """A process that simulates the Docker of hosts."""
 
     def __init__(self, folder: Path, images: Sequence[str]) -> None:
         self.socket = folder / "docker.sock"
@@ -115,11 +115,11 @@ class FakeDocker:
         limit = time.monotonic() + 10
         while not self.socket.exists():
             if time.monotonic() > limit or self.process.poll() is not None:
-                raise RunError(f"the simulated Docker does not start: {(folder / 'docker.log').read_text()}")
+                raise RunError(f"the simulated Docker did not start: {(folder / 'docker.log').read_text()}")
             time.sleep(0.02)
 
     def reset(self, networks: bool) -> None:
-        """Takes whether to forget networks too, forgets all containers and volumes."""
+        """Remove all simulated containers and volumes, and networks if requested."""
         connection = http.client.HTTPConnection("docker")
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.connect(str(self.socket))
@@ -128,14 +128,14 @@ class FakeDocker:
         connection.close()
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop the process."""
         self.process.terminate()
         self.process.wait()
         self.log.close()
 
 
 class Side:
-    """One side: a folder, hosts, and whether these are real."""
+    """A side of the benchmark, with its own directory, on real or simulated hosts."""
 
     images: list[str] = []
 
@@ -149,22 +149,22 @@ class Side:
 
     @property
     def mounts(self) -> list[tuple[Path, str]]:
-        """Returns what is found in the place of something else while a playbook runs."""
+        """Return the bind mounts (source, target) of playbook runs."""
         return [(self.docker.socket, "/var/run/docker.sock")] if self.docker else []
 
     @property
     def environment(self) -> dict[str, str]:
-        """Returns what Ansible finds in its environment beyond what both sides have."""
+        """Return the environment variables of Ansible that are specific to the side."""
         raise NotImplementedError
 
     def play(self, arguments: Sequence[str]) -> Ran:
-        """Takes ansible-playbook's command, runs it with counting; returns what is known of it, or raises RunError."""
+        """Run and measure a command of ansible-playbook; raise RunError if it fails."""
         log, counts, tasks = (self.folder / name for name in ("run.log", "operations", "tasks.json"))
         counts.write_text("")
         tasks.unlink(missing_ok=True)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "BENCH_"))}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "BENCH_"))}
         environment = {
-            **kept,
+            **inherited,
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection"),
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"),
             "ANSIBLE_CALLBACKS_ENABLED": "bench_tasks",
@@ -177,52 +177,58 @@ class Side:
         with log.open("w") as output:
             start, begin = time.time(), time.monotonic()
             process = subprocess.Popen(
-                alone(self.mounts, arguments), cwd=PROJECT, env=environment, stdout=output, stderr=subprocess.STDOUT
+                with_mounts(self.mounts, arguments),
+                cwd=PROJECT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
             try:
                 _pid, status, used = os.wait4(process.pid, 0)
             except BaseException:
-                # The benchmark is ended from outside, and so is what it started.
+                # When the benchmark is terminated, it terminates the playbook.
                 process.terminate()
                 process.wait()
                 raise
             seconds = time.monotonic() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode or not tasks.exists():
-            raise RunError(f"{' '.join(arguments[-3:])} ended with {process.returncode}:\n{log.read_text()[-6000:]}")
+            raise RunError(
+                f"{' '.join(arguments[-3:])} failed with status {process.returncode}:\n{log.read_text()[-6000:]}"
+            )
         report = json.loads(tasks.read_text())
         return Ran(start, seconds, used.ru_utime + used.ru_stime, operations(counts.read_text()), report)
 
     def set_option(self) -> None:
-        """Gives one option of the API another value."""
+        """Change an option of the API."""
         raise NotImplementedError
 
     def rotate(self) -> None:
-        """Replaces the CA's certificate, which goes into all containers."""
+        """Replace the CA's certificate, which is copied to all containers."""
         place = self.folder / "certificates/ca"
         place.mkdir(parents=True, exist_ok=True)
         (place / "root.crt").write_text(authority())
 
     def forget(self, name: str) -> None:
-        """Takes which side is deployed next; removes the configuration on hosts, and simulated containers."""
+        """Remove configuration and simulated containers from the hosts, before a first deploy of the side `name`."""
         shutil.rmtree(self.node, ignore_errors=True)
         if self.docker:
-            # The functions' network belongs to the whole.
+            # The functions' network belongs to the whole deployment.
             self.docker.reset(networks=name != "containers")
 
     def close(self) -> None:
-        """Takes everything away that was started or made."""
+        """Remove everything that the side created."""
         if self.docker:
             self.docker.close()
 
 
 def remove_containers(*containers: str) -> None:
-    """Takes names, removes those containers where they are."""
+    """Remove containers if they exist."""
     subprocess.run(["docker", "rm", "--force", "--volumes", *containers], capture_output=True, check=False)
 
 
 def sweep() -> None:
-    """Removes what a benchmark that was killed left behind: functions' workers, containers, volumes and the network."""
+    """Remove leftovers of a killed benchmark: functions' workers, containers, volumes and the network."""
     named = ["--filter", f"name=^{PREFIX}"]
     network = f"{PREFIX.replace('_', '-')}qinling-functions"
     for listing, removing in (
@@ -231,7 +237,7 @@ def sweep() -> None:
         (["volume", "ls", *named], ["volume", "rm", "--force"]),
         (["network", "ls", "--filter", f"name=^{network}$"], ["network", "rm"]),
     ):
-        # Where Docker belongs to no Swarm, it has no services. A network lasts until its last worker is gone.
+        # Without a Swarm, listing services fails. Removing a network fails until its last worker has stopped.
         for _attempt in range(30):
             listed = subprocess.run(["docker", *listing, "--quiet"], capture_output=True, text=True, check=False)
             if not listed.stdout.split():
@@ -241,7 +247,7 @@ def sweep() -> None:
 
 
 class Kolla(Side):
-    """kolla-ansible's role magnum: two containers on each host."""
+    """kolla-ansible's role magnum, with two containers on each host."""
 
     images = [PEER_IMAGE]
     containers = {"magnum_api": f"{PREFIX}magnum_api", "magnum_conductor": f"{PREFIX}magnum_conductor"}
@@ -262,7 +268,7 @@ class Kolla(Side):
             "enable_magnum": "yes",
             "enable_proxysql": "no",
             "kolla_copy_ca_into_containers": "yes",
-            # Its raised ulimits need a capability that not every machine has.
+            # Kolla's raised ulimits require a capability that some machines do not grant.
             "default_container_dimensions": {},
             "node_config": f"{self.node}/{{{{ inventory_hostname }}}}",
             "node_config_directory": f"{self.node}/{{{{ inventory_hostname }}}}",
@@ -271,21 +277,21 @@ class Kolla(Side):
             "magnum_api_image_full": PEER_IMAGE,
             "magnum_conductor_image_full": PEER_IMAGE,
             "magnum_api_listen_port": 20511,
-            **self.renamed(),
+            **self.isolated_variables(),
         }
         cloud.write()
         place = folder / "inventory"
         place.mkdir()
         (place / "group_vars").symlink_to(self.ansible / "group_vars")
         every = ["baremetal", "magnum", "magnum-api", "magnum-conductor"]
-        (place / "hosts").write_text(inventory(self.hosts, BACKING, every, f"{self.peer}/bin/python"))
+        (place / "hosts").write_text(inventory(self.hosts, BACKING_SERVICES, every, f"{self.peer}/bin/python"))
         (folder / "ansible.cfg").write_text(
             "[defaults]\nhost_key_checking = False\n\n[connection]\npipelining = True\n"
         )
         (folder / "site.yml").write_text(yaml.safe_dump(self.playbook(), sort_keys=False))
 
-    def renamed(self) -> dict[str, Any]:
-        """Returns the role's own variables of containers and volumes, under names that are the benchmark's."""
+    def isolated_variables(self) -> dict[str, Any]:
+        """Return the role's variables of containers and volumes, with names specific to the benchmark."""
         found = yaml.safe_load((self.ansible / "roles/magnum/defaults/main.yml").read_text())
         services = found["magnum_services"]
         for service in services.values():
@@ -301,7 +307,7 @@ class Kolla(Side):
         return {"magnum_services": services, **lists}
 
     def playbook(self) -> list[dict[str, Any]]:
-        """Returns the plays: facts as Kolla gathers them, then configuration and containers of the role."""
+        """Return the plays: Kolla's gathering of facts, then configuration and containers of the role."""
         steps = ("config.yml", "check-containers.yml")
         return [
             {"import_playbook": str(self.ansible / "gather-facts.yml")},
@@ -327,12 +333,12 @@ class Kolla(Side):
             "ANSIBLE_ACTION_PLUGINS": str(self.ansible / "action_plugins"),
             "ANSIBLE_FILTER_PLUGINS": str(self.ansible / "filter_plugins"),
             "PATH": f"{self.peer}/bin:{os.environ['PATH']}",
-            # Its modules find the stand-in for systemd there.
+            # The substitute for systemd's bus.
             "PYTHONPATH": str(HERE / "stub"),
         }
 
     def run(self, _side: str, _first: bool = False) -> Ran:
-        """Takes nothing that it heeds: its playbook is always the same. Returns what there is to know of the run."""
+        """Run the playbook, which is the same for all cases."""
         extra = [
             f"@{self.folder}/globals.yml",
             f"@{self.folder}/passwords.yml",
@@ -364,10 +370,10 @@ class Kolla(Side):
 
 
 class Qinling(Side):
-    """This collection: on one host with all backing services, on simulated ones beside them."""
+    """This collection, with its backing services on a real host, and without them on simulated hosts."""
 
-    images = [f"kolla/qinling-{name}:{TAG}" for name in ("api", "engine", "relay")]
-    own = [f"{PREFIX}qinling_{name}" for name in ("api", "engine", "relay")]
+    images = [f"kolla/qinling-{name}:{TAG}" for name in ("api", "engine", "gateway")]
+    own = [f"{PREFIX}qinling_{name}" for name in ("api", "engine", "gateway")]
 
     def __init__(self, folder: Path, hosts: int, real: bool, forks: int, passwords: Path | None = None) -> None:
         super().__init__(folder, hosts, real, forks)
@@ -378,13 +384,13 @@ class Qinling(Side):
             "enable_etcd": "yes",
             "network_interface": "lo",
             "qinling_container_prefix": PREFIX,
-            "qinling_backing_services": BACKING if real else [],
+            "qinling_backing_services": BACKING_SERVICES if real else [],
             "kolla_copy_ca_into_containers": "yes",
             "node_config": f"{self.node}/{{{{ inventory_hostname }}}}",
             "qinling_api_port": 20070 if real else 20080,
-            # No relay where containers are simulated: two services a host, as magnum has.
-            "qinling_relay_port": 20071 if real else 0,
-            # The same whether the backing services are of this deployment or beside it.
+            # No gateway on simulated hosts, so that they have two services like magnum.
+            "qinling_gateway_port": 20071 if real else 0,
+            # Independent of whether this deployment includes the backing services.
             "om_enable_rabbitmq_quorum_queues": "no",
             "om_enable_rabbitmq_stream_fanout": "no",
             "qinling_swarm_replicas": 1,
@@ -393,20 +399,20 @@ class Qinling(Side):
         if real:
             settings["qinling_runtimes"] = [{"name": "python3", "image": f"kolla/qinling-runtime-python3:{TAG}"}]
         else:
-            # It asks a container of the image, which is none where containers are simulated.
+            # The validation runs in a container, which simulated hosts do not have.
             settings["qinling_validate_config"] = "no"
         (folder / "globals.yml").write_text(yaml.safe_dump(settings))
         every = ["baremetal", "qinling", "qinling-api", "qinling-engine"]
-        (folder / "hosts").write_text(inventory(self.hosts, BACKING, every, sys.executable))
+        (folder / "hosts").write_text(inventory(self.hosts, BACKING_SERVICES, every, sys.executable))
         self.rotate()
         if passwords:
             shutil.copy2(passwords, folder / "passwords.yml")
         else:
-            self.playbook("passwords", qinling_backing_services=BACKING)
+            self.playbook("passwords", qinling_backing_services=BACKING_SERVICES)
 
     @property
     def passwords(self) -> Path:
-        """Returns the file of passwords."""
+        """Return the path of passwords.yml."""
         return self.folder / "passwords.yml"
 
     @property
@@ -419,21 +425,21 @@ class Qinling(Side):
         }
 
     def playbook(self, name: str, **variables: Any) -> Ran:
-        """Run the playbook of a command's name, such as deploy-containers, with variables; return the measured run."""
+        """Run and measure the playbook of a command, such as deploy-containers, with variables."""
         given = json.dumps({"kolla_config_dir": str(self.folder), **variables})
         path = f"playbooks/{name.replace('-', '_')}.yml"
         return self.play(["ansible-playbook", "-i", str(self.folder / "hosts"), "-e", given, path])
 
     def run(self, side: str, first: bool = False) -> Ran:
-        """Takes which of our sides it is, and whether nothing is there yet; returns what is known of the run."""
+        """Run and measure the playbook of a side, for a first deploy or a reconfigure."""
         if side == "containers":
-            # Backing services are beside it, as they are for Kolla's role.
+            # The backing services are not part of the run, as for Kolla's role.
             return self.playbook("deploy-containers", qinling_backing_services=[])
         self.alive = self.alive or self.real
         return self.playbook("deploy" if first else "reconfigure")
 
     def deploy_backing(self) -> None:
-        """Puts the backing services there, without Qinling."""
+        """Deploy the backing services without Qinling."""
         self.alive = True
         self.playbook("deploy", enable_qinling="no")
 
@@ -444,7 +450,7 @@ class Qinling(Side):
         (place / "qinling-api.conf").write_text(f"[DEFAULT]\nexecutor_thread_pool_size = {64 + self.count}\n")
 
     def forget(self, name: str) -> None:
-        """Removes Qinling's containers and configuration on hosts, and leaves the backing services."""
+        """Remove Qinling's containers and configuration from the hosts, but not the backing services."""
         if not self.real:
             super().forget(name)
             return
@@ -453,7 +459,7 @@ class Qinling(Side):
             shutil.rmtree(place)
 
     def destroy(self) -> None:
-        """Removes all of a real deployment."""
+        """Destroy a real deployment."""
         if self.alive:
             self.playbook("destroy", qinling_destroy_confirmed="yes")
             self.alive = False
@@ -464,18 +470,18 @@ class Qinling(Side):
 
 
 def peer() -> Path:
-    """Returns an environment with kolla-ansible and what it requires; makes it where it is not there yet."""
-    wheel = fetched()
+    """Return the Python environment of kolla-ansible, which is created if missing or outdated."""
+    wheel = download_wheel()
     folder = PROJECT / ".cache/peer"
     done = folder / ".done"
-    wanted = (HERE / "requirements-peer.txt").read_text()
-    if not done.exists() or done.read_text() != wanted:
+    requirements = (HERE / "requirements-peer.txt").read_text()
+    if not done.exists() or done.read_text() != requirements:
         print("Installing kolla-ansible 22.2.0 and its requirements into .cache/peer, once", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
         pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
         command(*pip, str(wheel), "-r", str(HERE / "requirements-peer.txt"))
-        done.write_text(wanted)
+        done.write_text(requirements)
     return folder
 
 
@@ -489,19 +495,19 @@ RUN useradd --system --home-dir /var/lib/magnum --create-home magnum && \\
 
 
 def check_images() -> None:
-    """Raises RunError where an image is missing: a first deploy is measured with images present."""
-    wanted = ["base", "mariadb-server", "rabbitmq", "memcached", "etcd", "keystone", "qinling-runtime-python3"]
-    images = [f"kolla/{name}:{TAG}" for name in wanted] + Qinling.images
+    """Raise RunError if an image is missing, because a first deploy is measured with images present."""
+    required = ["base", "mariadb-server", "rabbitmq", "memcached", "etcd", "keystone", "qinling-runtime-python3"]
+    images = [f"kolla/{name}:{TAG}" for name in required] + Qinling.images
     found = subprocess.run(["docker", "image", "inspect", *images], capture_output=True, text=True, check=False)
     if found.returncode:
         raise RunError(f"{found.stderr.strip()}: run make build first")
 
 
 def build_peer_image() -> None:
-    """Makes the image whose containers take the place of magnum's: Kolla's start-up, then nothing."""
+    """Build the substitute for magnum's images, which only runs Kolla's start script."""
     command("docker", "build", "--quiet", "--network", "none", "--tag", PEER_IMAGE, "-", text=DOCKERFILE)
 
 
 def remove_peer_image() -> None:
-    """Removes that image, if it is there."""
+    """Remove the substitute for magnum's images if it exists."""
     subprocess.run(["docker", "image", "rm", PEER_IMAGE], capture_output=True, check=False)

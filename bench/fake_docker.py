@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Docker engine without containers, behind a Unix socket: enough of the API to compare, make and start containers.
+"""Simulated Docker engine behind a Unix socket, with the API calls that compare, create and start containers.
 
-Each simulated host has containers, volumes and networks of its own. Which host a call is for, the environment of the
-calling process says (BENCH_HOST, which the connection plugin sets). Started as a program, with the socket's path and
-the images that are there.
+Each simulated host has separate containers, volumes and networks. The environment variable BENCH_HOST of the calling
+process, which the connection plugin sets, selects the host. Arguments: the path of the socket, and the existing images.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"}
 NEVER = "0001-01-01T00:00:00Z"
-# What Docker fills in where a container's maker says nothing.
+# Docker's defaults for containers.
 HOST_CONFIG: dict[str, Any] = {
     "Binds": None,
     "NetworkMode": "default",
@@ -63,17 +62,17 @@ CONFIG: dict[str, Any] = {
 
 
 def now() -> str:
-    """Return the time as Docker writes it."""
+    """Return the time in Docker's format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def identity(text: str) -> str:
-    """Take a text, return an id that is always the same for it."""
+    """Return a reproducible ID for a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def tree_digest(folder: str) -> str:
-    """Take a folder, return a digest of the files in it."""
+    """Return a digest of the files in a directory."""
     found = hashlib.sha256()
     root = Path(folder)
     for path in sorted(root.rglob("*")):
@@ -83,7 +82,7 @@ def tree_digest(folder: str) -> str:
 
 
 class MissingError(Exception):
-    """There is no such thing: an answer of 404."""
+    """The object of a request does not exist; the response has the status 404."""
 
 
 class Engine:
@@ -97,11 +96,11 @@ class Engine:
         self.networks: dict[str, dict[str, Any]] = {}
         self.execs: dict[str, dict[str, Any]] = {}
         for network, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
-            self.make_network({"Name": network, "Driver": driver})
+            self.create_network({"Name": network, "Driver": driver})
         self.count = 0
 
     def info(self) -> dict[str, Any]:
-        """Return the engine's state: a manager of a Swarm that all simulated hosts share."""
+        """Return the state of the engine, which is a manager of a Swarm of all simulated hosts."""
         return {
             "ID": identity(self.name),
             "Name": self.name,
@@ -118,7 +117,7 @@ class Engine:
         }
 
     def image(self, name: str) -> dict[str, Any]:
-        """Take an image's name or id, return it."""
+        """Return the image with a name or ID."""
         for tag, number in self.images.items():
             if name in (tag, number, number.removeprefix("sha256:"), tag.removesuffix(":latest")):
                 config = {**CONFIG, "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "Cmd": ["kolla_start"]}
@@ -126,24 +125,24 @@ class Engine:
         raise MissingError(f"No such image: {name}")
 
     def container(self, name: str) -> dict[str, Any]:
-        """Take a container's name or id, return it."""
+        """Return the container with a name or ID."""
         for item in self.containers.values():
             if name and (item["Name"] == f"/{name.lstrip('/')}" or item["Id"].startswith(name)):
                 return item
         raise MissingError(f"No such container: {name}")
 
-    def create(self, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Take a name and Docker's request, return a container that does not run yet."""
-        image = self.image(wanted["Image"])
-        host = {**HOST_CONFIG, **(wanted.pop("HostConfig", None) or {})}
-        joined = (wanted.pop("NetworkingConfig", None) or {}).get("EndpointsConfig") or {}
-        config = {**CONFIG, **{key: value for key, value in wanted.items() if value is not None}}
-        config["Env"] = image["Config"]["Env"] + list(wanted.get("Env") or [])
+    def create(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create a container from the body of Docker's request."""
+        image = self.image(body["Image"])
+        host = {**HOST_CONFIG, **(body.pop("HostConfig", None) or {})}
+        joined = (body.pop("NetworkingConfig", None) or {}).get("EndpointsConfig") or {}
+        config = {**CONFIG, **{key: value for key, value in body.items() if value is not None}}
+        config["Env"] = image["Config"]["Env"] + list(body.get("Env") or [])
         config["Cmd"] = config["Cmd"] or image["Config"]["Cmd"]
         self.count += 1
         number = identity(f"{self.name} {name} {self.count}")
         mode = "bridge" if host["NetworkMode"] == "default" else host["NetworkMode"]
-        made = {
+        container = {
             "Id": number,
             "Name": f"/{name or number[:12]}",
             "Created": now(),
@@ -162,43 +161,43 @@ class Engine:
                 "FinishedAt": NEVER,
             },
         }
-        for mount in made["Mounts"]:
+        for mount in container["Mounts"]:
             if mount["Type"] == "volume":
-                self.make_volume({"Name": mount["Name"]})
-        self.containers[number] = made
-        return made
+                self.create_volume({"Name": mount["Name"]})
+        self.containers[number] = container
+        return container
 
     def mount(self, bind: str) -> dict[str, Any]:
-        """Take a bind, return it as an inspected container shows it."""
+        """Return a bind in the format of inspections."""
         source, target, *mode = bind.split(":")
         shown = {"Source": source, "Destination": target, "Mode": ":".join(mode), "RW": "ro" not in mode}
         return {"Type": "bind", **shown} if source.startswith("/") else {"Type": "volume", "Name": source, **shown}
 
     def configuration(self, item: dict[str, Any]) -> str:
-        """Take a container, return a digest of the configuration that is mounted into it."""
+        """Return a digest of the configuration that is mounted into a container."""
         sources = [mount["Source"] for mount in item["Mounts"] if "config_files" in mount["Destination"]]
         return "".join(tree_digest(source) for source in sources)
 
     def start(self, item: dict[str, Any]) -> None:
-        """Take a container and let it run: healthy at once, with the configuration that there is now."""
+        """Start a container, which is healthy at once, and record its current configuration."""
         state = {"Status": "running", "Running": True, "Pid": 1, "ExitCode": 0, "StartedAt": now(), "FinishedAt": NEVER}
         if (item["Config"].get("Healthcheck") or {}).get("Test"):
             state["Health"] = {"Status": "healthy", "FailingStreak": 0, "Log": []}
         item["State"] = state
         item["bench"] = self.configuration(item)
-        # A task that is done once ends at once.
+        # Bootstrap containers end at once.
         if any(entry.startswith("KOLLA_BOOTSTRAP=") for entry in item["Config"]["Env"]):
             self.stop(item)
 
     def stop(self, item: dict[str, Any]) -> None:
-        """Take a container, and end it."""
+        """Stop a container."""
         item["State"] = {**item["State"], "Status": "exited", "Running": False, "Pid": 0, "FinishedAt": now()}
         item["State"].pop("Health", None)
         if item["HostConfig"]["AutoRemove"]:
             self.containers.pop(item["Id"], None)
 
     def listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        """Take a request's query, return the containers it asks for, short."""
+        """Return the summaries of the containers that match a query."""
         filters = json.loads(query.get("filters") or "{}")
         return [
             {
@@ -219,43 +218,43 @@ class Engine:
             if (item["State"]["Running"] or query.get("all", "0").lower() in ("1", "true")) and matches(item, filters)
         ]
 
-    def make_volume(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Take a request, return the volume of that name."""
-        name = wanted["Name"]
-        made = {"Name": name, "Driver": "local", "Labels": wanted.get("Labels"), "Mountpoint": f"/volumes/{name}"}
-        return self.volumes.setdefault(name, {**made, "Scope": "local", "Options": None})
+    def create_volume(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the volume of a request, which is created if missing."""
+        name = body["Name"]
+        volume = {"Name": name, "Driver": "local", "Labels": body.get("Labels"), "Mountpoint": f"/volumes/{name}"}
+        return self.volumes.setdefault(name, {**volume, "Scope": "local", "Options": None})
 
-    def make_network(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Take a request, return a network."""
-        name = wanted["Name"]
-        driver = wanted.get("Driver", "bridge")
-        made = {
+    def create_network(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Create the network of a request."""
+        name = body["Name"]
+        driver = body.get("Driver", "bridge")
+        network = {
             "Name": name,
             "Id": identity(f"{self.name} network {name}"),
             "Driver": driver,
             "Scope": "swarm" if driver == "overlay" else "local",
-            "Internal": bool(wanted.get("Internal")),
-            "Attachable": bool(wanted.get("Attachable")),
+            "Internal": bool(body.get("Internal")),
+            "Attachable": bool(body.get("Attachable")),
             "Ingress": False,
             "EnableIPv6": False,
-            "Labels": wanted.get("Labels") or {},
-            "Options": wanted.get("Options") or {},
+            "Labels": body.get("Labels") or {},
+            "Options": body.get("Options") or {},
             "IPAM": {"Driver": "default", "Options": None, "Config": []},
             "Containers": {},
         }
-        self.networks[made["Id"]] = made
-        return made
+        self.networks[network["Id"]] = network
+        return network
 
     def network(self, name: str) -> dict[str, Any]:
-        """Take a network's name or id, return it."""
+        """Return the network with a name or ID."""
         for number, item in self.networks.items():
             if name in (number, item["Name"]):
                 return item
         raise MissingError(f"No such network: {name}")
 
-    def execute(self, item: dict[str, Any], wanted: dict[str, Any]) -> str:
-        """Take a container and a request, return an id. Only Kolla's look at the configuration can fail."""
-        command = " ".join(wanted.get("Cmd") or [])
+    def execute(self, item: dict[str, Any], body: dict[str, Any]) -> str:
+        """Record a command in a container and return its ID; only Kolla's check of the configuration can fail."""
+        command = " ".join(body.get("Cmd") or [])
         stale = "kolla_set_configs --check" in command and item["bench"] != self.configuration(item)
         number = identity(f"{item['Id']} exec {len(self.execs)}")
         self.execs[number] = {
@@ -269,16 +268,16 @@ class Engine:
 
 
 def status(state: dict[str, Any]) -> str:
-    """Take a container's state, return it as a list of containers shows it."""
+    """Return a container's state in the format of container lists."""
     if not state["Running"]:
         return f"{state['Status'].capitalize()} ({state['ExitCode']}) 1 second ago"
     return "Up 1 second (healthy)" if "Health" in state else "Up 1 second"
 
 
 def matches(item: dict[str, Any], filters: dict[str, Any]) -> bool:
-    """Take a container and Docker's filters, return whether it is asked for."""
-    for kind, wanted in filters.items():
-        values = list(wanted)
+    """Return whether a container matches Docker's filters."""
+    for kind, expected in filters.items():
+        values = list(expected)
         labels = item["Config"]["Labels"]
         if kind == "label":
             given = [value.partition("=") for value in values]
@@ -292,7 +291,7 @@ def matches(item: dict[str, Any], filters: dict[str, Any]) -> bool:
 
 
 class Request:
-    """One call: its query, its data, and the engine it is for."""
+    """A request: its engine, query and data."""
 
     def __init__(self, engine: Engine, query: dict[str, str], data: Any) -> None:
         self.engine, self.query, self.data = engine, query, data or {}
@@ -304,13 +303,13 @@ ROUTES: list[tuple[str, re.Pattern[str], Route]] = []
 
 
 def route(method: str, pattern: str) -> Callable[[Route], Route]:
-    """Take a method and a pattern of paths; what is decorated answers them."""
+    """Return a decorator that registers a function for a method and a pattern of paths."""
 
-    def keep(function: Route) -> Route:
+    def register(function: Route) -> Route:
         ROUTES.append((method, re.compile(pattern), function))
         return function
 
-    return keep
+    return register
 
 
 @route("GET", r"/version")
@@ -423,8 +422,8 @@ def _volumes(request: Request) -> Answer:
 
 
 @route("POST", r"/volumes/create")
-def _make_volume(request: Request) -> Answer:
-    return 201, request.engine.make_volume(request.data)
+def _create_volume(request: Request) -> Answer:
+    return 201, request.engine.create_volume(request.data)
 
 
 @route("GET", r"/volumes/([^/]+)")
@@ -442,14 +441,14 @@ def _remove_volume(request: Request, name: str) -> Answer:
 
 @route("GET", r"/networks")
 def _networks(request: Request) -> Answer:
-    wanted = json.loads(request.query.get("filters") or "{}")
-    names = list(wanted.get("name") or [])
+    filters = json.loads(request.query.get("filters") or "{}")
+    names = list(filters.get("name") or [])
     return 200, [item for item in request.engine.networks.values() if not names or item["Name"] in names]
 
 
 @route("POST", r"/networks/create")
-def _make_network(request: Request) -> Answer:
-    return 201, {"Id": request.engine.make_network(request.data)["Id"], "Warning": ""}
+def _create_network(request: Request) -> Answer:
+    return 201, {"Id": request.engine.create_network(request.data)["Id"], "Warning": ""}
 
 
 @route("POST", r"/networks/([^/]+)/(?:connect|disconnect)")
@@ -470,10 +469,10 @@ def _remove_network(request: Request, name: str) -> Answer:
 
 
 def answer(request: Request, method: str, path: str) -> Answer:
-    """Take a call, its method and path; return status and data."""
-    for wanted, pattern, function in ROUTES:
+    """Return status and data of the response to a request."""
+    for route_method, pattern, function in ROUTES:
         found = pattern.fullmatch(path)
-        if wanted == method and found:
+        if route_method == method and found:
             try:
                 return function(request, *found.groups())
             except (MissingError, KeyError) as error:
@@ -482,7 +481,7 @@ def answer(request: Request, method: str, path: str) -> Answer:
 
 
 def caller(connection: socket.socket) -> str:
-    """Take a connection, return the simulated host that the process at its other end works for."""
+    """Return the simulated host of the process that opened a connection."""
     pid, _user, _group = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     with contextlib.suppress(OSError):
         for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
@@ -492,23 +491,23 @@ def caller(connection: socket.socket) -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """HTTP around `answer`."""
+    """HTTP handler that sends the result of `answer`."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     server: Server
 
     def handle_call(self) -> None:
-        """Answer the call that was read."""
+        """Answer a request."""
         split = urlsplit(self.path)
         path = re.sub(r"^/v\d+\.\d+(?=/)", "", unquote(split.path))
         query = {key: values[-1] for key, values in parse_qs(split.query).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        # Docker's own client asks this before anything else.
+        # The first request of Docker's client.
         if path == "/_ping":
             self.reply(200, b"OK")
             return
-        # The benchmark's own: what was there is forgotten, or all of it but networks.
+        # A call of the benchmark, which removes everything, or everything except networks.
         if path == "/bench/reset":
             for engine in self.server.engines.values():
                 engine.containers.clear()
@@ -527,7 +526,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_HEAD = handle_call  # noqa: N815
 
     def reply(self, status: int, data: Any) -> None:
-        """Take status and data, and send them; bytes are a stream, which ends with the connection."""
+        """Send a response; bytes are a stream, which ends with the connection."""
         stream = isinstance(data, bytes)
         body = data if stream else b"" if data is None else json.dumps(data).encode()
         self.send_response_only(status)
@@ -543,12 +542,12 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def address_string(self) -> str:
-        """Return the caller's name in messages; a Unix socket has none."""
+        """Return the client's name for messages, because Unix sockets have no addresses."""
         return "unix"
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """All simulated hosts' engines behind one socket."""
+    """Server of the engines of all simulated hosts."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -560,19 +559,19 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.lock = threading.RLock()
 
     def engine(self, host: str) -> Engine:
-        """Take a host's name, return its engine."""
+        """Return the engine of a host."""
         if host not in self.engines:
             self.engines[host] = Engine(host, self.images)
         return self.engines[host]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a caller that hangs up."""
+        """Ignore clients that close the connection."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
 
 def main() -> None:
-    """Serve until it is ended."""
+    """Serve until terminated."""
     Server(sys.argv[1], sys.argv[2:]).serve_forever()
 
 

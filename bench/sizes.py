@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tells how large the images are and what of, and what memory a deployment's containers take.
+"""Report the sizes of images with their largest parts, and the memory of containers.
 
-    bench/sizes.py images [TAG]        each image: all of it, its own layer, and its largest parts
-    bench/sizes.py memory [PREFIX]     each running container of that prefix, by its processes
+    bench/sizes.py images [TAG]        each image: total size, size of its own layer, and its largest parts
+    bench/sizes.py memory [PREFIX]     each running container with that prefix, by processes
 
-A part is a Debian package, a distribution in site-packages, or a directory that belongs to neither; compiled Python
-files count for what they were compiled from, and once more for themselves.
+A part is a Debian package, a distribution in site-packages, or a directory that belongs to neither. Compiled Python
+files count for the part of their source, and in addition as a part of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Runs inside of an image, which has Python: prints {part: bytes}.
+# Runs in an image with Python, and prints {part: bytes}.
 WALK = r"""
 import collections, glob, json, os
 owner = {}
@@ -54,22 +54,22 @@ MIB = 1024 * 1024
 
 
 def docker(*arguments: str) -> str:
-    """Return what a command of Docker printed."""
+    """Run a command of Docker and return its output."""
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def largest(parts: Mapping[str, int], count: int) -> list[tuple[str, int]]:
-    """Return the largest parts, largest first."""
+    """Return the largest parts in descending order."""
     return Counter(parts).most_common(count)
 
 
 def own_layer(layers: Iterable[str]) -> int:
-    """Return the size of the layer that an image adds to its parent, from the sizes in its history, newest first."""
+    """Return the size of an image's own layer from the sizes in its history, newest first."""
     return int(next(iter(layers), "0"))
 
 
 def proportional(smaps: str) -> int:
-    """Return the bytes of proportional memory in the text of a smaps_rollup file."""
+    """Return the proportional memory in bytes from the text of a smaps_rollup file."""
     return sum(int(line.split()[1]) * 1024 for line in smaps.splitlines() if line.startswith("Pss:"))
 
 
@@ -92,7 +92,7 @@ def processes(container: Mapping[str, Any]) -> list[tuple[str, int]]:
     for line in docker("top", container["Id"], "-eo", "pid,comm").splitlines()[1:]:
         pid, _, name = line.strip().partition(" ")
         try:
-            with open(f"/proc/{pid}/smaps_rollup") as file:  # noqa: PTH123 - gone at any moment
+            with open(f"/proc/{pid}/smaps_rollup") as file:  # noqa: PTH123 - the process can end at any moment
                 found.append((name.strip(), proportional(file.read())))
         except (FileNotFoundError, ProcessLookupError):
             continue
@@ -100,7 +100,7 @@ def processes(container: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def memory(prefix: str, count: int) -> None:
-    """Print the memory of all running containers whose names begin with a prefix."""
+    """Print the memory of all running containers with a prefix."""
     for name in sorted(docker("ps", "--format", "{{.Names}}").split()):
         if name.startswith(prefix):
             parts = processes(json.loads(docker("inspect", name))[0])
@@ -110,11 +110,11 @@ def memory(prefix: str, count: int) -> None:
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the command of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["images", "memory"])
     parser.add_argument("name", nargs="?", default="", help="tag of the images, or prefix of the containers")
-    parser.add_argument("--parts", type=int, default=8, help="how many parts to show")
+    parser.add_argument("--parts", type=int, default=8, help="number of parts")
     given = parser.parse_args()
     if given.what == "images":
         images(given.name or "2026.1-debian-trixie", given.parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deployment under test, found through the operator's directory that KOLLA_CONFIG_DIR names."""
+"""Fixture for the deployment whose operator's directory is KOLLA_CONFIG_DIR."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployment import Deployment
 
 @pytest.fixture(scope="session")
 def deployment() -> Deployment:
-    """The deployment under test; its tests are skipped where none is named."""
+    """Return the deployment under test; skip its tests if KOLLA_CONFIG_DIR is not set."""
     if "KOLLA_CONFIG_DIR" not in os.environ:
-        pytest.skip("KOLLA_CONFIG_DIR names no deployment to test")
+        pytest.skip("KOLLA_CONFIG_DIR is not set")
     return Deployment(Path(os.environ["KOLLA_CONFIG_DIR"]))

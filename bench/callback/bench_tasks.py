@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes down which tasks were started, when, and on how many hosts."""
+"""Callback that records which tasks were started, when, and on how many hosts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: bench_tasks
 type: aggregate
-short_description: Tasks, with their seconds, as JSON
+short_description: Records tasks with their start times as JSON
 description:
-  - At the end of a run, writes tasks in their order, how many of them were started on each host, and each host's sums,
-    to the file of E(BENCH_TASKS).
+  - At the end of a run, writes the tasks in order, the number of tasks started on each host, and the summary of each
+    host to the file of E(BENCH_TASKS).
 author: the qinling.kolla authors
 """
 
 
 class CallbackModule(CallbackBase):
-    """Keeps a list of tasks."""
+    """Record the tasks of a run."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -39,26 +39,26 @@ class CallbackModule(CallbackBase):
         self._begin = time.time()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        """Take a task that starts."""
+        """Record the start of a task."""
         self._tasks.append({"name": task.get_name(), "action": str(task.action), "start": time.time(), "hosts": 0})
 
     def v2_playbook_on_handler_task_start(self, task: Any) -> None:
-        """Take a handler that starts."""
+        """Record the start of a handler."""
         self.v2_playbook_on_task_start(task, False)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        """Take a host on which a task starts."""
+        """Record the start of a task on a host."""
         self._started[host.get_name()] += 1
         if self._tasks:
             self._tasks[-1]["hosts"] += 1
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Take the result of a task on a host."""
+        """Record whether a task changed a host."""
         if result.is_changed():
             self._changed.append(f"{result.host.get_name()}: {result.task.get_name()}")
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """Take the sums at the end, and write everything."""
+        """Write the report with the summaries of the hosts."""
         report = {
             "begin": self._begin,
             "end": time.time(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible's local connection, which also writes down each operation that would be a round trip to a host by SSH."""
+"""Ansible's local connection, which also records each operation that would be a round trip by SSH."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ansible.plugins.connection.local import Connection as Local
 
 DOCUMENTATION = """
 name: bench_local
-short_description: Local connection that counts
+short_description: Local connection that records its operations
 description:
-  - Does what ansible.builtin.local does, and writes one line an operation to the file of E(BENCH_OPERATIONS),
-    which holds host, operation, seconds, and CPU seconds of what was run.
-  - Tells what it runs by E(BENCH_HOST) for which host that is.
+  - Works like ansible.builtin.local, and writes one line per operation to the file of E(BENCH_OPERATIONS),
+    with host, operation, seconds, and CPU seconds of the processes.
+  - Sets E(BENCH_HOST) to the name of the host for the processes.
 author: the qinling.kolla authors
 options:
   become_success_timeout:
-    description: Seconds until becoming another user has to have worked.
+    description: Timeout in seconds for becoming another user.
     type: int
     default: 10
   become_strip_preamble:
-    description: Whether what becoming another user writes is taken off the output.
+    description: Whether to remove the output of becoming another user.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -35,16 +35,16 @@ extends_documentation_fragment:
 
 
 def _cpu() -> float:
-    """Return the CPU seconds of the children of this process that ended."""
+    """Return the CPU seconds of the ended children of this process."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 class Connection(Local):
-    """Counts what goes over it."""
+    """Local connection that records its operations."""
 
     @contextmanager
-    def _counted(self, operation: str) -> Iterator[None]:
+    def _recorded(self, operation: str) -> Iterator[None]:
         host = str(self._play_context.remote_addr or "localhost")
         os.environ["BENCH_HOST"] = host
         start, cpu = time.monotonic(), _cpu()
@@ -52,23 +52,23 @@ class Connection(Local):
             yield
         finally:
             line = f"{host}\t{operation}\t{time.monotonic() - start:.4f}\t{_cpu() - cpu:.4f}\n"
-            # One write to a file that is opened for appending: hosts are worked on at the same time.
+            # A single write in append mode, because connections to several hosts write at the same time.
             with Path(os.environ["BENCH_OPERATIONS"]).open("ab", buffering=0) as log:
                 log.write(line.encode())
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
-        """Take a command and its input; run it, and return its code, output and errors."""
-        with self._counted("exec"):
+        """Run a command with input; return its exit status, output and errors."""
+        with self._recorded("exec"):
             answer: tuple[int, bytes, bytes] = super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
             return answer
 
     def put_file(self, in_path: str, out_path: str) -> None:
-        """Take a file here and its place there, and copy it."""
-        with self._counted("put"):
+        """Copy a file to the host."""
+        with self._recorded("put"):
             super().put_file(in_path, out_path)
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
-        """Take a file there and its place here, and copy it."""
-        with self._counted("fetch"):
-            # Not by the class's own put_file, which would count once more.
+        """Copy a file from the host."""
+        with self._recorded("fetch"):
+            # Not self.put_file, which would record a second operation.
             Local.put_file(self, in_path, out_path)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a function's invocation takes on a deployment, and where that time goes.
+"""Benchmark of function invocations on a deployment, with the durations of their parts.
 
-    python -m functions [--label NAME] [--rounds N]      (in bench; `make bench-functions` does it)
+    python -m functions [--label NAME] [--rounds N]      (in bench; see `make bench-functions`)
 
-`measure` calls the deployment as its users do, `probe` runs inside of the containers of API and engine and times there,
-with their own code and configuration, what an invocation consists of, and `report` makes the table and the page of it.
-All that is created in the deployment is deleted again.
+`measure` calls the deployment like its users, `probe` measures the parts of an invocation inside the containers of API
+and engine with their code and configuration, and `report` formats the results. Everything that the benchmark creates in
+the deployment is deleted.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures a deployment, prints the table, and writes JSON and the page in bench/results."""
+"""Measure a deployment, print the results, and write them to bench/results."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ CLIENTS = (1, 4, 16)
 
 
 def arguments() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="functions", description=__doc__)
     config = os.environ.get("KOLLA_CONFIG_DIR", "/etc/qinling.kolla")
-    parser.add_argument("--config-dir", type=Path, default=Path(config), help="the operator's directory")
-    parser.add_argument("--label", default="", help="name of the run on the page; default: the orchestrator's")
+    parser.add_argument(
+        "--config-dir", type=Path, default=Path(config), help="configuration directory of the deployment"
+    )
+    parser.add_argument("--label", default="", help="name of the run; default: the orchestrator")
     parser.add_argument("--rounds", type=int, default=100, help="warm executions of each kind")
     parser.add_argument("--cold", type=int, default=5, help="cold executions")
-    parser.add_argument("--runtime", default="", help="name of the runtime; default: the first")
+    parser.add_argument("--runtime", default="", help="name of the runtime; default: the first one")
     parser.add_argument("--json", type=Path, default=PROJECT / "bench" / "results" / "benchmark-functions.json")
     parser.add_argument("--page", type=Path, default=PROJECT / "bench" / "results" / "benchmark-functions.md")
     return parser.parse_args()
@@ -44,7 +46,7 @@ def prefix(config: Path) -> str:
 
 
 def machine() -> str:
-    """Return a line on this machine."""
+    """Return a description of this machine."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return f"{os.cpu_count()} CPUs, {line.partition(':')[2].strip()}"
@@ -52,14 +54,14 @@ def machine() -> str:
 
 
 def orchestrator(container: str) -> str:
-    """Return which orchestrator the engine in a container is configured for; empty where there is no such container."""
+    """Return the orchestrator of the engine in a container, or an empty string without such a container."""
     command = ["docker", "exec", container, "sed", "-n", "s/^orchestrator *= *//p", "/etc/qinling/qinling.conf"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the deployment and return the run."""
+    """Measure the deployment and return the results."""
     before = os.getloadavg()[0]
     deployment = measure.Deployment(given.config_dir / "clouds.yaml", given.runtime)
     api, engine = (prefix(given.config_dir) + name for name in ("qinling_api", "qinling_engine"))
@@ -75,14 +77,14 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         if kind:
             samples = deployment.http(given.rounds)
             for container, side in ((api, "api"), (engine, "engine")):
-                samples |= measure.ask_probe(container, side, function, min(given.rounds, 50))
+                samples |= measure.run_probe(container, side, function, min(given.rounds, 50))
             parts = {name: report.summary(values) for name, values in samples.items()}
         for clients in CLIENTS:
             times, rate, failed = deployment.concurrent(function, clients, given.rounds)
             row = {**report.summary(times or [0.0]), "rate": round(rate, 1), "failed": failed}
             invocations[f"warm, {clients} at once"] = row
     label = given.label or kind or "deployment"
-    # Others' work on the same CPUs is in every figure.
+    # Other load on the CPUs affects all figures.
     load = f"load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"
     return {
         "label": label,
@@ -94,10 +96,10 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark."""
     given = arguments()
-    # Ended from outside, it cleans up as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    # Exit through the cleanup when terminated.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     measured = run(given)
     runs = json.loads(given.json.read_text()) if given.json.exists() else {}
     runs[measured["label"]] = measured

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times the parts of an invocation inside of a container of Qinling: sent to its Python as standard input.
+"""Measures the parts of an invocation inside a container of Qinling, whose Python reads this file from stdin.
 
     python - api|engine FUNCTION ROUNDS     prints one line: PROBE {"part": [seconds, ...], ...}
 
-Each part is the service's own code with its own configuration, called alone and one after the other. What a part
-writes is deleted again; the function has to have a worker.
+Each part calls the service's code with its configuration, one part after the other, and deletes the data that it
+writes. The function must have a worker.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ PAUSE_SECONDS = 0.05
 
 
 def timed(samples: Samples, part: str, action: Callable[[], Any], rounds: int) -> Any:
-    """Add to `samples` how long each of `rounds` calls took, after one that does not count; return the last answer."""
+    """Add the durations of `rounds` calls to `samples`, after one that is not measured; return the last result."""
     answer = action()
     for _ in range(rounds):
-        # Workers have a limit of CPU time per 0.1 s: what is measured is an invocation that comes alone.
+        # Workers have a limit of CPU time per 0.1 s, which must not affect a single invocation.
         time.sleep(PAUSE_SECONDS)
         begin = time.perf_counter()
         answer = action()
@@ -37,7 +37,7 @@ def timed(samples: Samples, part: str, action: Callable[[], Any], rounds: int) -
 
 
 def probe_api(function: Any, rounds: int) -> Samples:
-    """Return what the API does in an invocation, but for HTTP and the token: its database work, and a call by RPC."""
+    """Measure the API's parts of an invocation, without HTTP and the token: its database work, and an RPC call."""
     import oslo_messaging
     from oslo_config import cfg
     from qinling import context, rpc
@@ -46,18 +46,18 @@ def probe_api(function: Any, rounds: int) -> Samples:
 
     samples: Samples = {}
     engine = types.SimpleNamespace(create_execution=lambda *_, **__: None)
-    made: list[str] = []
+    created: list[str] = []
 
     def record() -> None:
-        made.append(executions.create_execution(engine, {"function_id": function.id, "input": "{}"}).id)
+        created.append(executions.create_execution(engine, {"function_id": function.id, "input": "{}"}).id)
 
     try:
         timed(samples, "API: database", record, rounds)
     finally:
-        for execution in made:
+        for execution in created:
             db_api.delete_execution(execution)
 
-    # Exchange and queue of its own, which go with their consumer.
+    # A separate exchange and queue, which are deleted with their consumer.
     transport = oslo_messaging.get_rpc_transport(cfg.CONF)
     cfg.CONF.set_override("amqp_auto_delete", True, group="oslo_messaging_rabbit")
     topic = f"qinling-bench-{uuid.uuid4()}"
@@ -84,7 +84,7 @@ def probe_api(function: Any, rounds: int) -> Samples:
 
 
 def probe_engine(function: Any, rounds: int) -> Samples:
-    """Return what the engine does in an invocation, and the worker's own answer to it."""
+    """Measure the engine's parts of an invocation, and the worker's response."""
     from oslo_config import cfg
     from qinling import status
     from qinling.db import api as db_api
@@ -97,7 +97,9 @@ def probe_engine(function: Any, rounds: int) -> Samples:
     conf = cfg.CONF
     endpoint = keystone.get_qinling_endpoint()
     engine = default_engine.DefaultEngine(base.load_orchestrator(conf, endpoint), endpoint)
-    _, running = timed(samples, "engine: database, function and load", lambda: invocation.look(function.id, 0), rounds)
+    _, running = timed(
+        samples, "engine: database, function and load", lambda: invocation.load_function(function.id, 0), rounds
+    )
     url = timed(
         samples,
         "engine: etcd, workers and address",
@@ -107,7 +109,7 @@ def probe_engine(function: Any, rounds: int) -> Samples:
     limits = {"cpu": function.cpu, "memory_size": function.memory_size}
 
     def body() -> dict[str, Any]:
-        return utils.get_request_data(
+        data: dict[str, Any] = utils.get_request_data(
             conf,
             function.id,
             0,
@@ -119,6 +121,7 @@ def probe_engine(function: Any, rounds: int) -> Samples:
             endpoint,
             function.timeout,
         )
+        return data
 
     request = timed(samples, "engine: trust token, kept", body, rounds)
     request |= invocation.package_state(function, 0)
@@ -133,7 +136,7 @@ def probe_engine(function: Any, rounds: int) -> Samples:
         with engine.session.post(f"{url}/execute", json=request, timeout=(3, 60), stream=True) as response:
             answer = json.loads(response.raw.read(decode_content=True))
         if not answer.get("success"):
-            raise RuntimeError(f"the worker answered {response.status_code}: {answer.get('output')}")
+            raise RuntimeError(f"the worker returned status {response.status_code}: {answer.get('output')}")
         return answer
 
     timed(samples, "worker: its answer (floor)", post, rounds)
@@ -157,7 +160,7 @@ def probe_engine(function: Any, rounds: int) -> Samples:
 
 
 def main() -> None:
-    """Parse the service's configuration, become the function's owner, and measure."""
+    """Load the service's configuration, act as the function's owner, and measure."""
     side, function_id, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
     from qinling_kolla.cmd import start
 
@@ -171,7 +174,7 @@ def main() -> None:
     context.set_ctx(keystone.create_trust_context(function.trust_id, function.project_id))
     samples = (probe_api if side == "api" else probe_engine)(function, rounds)
     print(MARK + json.dumps(samples), flush=True)
-    # The driver's and the queue's threads have no end of their own.
+    # The threads of driver and queue do not end.
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands in for systemd's bus where no init runs: kolla-ansible's container module starts containers as units.
+"""Substitute for systemd's bus, through which kolla-ansible's container module starts containers as units.
 
-What systemd would do, `docker start` and `docker stop`, is asked of Docker at once. So there is nothing to wait for.
+It starts and stops the containers synchronously in Docker, like the units would.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _UNIT = re.compile(r"kolla-(.+)-container\.service")
 
 
 class _Docker(http.client.HTTPConnection):
-    """Docker's API behind its usual socket."""
+    """A connection to Docker's socket."""
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -24,7 +24,7 @@ class _Docker(http.client.HTTPConnection):
 
 
 def _docker(method: str, url: str) -> Any:
-    """Take a request, return the data of its answer; raise where it is refused."""
+    """Send a request to Docker and return the data of the response; raise OSError with its message if it fails."""
     connection = _Docker("docker", timeout=120)
     try:
         connection.request(method, url)
@@ -38,7 +38,7 @@ def _docker(method: str, url: str) -> Any:
 
 
 def _container(unit: str) -> str:
-    """Take a unit's name, return its container's."""
+    """Return the name of a unit's container."""
     found = _UNIT.fullmatch(unit)
     if not found:
         raise ValueError(unit)
@@ -46,38 +46,38 @@ def _container(unit: str) -> str:
 
 
 class SystemBus:
-    """The bus, on which there is one object."""
+    """The bus, with a single object."""
 
     def get_object(self, _name: str, _path: str) -> None:
-        """Return what `Interface` needs of it: nothing."""
+        """Return nothing, because `Interface` needs no object."""
 
 
 class Interface:
-    """systemd's manager, as far as it is called."""
+    """The methods of systemd's manager that kolla-ansible calls."""
 
     def __init__(self, _object: None, _name: str) -> None:
         pass
 
     def StartUnit(self, unit: str, _mode: str) -> None:  # noqa: N802
-        """Take a unit's name, start its container."""
+        """Start the container of a unit."""
         _docker("POST", f"/containers/{_container(unit)}/start")
 
     def StopUnit(self, unit: str, _mode: str) -> None:  # noqa: N802
-        """Take a unit's name, stop its container."""
+        """Stop the container of a unit."""
         _docker("POST", f"/containers/{_container(unit)}/stop?t=10")
 
     def RestartUnit(self, unit: str, _mode: str) -> None:  # noqa: N802
-        """Take a unit's name, restart its container."""
+        """Restart the container of a unit."""
         _docker("POST", f"/containers/{_container(unit)}/restart?t=10")
 
     def Reload(self) -> None:  # noqa: N802
-        """Reads units anew, of which there are none."""
+        """Do nothing, because unit files are not read."""
 
     def EnableUnitFiles(self, *_arguments: Any) -> None:  # noqa: N802
-        """Makes units start with the machine, which nothing does here."""
+        """Do nothing, because units are not started at boot."""
 
     def ListUnits(self) -> list[tuple[str, str, str, str, str]]:  # noqa: N802
-        """Return each container as the unit that it would be, with its state in the fifth place."""
+        """Return each container as a unit, with its state as the fifth element."""
         return [
             (f"kolla-{name.lstrip('/')}-container.service", "", "loaded", "", _state(item["State"]))
             for item in _docker("GET", "/containers/json?all=1")
@@ -86,5 +86,5 @@ class Interface:
 
 
 def _state(state: str) -> str:
-    """Take a container's state, return the unit's."""
+    """Return the state of the unit for a state of a container."""
     return "running" if state == "running" else "dead"

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Shows what `qinling.kolla.service_check` saw on all hosts in one table, and fails if anything is wrong."""
+"""Show the results of `qinling.kolla.service_check` on all hosts in one table, and fail if a check failed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ActionModule(Action):
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.check_report: {'; '.join(problems)}")
         rows = check_report.gather(args["hosts"], task_vars["hostvars"], args["variable"])
-        # Shown as it is: each of Ansible's ways to show a result breaks or quotes the lines of a table.
+        # Displayed directly: Ansible's result callbacks break or quote the lines of a table.
         Display().display(check_report.table(rows))
         summary = check_report.summary(rows)
         return {**result, "changed": False, **({"failed": True, "msg": summary} if summary else {})}

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Send the secrets that a message may not show to the module of the same name, as text that means nothing."""
+"""Run the module of the same name, with the secrets that it masks in messages sent as an opaque payload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action
-from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import to_plain
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering_action import secrets_in
 
 
@@ -17,7 +17,7 @@ class ActionModule(Action):
     """Thin glue between Ansible and the module."""
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        secrets = [*(plain(secret) for secret in args.get("secrets") or []), *secrets_in(task_vars)]
+        secrets = [*(to_plain(secret) for secret in args.get("secrets") or []), *secrets_in(task_vars)]
         module_args = {name: value for name, value in args.items() if name != "secrets"}
         module_args["payload"] = payload.dump(secrets)
         result.update(

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Examines the certificates on the controller, has the host look at the cluster, and says everything that is wrong."""
+"""Check the certificates on the controller and, from the host, the cluster; report every problem at once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from ansible.utils.display import Display
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action, option_problems
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini, templating
-from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import to_bool
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates, cluster, rbac
 
 _OPTIONS = frozenset({"kube_host", "overrides", "files", "warn_days", "namespace", "manifest", "timeout", "fail"})
 
 
-def find(files: Mapping[str, Any], role: str) -> list[Path]:
-    """Takes the paths by name, and what a file is for; returns its paths, the first that is there alone."""
+def candidate_paths(files: Mapping[str, Any], role: str) -> list[Path]:
+    """Return the first existing path of the file for `role`, or all its candidates if none exists.
+
+    `files` has a path or a list of paths by Kolla's file name.
+    """
     paths = files.get(certificates.NAMES[role])
     candidates = [Path(str(path)).expanduser() for path in ([paths] if isinstance(paths, str) else paths or [])]
     if not candidates:
@@ -38,20 +41,20 @@ class ActionModule(Action):
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: {'; '.join(problems)}")
 
-        files = {role: self._file(find(args["files"], role)) for role in certificates.NAMES}
+        files = {role: self._file(candidate_paths(args["files"], role)) for role in certificates.NAMES}
         verdict = certificates.examine(files, datetime.now(UTC), int(args.get("warn_days", 30)))
         findings, warnings = [str(finding) for finding in verdict.findings], [*verdict.warnings]
         warnings += self._open_key(files["key"])
 
-        options, broken = self._options(args, task_vars)
-        findings += [str(finding) for finding in broken]
+        options, option_findings = self._options(args, task_vars)
+        findings += [str(finding) for finding in option_findings]
         kube_host, manifest = options["kube_host"], self._manifest(args, options["namespace"])
         seen: dict[str, Any] = {}
         problem = cluster.address_problem(kube_host)
         if problem:
             findings.append(str(Finding("qinling_kube_host", 0, problem)))
         else:
-            seen = self._look(kube_host, verdict, manifest, args, task_vars)
+            seen = self._probe(kube_host, verdict, manifest, args, task_vars)
             found = cluster.findings(kube_host, verdict.usable.get("ca", ""), verdict.user, manifest, seen)
             findings += [str(Finding("qinling_kube_host", 0, message)) for message in found]
 
@@ -66,9 +69,9 @@ class ActionModule(Action):
         )
         if verdict.expires:
             result["expires"] = certificates.day(verdict.expires)
-        if findings and truth(args.get("fail", True)):
+        if findings and to_bool(args.get("fail", True)):
             result["failed"] = True
-            result["msg"] = "Kubernetes can not be used like this; nothing was changed:\n" + "\n".join(
+            result["msg"] = "Kubernetes cannot be used with these settings; nothing was changed:\n" + "\n".join(
                 f"- {finding}" for finding in findings
             )
         return result
@@ -76,36 +79,36 @@ class ActionModule(Action):
     def _file(self, candidates: list[Path]) -> certificates.File:
         path = candidates[0]
         if not path.exists():
-            places = " or ".join(str(candidate) for candidate in candidates[1:])
+            others = " or ".join(str(candidate) for candidate in candidates[1:])
             return certificates.File(
                 str(path),
                 None,
-                f"is not there{f' (nor is {places})' if places else ''}; put it there, name the directory of ca.pem, "
-                "cert.pem and key.pem in qinling_kubernetes_certificates_dir, or run the playbook "
-                "qinling.kolla.kubernetes_credentials",
+                f"does not exist{f' (nor does {others})' if others else ''}; create it, set "
+                "qinling_kubernetes_certificates_dir to the directory of ca.pem, cert.pem and key.pem, "
+                "or run the playbook qinling.kolla.kubernetes_credentials",
             )
         if not path.is_file():
             return certificates.File(str(path), None, "is not a file")
         try:
-            # Decrypted in memory: get_real_file would leave the plain text in a temporary file for a while.
+            # Decrypted in memory: get_real_file would write the plain text to a temporary file.
             content, _was_plain = self._loader._get_file_contents(str(path))
         except AnsibleError as error:
-            return certificates.File(str(path), None, f"can not be read: {str(error).splitlines()[0]}")
+            return certificates.File(str(path), None, f"cannot be read: {str(error).splitlines()[0]}")
         return certificates.File(str(path), bytes(content))
 
     def _open_key(self, file: certificates.File) -> list[str]:
-        """Takes the key's file, returns a warning if everybody on the controller can read it as it lies there."""
+        """Return a warning if every user of the controller can read the unencrypted key."""
         path = Path(file.path)
         if file.content is None or not stat.S_IMODE(path.stat().st_mode) & stat.S_IROTH:
             return []
         if path.read_bytes().startswith(b"$ANSIBLE_VAULT"):
             return []
-        return [f"{path}: everybody on this machine can read the private key; chmod 600 it"]
+        return [f"{path}: every user of this machine can read the private key; chmod it to 0600"]
 
     def _options(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[dict[str, str], list[Finding]]:
-        """Takes arguments and variables, returns what qinling.conf is going to say about address and namespace."""
+        """Return the address and namespace that qinling.conf is going to contain, and findings about its files."""
         options = {"kube_host": str(args.get("kube_host") or ""), "namespace": str(args.get("namespace") or "qinling")}
-        broken: list[Finding] = []
+        findings: list[Finding] = []
         for path in args.get("overrides") or []:
             if not Path(str(path)).expanduser().is_file():
                 continue
@@ -115,18 +118,18 @@ class ActionModule(Action):
                     self._templar, variables, [self._loader.get_basedir()], bytes(text).decode("utf-8"), str(path)
                 )
             except FindingsError as error:
-                broken += error.findings
+                findings += error.findings
                 continue
             except (AnsibleError, UnicodeDecodeError) as error:
-                broken.append(Finding(str(path), 0, f"can not be read: {str(error).splitlines()[0]}"))
+                findings.append(Finding(str(path), 0, f"cannot be read: {str(error).splitlines()[0]}"))
                 continue
             sections, found = ini.parse(rendered, str(path))
-            broken += found
+            findings += found
             for name in options:
                 option = sections.get("kubernetes", {}).get(name)
                 if option:
                     options[name] = "".join(option.values[-1])
-        return options, broken
+        return options, findings
 
     def _manifest(self, args: Mapping[str, Any], namespace: str) -> rbac.Manifest:
         path = str(args["manifest"])
@@ -136,7 +139,7 @@ class ActionModule(Action):
         except (AnsibleError, UnicodeDecodeError, rbac.ManifestError) as error:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: the manifest {path}: {error}") from error
 
-    def _look(
+    def _probe(
         self,
         kube_host: str,
         verdict: certificates.Verdict,
@@ -150,7 +153,7 @@ class ActionModule(Action):
             "access": manifest.access(),
             "timeout": float(args.get("timeout", 10)),
         }
-        answer = self._execute_module("qinling.kolla.kubernetes_check", module_args=module_args, task_vars=task_vars)
-        if answer.get("failed"):
-            raise AnsibleActionFail(f"the host can not look at {kube_host}: {answer.get('msg', 'no reason given')}")
-        return dict(answer["seen"])
+        probe = self._execute_module("qinling.kolla.kubernetes_check", module_args=module_args, task_vars=task_vars)
+        if probe.get("failed"):
+            raise AnsibleActionFail(f"the host cannot check {kube_host}: {probe.get('msg', 'no reason given')}")
+        return dict(probe["seen"])

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps a client certificate of a Kubernetes cluster on the controller; wholly there, as the key must not leave it."""
+"""Manage a client certificate of a Kubernetes cluster on the controller; the private key never leaves it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 import urllib3
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible_collections.qinling.kolla.plugins.module_utils._config.atomic_write import write_beside
+from ansible_collections.qinling.kolla.plugins.module_utils._config.atomic_write import write_temporary
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action, option_problems
-from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import to_bool
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates, credentials
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.credentials import (
     CredentialsError,
@@ -31,20 +31,20 @@ _MODE = 0o600
 
 
 class Cluster:
-    """A cluster that a kubeconfig names. Its errors stand alone: Ansible would print each cause once more."""
+    """The cluster of a kubeconfig. Its errors have no cause, which Ansible would print a second time."""
 
     def __init__(self, kubeconfig: str, context: str | None) -> None:
         try:
             from kubernetes import client, config  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:
             raise CredentialsError(
-                'the Python package "kubernetes" is missing beside Ansible '
+                'the Python package "kubernetes" is missing in the environment of Ansible '
                 f"({sys.executable}: {error}); install it there"
             ) from None
         if not Path(kubeconfig).is_file():
             raise CredentialsError(
-                f"{kubeconfig} is not there; name the kubeconfig of an administrator in "
-                "qinling_kubernetes_admin_kubeconfig, or in the environment as KUBECONFIG"
+                f"{kubeconfig} does not exist; set qinling_kubernetes_admin_kubeconfig, or KUBECONFIG in the "
+                "environment, to the kubeconfig of an administrator"
             )
         try:
             self._api = config.new_client_from_config(config_file=kubeconfig, context=context, persist_config=False)
@@ -58,18 +58,17 @@ class Cluster:
         self.address = str(self._api.configuration.host)
 
     def authorities(self) -> bytes:
-        """Returns the CA that the kubeconfig names."""
+        """Return the CA of the kubeconfig. Raise CredentialsError if the server is not verified."""
         configuration = self._api.configuration
         if not configuration.ssl_ca_cert or not configuration.verify_ssl:
             raise CredentialsError(
-                f"{self._kubeconfig} names no CA for {self.address}: Qinling "
-                "verifies the server, so put the cluster's CA "
-                "there as certificate-authority-data (and drop insecure-skip-tls-verify)"
+                f"{self._kubeconfig} has no CA for {self.address}, but Qinling verifies the server; add the cluster's "
+                "CA as certificate-authority-data (and remove insecure-skip-tls-verify)"
             )
         return Path(configuration.ssl_ca_cert).read_bytes()
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Takes a request, returns the answer's content; raises CredentialsError."""
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return the content of the response. Raise CredentialsError if the request fails."""
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         try:
             return self._api.call_api(
@@ -90,14 +89,14 @@ class Cluster:
             raise RefusedError(
                 int(error.status or 0),
                 (
-                    f"{self.address} answers {error.status} to {method} {path}: {text}; "
+                    f"{self.address} responds with {error.status} to {method} {path}: {text}; "
                     f"is {self._kubeconfig} an administrator's?"
                 ),
             ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # What the retries of urllib3 gave up with.
+            # The error of the last retry of urllib3.
             reason = getattr(error, "reason", None) or error
-            raise CredentialsError(f"{self.address} of {self._kubeconfig} can not be used: {reason}") from None
+            raise CredentialsError(f"{self.address} of {self._kubeconfig} cannot be used: {reason}") from None
 
 
 class ActionModule(Action):
@@ -110,7 +109,7 @@ class ActionModule(Action):
         del task_vars
         problems = option_problems(args, _OPTIONS, ("kubeconfig", "directory", "user"))
         if args.get("state", "present") not in {"present", "absent"}:
-            problems.append("state has to be present or absent")
+            problems.append("state must be present or absent")
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_credentials: {'; '.join(problems)}")
 
@@ -121,7 +120,7 @@ class ActionModule(Action):
         return result
 
     def _reconcile(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Takes the options, returns what was done; raises CredentialsError."""
+        """Create or remove the files, and return the result. Raise CredentialsError on failure."""
         directory = Path(str(args["directory"])).expanduser()
         absent = args.get("state", "present") == "absent"
         files = {role: self._file(directory / name, absent) for role, name in certificates.NAMES.items()}
@@ -130,8 +129,8 @@ class ActionModule(Action):
         kubeconfig = str(Path(str(args["kubeconfig"])).expanduser())
         cluster = Cluster(kubeconfig, str(args.get("context") or "") or None)
         authorities = b"" if absent else cluster.authorities()
-        # Before anything else: the caller is going to change the cluster, absent or present.
-        cluster.ask("GET", "/version")
+        # Fail early: in either state, the caller changes the cluster next.
+        cluster.request("GET", "/version")
         outcome = self._absent(files, str(args["user"])) if absent else self._present(cluster, authorities, args, files)
         outcome = {**before, **outcome}
         if self._task.diff:
@@ -139,13 +138,13 @@ class ActionModule(Action):
             outcome["diff"] = {
                 "before_header": str(directory),
                 "after_header": str(directory),
-                "before": _shown(before),
-                "after": _shown(after),
+                "before": _diff_text(before),
+                "after": _diff_text(after),
             }
         return outcome
 
     def _file(self, path: Path, as_it_is: bool) -> certificates.File:
-        """Takes a path, returns the file, decrypted unless it shall stay as it is (removing needs no password)."""
+        """Return the file, decrypted unless `as_it_is` is set (removing a file needs no vault password)."""
         if not path.exists():
             return certificates.File(str(path))
         if as_it_is:
@@ -153,13 +152,13 @@ class ActionModule(Action):
         try:
             content, _was_plain = self._loader._get_file_contents(str(path))
         except AnsibleError as error:
-            raise CredentialsError(f"{path} can not be read: {str(error).splitlines()[0]}") from None
+            raise CredentialsError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
         return certificates.File(str(path), bytes(content))
 
     def _absent(self, files: Mapping[str, certificates.File], user: str) -> dict[str, Any]:
-        """Removes the files if they are this user's; another's are not touched."""
+        """Remove the files if they belong to `user`, and return the result."""
         if not credentials.belongs_to(files["certificate"].content, user):
-            return {"changed": False, "reason": f"there is no certificate of {user}", "files": []}
+            return {"changed": False, "reason": f"no certificate of {user} exists", "files": []}
         paths = [Path(file.path) for file in files.values() if file.content is not None]
         if not self._task.check_mode:
             for path in paths:
@@ -170,47 +169,50 @@ class ActionModule(Action):
         self, cluster: Cluster, server: bytes, args: Mapping[str, Any], files: Mapping[str, certificates.File]
     ) -> dict[str, Any]:
         user, now = str(args["user"]), datetime.now(UTC)
-        clients = credentials.client_authorities(cluster.ask)
-        held = files["certificate"].content
-        wanted = {role: file.content for role, file in files.items()}
-        authorities = _bundle(server, clients, held) if held else server
-        wanted["ca"] = authorities
-        reason = credentials.reason_to_make(
-            files, authorities, user, now, truth(args.get("renew", False)), int(args.get("renew_days", 30))
+        clients = credentials.client_authorities(cluster.request)
+        current = files["certificate"].content
+        desired = {role: file.content for role, file in files.items()}
+        authorities = _bundle(server, clients, current) if current else server
+        desired["ca"] = authorities
+        reason = credentials.renewal_reason(
+            files, authorities, user, now, to_bool(args.get("renew", False)), int(args.get("renew_days", 30))
         )
         outcome: dict[str, Any] = {"kube_host": cluster.address, "reason": reason}
         if reason and self._task.check_mode:
             names = [file.path for role, file in files.items() if role != "ca" or authorities != file.content]
             return {**outcome, "changed": True, "files": names, "user": user, "expires": "(a new certificate)"}
         if reason:
-            certificate, key = credentials.make(
-                cluster.ask, user, int(args.get("days") or 0), float(args.get("wait", 60))
+            certificate, key = credentials.request_certificate(
+                cluster.request, user, int(args.get("days") or 0), float(args.get("wait", 60))
             )
-            wanted = {"ca": credentials.bundle(server, clients, certificate), "certificate": certificate, "key": key}
-            made = {role: certificates.File(file.path, wanted[role]) for role, file in files.items()}
-            findings = certificates.examine(made, datetime.now(UTC), 0).findings
-            # A cluster's clock may be ahead; that passes by itself.
+            desired = {"ca": credentials.bundle(server, clients, certificate), "certificate": certificate, "key": key}
+            created = {role: certificates.File(file.path, desired[role]) for role, file in files.items()}
+            findings = certificates.examine(created, datetime.now(UTC), 0).findings
+            # The cluster's clock may be slightly ahead.
             findings = [finding for finding in findings if "is not valid before" not in finding.message]
             if findings:
-                raise CredentialsError(f"the cluster's certificate does not serve: {findings[0].message}")
-        elif wanted["ca"] != files["ca"].content:
-            outcome["reason"] = "the cluster's CA is another one"
-        changed = self._write(files, wanted, truth(args.get("encrypt", False)))
+                raise CredentialsError(f"the cluster's certificate cannot be used: {findings[0].message}")
+        elif desired["ca"] != files["ca"].content:
+            outcome["reason"] = "the cluster's CA has changed"
+        changed = self._write(files, desired, to_bool(args.get("encrypt", False)))
         if changed and not outcome["reason"]:
-            outcome["reason"] = "modes or encryption of files were not as they have to be"
+            outcome["reason"] = "modes or encryption of files differed"
         verdict = certificates.examine(
-            {role: certificates.File(file.path, wanted[role]) for role, file in files.items()}, now, 0
+            {role: certificates.File(file.path, desired[role]) for role, file in files.items()}, now, 0
         )
         expires = certificates.day(verdict.expires) if verdict.expires else ""
         return {**outcome, "changed": bool(changed), "files": changed, "user": verdict.user, "expires": expires}
 
     def _write(
-        self, files: Mapping[str, certificates.File], wanted: Mapping[str, bytes | None], encrypt: bool
+        self, files: Mapping[str, certificates.File], desired: Mapping[str, bytes | None], encrypt: bool
     ) -> list[str]:
-        """Writes what differs, each file whole, encrypted where it was or the key has to be; returns the paths."""
+        """Write the files that differ atomically, and return their paths.
+
+        A file is encrypted if it was before, the key also if `encrypt` is set.
+        """
         new: dict[Path, bytes | None] = {}
         for role, file in files.items():
-            path, content = Path(file.path), wanted[role] or b""
+            path, content = Path(file.path), desired[role] or b""
             was_encrypted = path.exists() and path.read_bytes().startswith(b"$ANSIBLE_VAULT")
             encrypted = was_encrypted or (encrypt and role == "key")
             if content != file.content or encrypted != was_encrypted:
@@ -224,13 +226,13 @@ class ActionModule(Action):
             next(iter(new)).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             for path, replacement in new.items():
                 if replacement is not None:
-                    ready[path] = write_beside(path, replacement, f".{path.name}.", _MODE)
+                    ready[path] = write_temporary(path, replacement, f".{path.name}.", _MODE)
             for path, temporary in ready.items():
                 temporary.replace(path)
             for path in new:
                 path.chmod(_MODE)
         except OSError as error:
-            raise CredentialsError(f"{error.filename}: {error.strerror}; mend this and run again") from None
+            raise CredentialsError(f"{error.filename}: {error.strerror}; fix this and run again") from None
         finally:
             for temporary in ready.values():
                 temporary.unlink(missing_ok=True)
@@ -241,8 +243,8 @@ class ActionModule(Action):
             return bytes(self._loader._vault.encrypt(content))
         except AnsibleError as error:
             raise CredentialsError(
-                f"{path} can not be encrypted ({str(error).splitlines()[0]}); "
-                "give --vault-password-file or --ask-vault-pass"
+                f"{path} cannot be encrypted ({str(error).splitlines()[0]}); "
+                "set --vault-password-file or --ask-vault-pass"
             ) from None
 
 
@@ -250,8 +252,8 @@ def _bundle(server: bytes, clients: bytes, certificate: bytes) -> bytes:
     try:
         return credentials.bundle(server, clients, certificate)
     except (ValueError, IndexError):
-        return server  # What is wrong with the certificate is said where it is examined.
+        return server  # `certificates.examine` reports problems of the certificate.
 
 
-def _shown(facts: Mapping[str, str]) -> str:
+def _diff_text(facts: Mapping[str, str]) -> str:
     return "".join(f"{name}: {value}\n" for name, value in facts.items() if value)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reads, fills and replaces the file of passwords on the controller."""
+"""Fill in missing values in the password file on the controller."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VAULT = "$ANSIBLE_VAULT"
 
 
 class ActionModule(Action):
-    """Thin glue between Ansible, the file and `passwords.fill`."""
+    """Thin glue between Ansible, the password file and `passwords.fill`."""
 
     _supports_diff = True
 
@@ -31,32 +31,32 @@ class ActionModule(Action):
         problems = option_problems(args, ("path", "names", "given"), ("path",))
         if problems or not isinstance(args.get("names"), list) or not isinstance(args.get("given") or [], list):
             reason = f" ({'; '.join(problems)})" if problems else ""
-            raise AnsibleActionFail(f"qinling.kolla.passwords takes path, names and given, two lists{reason}")
+            raise AnsibleActionFail(f"qinling.kolla.passwords: expected path, and the lists names and given{reason}")
         given = {name for file in args.get("given") or [] for name in self._given(str(file))}
-        wanted = {name: kind for name, kind in kinds_of(args["names"]).items() if name not in given}
-        # A link stays one: what it leads to is replaced.
+        required = {name: kind for name, kind in kinds_of(args["names"]).items() if name not in given}
+        # A symbolic link is preserved: its target is replaced.
         path = Path(str(args["path"])).expanduser().resolve()
         check = self._task.check_mode
         try:
-            if check or not wanted:
-                created, filled = update(path, wanted, write=False)
+            if check or not required:
+                created, filled = update(path, required, write=False)
             else:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with locked(path.parent):
-                    created, filled = update(path, wanted, write=True)
+                    created, filled = update(path, required, write=True)
         except FindingsError as error:
             raise AnsibleActionFail(f"Nothing was changed:\n{error}") from error
         except OSError as error:
             raise AnsibleActionFail(f"{error.filename or path}: {error.strerror}") from error
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o007:
-            result["warnings"] = [f"{path} can be read by other users; chmod it to 0600"]
+            result["warnings"] = [f"{path} is readable by other users; chmod it to 0600"]
         result.update({"changed": bool(filled), "filled": filled, "created": created and bool(filled)})
         if filled:
             result["diff"] = {"prepared": "".join(f"+{name}: ***\n" for name in filled)}
         return result
 
     def _given(self, file: str) -> set[str]:
-        """Takes a file, returns the names that have a value there; ansible-vault's encryption is no hindrance."""
+        """Return the names that have a value in a file, which ansible-vault may have encrypted."""
         path = Path(file).expanduser()
         if not path.exists():
             return set()
@@ -68,11 +68,14 @@ class ActionModule(Action):
         except FindingsError as error:
             raise AnsibleActionFail(f"Nothing was changed:\n{error}") from error
         except AnsibleError as error:
-            raise AnsibleActionFail(f"{path} can not be read: {str(error).splitlines()[0]}") from error
+            raise AnsibleActionFail(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def kinds_of(names: list[Any]) -> dict[str, str]:
-    """Takes names, or mappings of name and kind, returns the kind of each; raises if one is neither."""
+    """Return the kind of each password by name, from names or mappings of name and kind.
+
+    Raise AnsibleActionFail if an item is neither.
+    """
     kinds = {}
     for item in names:
         entry = item if isinstance(item, Mapping) else {"name": item}
@@ -86,7 +89,7 @@ def kinds_of(names: list[Any]) -> dict[str, str]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Takes a directory, and holds it against others who would fill a file in it at the same time."""
+    """Lock a directory against concurrent runs that would fill a file in it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -96,9 +99,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def update(path: Path, kinds: Mapping[str, str], write: bool) -> tuple[bool, list[str]]:
-    """Takes a file of passwords and the kind of each, fills it if `write` is set.
+    """Fill a password file if `write` is set.
 
-    Returns whether there was no file, and the names that were, or would be, filled.
+    Return whether the file is new, and the names that were, or would be, filled. `kinds` has the kind of each password.
     """
     created = not path.exists()
     try:
@@ -107,8 +110,8 @@ def update(path: Path, kinds: Mapping[str, str], write: bool) -> tuple[bool, lis
         raise AnsibleActionFail(f"{path} is not UTF-8") from error
     if text.startswith(_VAULT):
         raise AnsibleActionFail(
-            f"{path} is encrypted as a whole and can not be filled; decrypt it with ansible-vault, run this again and "
-            "encrypt it, or give its values yourself"
+            f"{path} is encrypted as a whole and cannot be filled; decrypt it with ansible-vault, run this again and "
+            "encrypt it, or set the values yourself"
         )
     changed, filled = passwords.fill(text, str(path), kinds)
     if filled and write:
@@ -117,7 +120,7 @@ def update(path: Path, kinds: Mapping[str, str], write: bool) -> tuple[bool, lis
 
 
 def replace(path: Path, text: str) -> None:
-    """Takes a file and its new text, replaces it atomically; other users have no access to the new one."""
+    """Replace a file atomically; the new file is not accessible to other users."""
     mode, owner = 0o600, (-1, -1)
     if path.exists():
         status = path.stat()

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gathers every finding of the controller, and others that it is given, and reports them in one message."""
+"""Gather the findings of the controller, add those passed to the task, and report all in one message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base 
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import policy, templating
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.relocation import Relocation
-from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain, relocate, truth
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import relocate, to_bool, to_plain
 from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs, prechecks
 from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import projects
 
@@ -34,11 +34,11 @@ class ActionModule(Action):
             Display().warning(str(warning))
         findings = [str(text) for text in args.get("findings") or []]
         findings += [str(finding) for finding in self._controller(args, task_vars)]
-        stop = truth(args.get("fail", True))
+        stop = to_bool(args.get("fail", True))
         if args.get("input"):
-            about_input, unsound = self._input(args["input"], task_vars)
-            findings += [str(finding) for finding in about_input]
-            stop = stop or unsound
+            input_findings, template_unsafe = self._input(args["input"], task_vars)
+            findings += [str(finding) for finding in input_findings]
+            stop = stop or template_unsafe
         findings = list(dict.fromkeys(findings))
         result["changed"] = False
         result["findings"] = findings
@@ -55,53 +55,53 @@ class ActionModule(Action):
         return findings
 
     def _input(self, args: Mapping[str, Any], variables: dict[str, Any]) -> tuple[list[Finding], bool]:
-        """Takes what is to be checked and all variables; returns findings, and whether templates would fail."""
-        known = inputs.Knowledge.load(projects.ROLES, projects.GLOBALS)
-        values = {name: self._value(name, variables) for name in known.given(variables)}
-        findings = prechecks.variable_findings(known.variables, values)
-        findings += inputs.ascending_findings(known.ascending, {**known.defaults, **values})
-        unsound = bool(prechecks.variable_findings(known.types(), values))
-        if not truth(args.get("all", True)):
-            return findings, unsound
+        """Return the findings about the operator's input, and whether templates would fail with it."""
+        schema = inputs.InputSchema.load(projects.ROLES, projects.GLOBALS)
+        values = {name: self._value(name, variables) for name in schema.given(variables)}
+        findings = prechecks.variable_findings(schema.variables, values)
+        findings += inputs.ascending_findings(schema.ascending, {**schema.defaults, **values})
+        template_unsafe = bool(prechecks.variable_findings(schema.types(), values))
+        if not to_bool(args.get("all", True)):
+            return findings, template_unsafe
 
         selected = self._value("__projects_selected", variables)
         enabled = [] if isinstance(selected, prechecks.Missing) else selected
-        warnings = inputs.unusual_warnings(known.variables, values)
+        warnings = inputs.unusual_warnings(schema.variables, values) + inputs.alias_warnings(schema.aliases, variables)
         for path in [str(path) for path in args["globals"]]:
             text = self._text(path)[0] or ""
             lines = inputs.key_lines(text)[0]
-            findings = inputs.placed(findings, path, lines)
-            findings += inputs.number_findings(text, path, known.variables)
-            found, odd = inputs.name_findings(lines, known.names, "qinling")
-            findings += inputs.placed(found, path, lines)
-            warnings += [f"{path}: {warning}" for warning in odd]
+            findings = inputs.with_location(findings, path, lines)
+            findings += inputs.number_findings(text, path, schema.variables)
+            found, name_warnings = inputs.name_findings(lines, schema.names, "qinling")
+            findings += inputs.with_location(found, path, lines)
+            warnings += [f"{path}: {warning}" for warning in name_warnings]
         groups = variables.get("groups") or {}
         findings += prechecks.group_findings(projects.groups_of(enabled), groups)
         findings += inputs.host_findings(self._hosts(projects.groups_of(enabled), groups, variables))
-        if truth(args.get("passwords_needed", True)):
+        if to_bool(args.get("passwords_needed", True)):
             missing = self._passwords(args, enabled, variables)
-            warnings += self._open(Path(str(args["passwords"])))
+            warnings += self._permission_warnings(Path(str(args["passwords"])))
             findings += missing
-            unsound = unsound or bool(missing)
-        found, odd, files = inputs.override_findings(
-            Path(str(args["overrides"])), known.overrides, groups.get("all") or []
+            template_unsafe = template_unsafe or bool(missing)
+        found, override_warnings, files = inputs.override_findings(
+            Path(str(args["overrides"])), schema.overrides, groups.get("all") or []
         )
         findings += found
-        for file, kind in files if unsound else []:
-            # Otherwise all of them are rendered, and told about, with what they are merged into.
+        for file, kind in files if template_unsafe else []:
+            # Otherwise the plan renders and merges all of them, and reports their findings.
             findings += self._file(str(file), kind, variables)
             if kind == "policy":
-                given, broken = policy.load(self._text(str(file))[0] or "", str(file))
-                findings += broken or policy.merge(known.policy, given, str(file)).findings
-        for warning in [*warnings, *odd]:
+                rules, syntax_findings = policy.load(self._text(str(file))[0] or "", str(file))
+                findings += syntax_findings or policy.merge(schema.policy, rules, str(file)).findings
+        for warning in [*warnings, *override_warnings]:
             Display().warning(warning)
-        return findings, unsound
+        return findings, template_unsafe
 
     def _hosts(
-        self, wanted: list[dict[str, Any]], groups: Mapping[str, list[str]], variables: Mapping[str, Any]
+        self, required: list[dict[str, Any]], groups: Mapping[str, list[str]], variables: Mapping[str, Any]
     ) -> dict[str, tuple[str, str, str]]:
-        """Takes groups and all variables, returns how each host in those is reached."""
-        hosts = {host: variables["hostvars"][host] for item in wanted for host in groups.get(item["group"], [])}
+        """Return the connection, address and port of each host in the required groups."""
+        hosts = {host: variables["hostvars"][host] for item in required for host in groups.get(item["group"], [])}
         return {
             name: (
                 str(host.get("ansible_connection", "ssh")),
@@ -114,26 +114,26 @@ class ActionModule(Action):
     def _passwords(
         self, args: Mapping[str, Any], enabled: list[Mapping[str, Any]], variables: Mapping[str, Any]
     ) -> list[Finding]:
-        """Return what is wrong with the passwords that enabled projects need."""
+        """Return the findings about the passwords that enabled projects need."""
         path = str(args["passwords"])
         names = projects.passwords_of(enabled)
         values = {name: self._value(name, variables) for name in names if name in variables}
-        there = values or Path(path).exists()
-        return prechecks.password_findings(values if there else None, path, names, str(args.get("hint") or _HINT))
+        exists = values or Path(path).exists()
+        return prechecks.password_findings(values if exists else None, path, names, str(args.get("hint") or _HINT))
 
-    def _open(self, path: Path) -> list[str]:
+    def _permission_warnings(self, path: Path) -> list[str]:
         if not path.is_file() or not path.stat().st_mode & 0o004 or path.read_bytes().startswith(b"$ANSIBLE_VAULT"):
             return []
-        return [f"{path}: everybody on this machine can read the passwords; chmod 640 it"]
+        return [f"{path}: every user of this machine can read the passwords; chmod it to 0640"]
 
     def _value(self, name: str, variables: Mapping[str, Any]) -> Any:
         if name not in variables:
             return prechecks.Missing()
         try:
-            # Whole: what a value holds may be a template as well.
-            return plain(templating.value(self._templar, name))
+            # Nested values may be templates as well.
+            return to_plain(templating.value(self._templar, name))
         except Exception as error:
-            return prechecks.Missing(templating.explain(error, "", name).message.removeprefix("can not be rendered: "))
+            return prechecks.Missing(templating.explain(error, "", name).message.removeprefix("cannot be rendered: "))
 
     def _text(self, path: str) -> tuple[str | None, list[Finding]]:
         problem = inputs.file_problem(Path(path))
@@ -142,13 +142,13 @@ class ActionModule(Action):
         if not Path(path).exists():
             return None, []
         try:
-            # Decrypts in memory what ansible-vault has encrypted.
+            # Decrypted in memory: get_real_file would write the plain text to a temporary file.
             content, _was_plain = self._loader._get_file_contents(path)
             return bytes(content).decode("utf-8-sig"), []
         except UnicodeDecodeError as error:
             return None, [Finding(path, bytes(content).count(b"\n", 0, error.start) + 1, "not UTF-8")]
         except AnsibleError as error:
-            return None, [Finding(path, 0, f"can not be read: {str(error).splitlines()[0]}")]
+            return None, [Finding(path, 0, f"cannot be read: {str(error).splitlines()[0]}")]
 
     def _file(self, path: str, kind: str, variables: dict[str, Any]) -> list[Finding]:
         text, findings = self._text(path)
@@ -165,6 +165,6 @@ class ActionModule(Action):
 
 
 def message(host: str, findings: list[str]) -> str:
-    """Takes a host's name and findings, returns the message that a person reads."""
+    """Return the message with the findings of a host."""
     count = "1 problem" if len(findings) == 1 else f"{len(findings)} problems"
     return "\n".join([f"Prechecks found {count} on {host}; nothing was changed:", *(f"- {item}" for item in findings)])

@@ -5,21 +5,21 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What the modules that call Qinling's API have in common."""
+    """Options of the modules that call Qinling's API."""
 
     DOCUMENTATION = r"""
 options:
   endpoint:
-    description: Address of Qinling's API, without C(/v1). Keystone's catalog is not asked.
+    description: URL of Qinling's API, without C(/v1). The module does not query Keystone's catalog.
     type: str
     required: true
   auth:
-    description: How to log in at Keystone.
+    description: Credentials for Keystone.
     type: dict
     required: true
     suboptions:
       auth_url:
-        description: Address of Keystone, with or without C(/v3).
+        description: URL of Keystone, with or without C(/v3).
         type: str
         required: true
       username:
@@ -31,11 +31,11 @@ options:
         type: str
         required: true
       project_name:
-        description: Project that the token is for, and that functions and executions belong to.
+        description: Project of the token, to which functions and executions belong.
         type: str
         required: true
       domain_name:
-        description: Domain of the user and of the project, unless they are given one of their own.
+        description: Default domain of the user and of the project.
         type: str
         default: Default
       user_domain_name:
@@ -45,18 +45,18 @@ options:
         description: Domain of the project.
         type: str
   ca_cert:
-    description: File with the certificates of the authorities that the servers' certificates are checked with.
+    description: File with the CA certificates that verify the servers' certificates. The default are the system's CAs.
     type: path
   wait:
     description:
-      - Seconds to wait for an API that does not listen or answers 503, and for each step that Qinling takes on its own,
-        such as starting a runtime's workers.
-      - With V(0) nothing is waited for.
+      - Seconds to wait for an API that does not listen or answers 503, and for each operation that Qinling runs in the
+        background, such as starting a runtime's workers.
+      - V(0) disables waiting.
     type: int
     default: 120
 """
 
-    # For the modules whose messages name the engine's container.
+    # Modules whose messages name the engine's container.
     ENGINE = r"""
 options:
   engine:
@@ -65,10 +65,10 @@ options:
     default: qinling_engine
 """
 
-    # For the modules that change what Qinling keeps.
+    # Modules that change objects of Qinling.
     CHANGE = r"""
 attributes:
   check_mode:
     support: full
-    description: Tells what would be done.
+    description: Reports the changes without making them.
 """

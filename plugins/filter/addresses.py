@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Kolla's filters for addresses, under Kolla's names: `kolla_address` and `put_address_in_context`."""
+"""Filters for addresses: Kolla's `kolla_address` and `put_address_in_context`, and filters built on them."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ _CONTEXTS = ("url", "memcache", "rabbitmq")
 
 
 def address_of(host: Mapping[str, Any], hostname: str, network: str) -> str:
-    """Takes a host's variables and name and a network's, returns the host's address there.
+    """Return a host's address on a network, from the host's variables.
 
-    `<network>_interface` names the interface and `<network>_address_family` (else `network_address_family`, else ipv4)
-    says which address of it, as Ansible's facts have it. Of IPv6 addresses the first global one is taken that is not
-    the virtual address of a load balancer.
+    `<network>_interface` names the interface; `<network>_address_family` (default: `network_address_family`, then ipv4)
+    selects the address in the facts. For IPv6, it is the first global address that is not the virtual address of a
+    load balancer.
     """
     interface = _of(host, f"{network}_interface") or _of(host, "network_interface")
     if not interface:
         raise AnsibleFilterError(f"host {hostname}: set {network}_interface to the interface of network {network}")
     family = str(_of(host, f"{network}_address_family") or _of(host, "network_address_family") or "ipv4").lower()
     if family not in ("ipv4", "ipv6"):
-        raise AnsibleFilterError(f"host {hostname}: {network}_address_family has to be ipv4 or ipv6, not {family!r}")
+        raise AnsibleFilterError(f"host {hostname}: {network}_address_family is {family!r}; expected ipv4 or ipv6")
     facts = _of(host, "ansible_facts") or {}
-    # Learnt in this run by interface_facts, or gathered by somebody.
-    known = facts.get("qinling_interfaces") or interfaces.of_facts(facts)
-    if not known:
+    # From interface_facts in this run, or from facts gathered by Ansible.
+    host_interfaces = facts.get("qinling_interfaces") or interfaces.from_facts(facts)
+    if not host_interfaces:
         raise AnsibleFilterError(
-            f"host {hostname}: its address on {interface} is not known, for lack of its facts; bring it up, "
+            f"host {hostname}: its address on {interface} is unknown, as its facts are missing; start the host, "
             f"or set {network}_interface_address for it in the inventory"
         )
-    found = known.get(str(interface))
+    found = host_interfaces.get(str(interface))
     if found is None:
         raise AnsibleFilterError(
             f"host {hostname}: {network}_interface is {interface}, which is not among its interfaces "
-            f"({', '.join(known)})"
+            f"({', '.join(host_interfaces)})"
         )
     address = _ipv4(found) if family == "ipv4" else _ipv6(found, _virtual_addresses(host))
     if not address:
@@ -74,10 +74,10 @@ def _virtual_addresses(host: Mapping[str, Any]) -> set[str]:
     return {str(_of(host, name)) for name in ("kolla_internal_vip_address", "kolla_external_vip_address")}
 
 
-class _Around(Mapping[str, Any]):
-    """A host's own variables in front of those around an expression, as a mapping; an unknown one is None.
+class _Variables(Mapping[str, Any]):
+    """A mapping of a host's variables with the expression's context as fallback; an undefined variable is None.
 
-    Facts are only the host's own.
+    Facts have no fallback.
     """
 
     def __init__(self, context: Context, host: Mapping[str, Any] | None = None) -> None:
@@ -86,8 +86,8 @@ class _Around(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         own = _of(self._host, name) if self._host is not None else None
-        around = None if self._host is not None and name == "ansible_facts" else self._context.get(name)
-        return own if own is not None else around
+        fallback = None if self._host is not None and name == "ansible_facts" else self._context.get(name)
+        return own if own is not None else fallback
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._context.get_all(), **(self._host or {})})
@@ -98,39 +98,37 @@ class _Around(Mapping[str, Any]):
 
 @pass_context
 def kolla_address(context: Context, network: str, hostname: str | None = None) -> str:
-    """Takes a network's name and a host's, returns the host's address there.
+    """Return a host's address on a network.
 
-    Without a host's name it is the host that is being worked on, and the address follows from its interface. With one,
-    that host's `<network>_interface_address` counts. In a play without group_vars that is a default of a role, which
-    `hostvars` lacks; then the address follows from the interface as well.
+    Without `hostname`, this is the address of the current host's interface. With `hostname`, it is that host's
+    `<network>_interface_address`, or the address of its interface where `hostvars` lacks this variable: in a play
+    without group_vars, it is a default of a role.
     """
-    here = context.get("inventory_hostname")
-    name = hostname or here
+    current = context.get("inventory_hostname")
+    name = hostname or current
     hostvars = context.get("hostvars")
     if name is None or isinstance(name, Undefined):
-        raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars have to be there")
+        raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars must be defined")
     if hostvars is None or isinstance(hostvars, Undefined):
-        # As in hostvars[host].api_interface_address: it is evaluated among that host's variables, without hostvars.
-        if name != here:
-            raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars have to be there")
-        return address_of(_Around(context), name, network)
+        # hostvars[host].api_interface_address is evaluated with that host's variables, which lack hostvars.
+        if name != current:
+            raise AnsibleFilterError("kolla_address: inventory_hostname and hostvars must be defined")
+        return address_of(_Variables(context), name, network)
     host = hostvars.get(name)
     if host is None or isinstance(host, Undefined):
         raise AnsibleFilterError(f"kolla_address: host {name} is not in the inventory")
-    around = _Around(context, host)
+    variables = _Variables(context, host)
     if hostname:
         variable = f"{network}_interface_address"
         if own := _of(host, variable):
             return str(own)
-        if not (around[f"{network}_interface"] or around["network_interface"]):
-            # A default, unless the play has set it: then it is an address of the host that is being worked on.
-            address = str(around[variable])
-            if name != here and not _is_loopback(address):
-                raise AnsibleFilterError(
-                    f"host {name}: its address is not known; set {variable} for it in the inventory"
-                )
+        if not (variables[f"{network}_interface"] or variables["network_interface"]):
+            # A default; if the play has set it instead, it is an address of the current host.
+            address = str(variables[variable])
+            if name != current and not _is_loopback(address):
+                raise AnsibleFilterError(f"host {name}: its address is unknown; set {variable} for it in the inventory")
             return address
-    return address_of(around, name, network)
+    return address_of(variables, name, network)
 
 
 def _is_loopback(address: str) -> bool:
@@ -142,13 +140,13 @@ def _is_loopback(address: str) -> bool:
 
 @pass_context
 def kolla_addresses(context: Context, hosts: Iterable[str], network: str) -> list[str]:
-    """Takes names of hosts and a network's, returns the hosts' addresses there."""
+    """Return the addresses of hosts on a network."""
     return [kolla_address(context, network, host) for host in hosts]
 
 
 @pass_context
 def hosts_without_address(context: Context, hosts: Iterable[str]) -> list[str]:
-    """Takes names of hosts, returns those whose API address is unknown, as there are no facts of them."""
+    """Return the hosts whose API address is unknown because their facts are missing."""
     return [host for host in hosts if not _has_address(context, host)]
 
 
@@ -160,9 +158,9 @@ def _has_address(context: Context, host: str) -> bool:
 
 
 def put_address_in_context(address: str, context: str) -> str:
-    """Takes an address or name and where it is going to stand, returns it as it has to be written there.
+    """Return an address or host name in the notation of a context: url, memcache or rabbitmq.
 
-    In a URL and for memcached an IPv6 address goes into brackets; RabbitMQ's Erlang writes addresses with commas.
+    URLs and memcached need brackets around IPv6 addresses; RabbitMQ's Erlang writes addresses with commas.
     """
     if context not in _CONTEXTS:
         raise AnsibleFilterError(f"put_address_in_context: expected one of {', '.join(_CONTEXTS)}, not {context!r}")
@@ -182,15 +180,15 @@ def put_address_in_context(address: str, context: str) -> str:
 def transport_url(
     hosts: Iterable[str], user: str, password: str | int, port: int | str, vhost: str = "/", transport: str = "rabbit"
 ) -> str:
-    """Takes the brokers' addresses, user, password, port, virtual host and transport, returns oslo.messaging's URL."""
-    # A password of digits without quotes is a number since ansible-core 2.19.
+    """Return the transport URL of oslo.messaging for the brokers on `hosts`."""
+    # Since ansible-core 2.19, an unquoted password of digits is an integer.
     login = f"{quote(str(user), safe='')}:{quote(str(password), safe='')}"
     members = ",".join(f"{login}@{put_address_in_context(host, 'url')}:{port}" for host in hosts)
     return f"{transport}://{members}/{vhost}"
 
 
 class FilterModule:
-    """Ansible's entry to the filters of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""

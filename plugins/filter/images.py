@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (c) 2026, the qinling.kolla authors
-"""Filters over a catalog of images: entries with `name` and `parent` (empty: it stands on no other), parents first."""
+"""Filters over an image catalog: entries with `name` and `parent` (empty for a base image), parents first."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import to_plain
 
 Catalog = Iterable[Mapping[str, Any]]
 
 
 def with_parents(catalog: Catalog, names: Collection[str]) -> list[str]:
-    """Takes a catalog and names, returns these and the names of all that they stand on, in the catalog's order."""
+    """Return the images `names` and all their ancestors, in the catalog's order."""
     entries = list(catalog)
-    wanted = set(names)
-    # Children come after their parents: backwards, each child has named its parent before that one is met.
+    selected = set(names)
+    # In reverse order, each child is visited before its parent.
     for entry in reversed(entries):
-        if entry["name"] in wanted and entry["parent"]:
-            wanted.add(entry["parent"])
-    return [entry["name"] for entry in entries if entry["name"] in wanted]
+        if entry["name"] in selected and entry["parent"]:
+            selected.add(entry["parent"])
+    return [entry["name"] for entry in entries if entry["name"] in selected]
 
 
-def generations(catalog: Catalog) -> list[list[Mapping[str, Any]]]:
-    """Takes the part of a catalog that is to be built, returns lists of what can be built at the same time.
+def build_stages(catalog: Catalog) -> list[list[Mapping[str, Any]]]:
+    """Return the images to build as a list of stages; the images of a stage can be built in parallel.
 
-    A parent that is not among them is there already.
+    A parent that is not in `catalog` exists already.
     """
     depth: dict[str, int] = {}
     found: list[list[Mapping[str, Any]]] = []
@@ -52,18 +52,18 @@ def digests(
     for entry in catalog:
         folders = [*common, entry["name"], *entry.get("sources", [])]
         own = re.compile(f"({'|'.join(map(re.escape, folders))})(/|$)")
-        # Whatever the order in which a disk lists them.
+        # Independent of the order in which the file system lists them.
         paths = sorted(filter(own.match, checksums), key=lambda path: (path.lower(), path))
         files = [{"key": path, "value": checksums[path]} for path in paths]
         seed = found[entry["parent"]] if entry["parent"] else list(base_inputs)
-        text = json.dumps(plain([seed, entry, files]), sort_keys=True)
+        text = json.dumps(to_plain([seed, entry, files]), sort_keys=True)
         found[entry["name"]] = hashlib.sha256(text.encode()).hexdigest()
     return found
 
 
 class FilterModule:
-    """Ansible's entry to the filters of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"images_with_parents": with_parents, "image_generations": generations, "image_digests": digests}
+        return {"images_with_parents": with_parents, "build_stages": build_stages, "image_digests": digests}

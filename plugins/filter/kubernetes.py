@@ -10,13 +10,13 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.rbac imp
 
 
 def rbac_objects(text: str, namespace: str, user: str) -> list[dict[str, Any]]:
-    """Takes a manifest with roles and their bindings, returns its objects for this namespace and user."""
+    """Return the objects of a manifest of roles and role bindings for a namespace and a user."""
     return Manifest.load(text, namespace).for_user(user)
 
 
 class FilterModule:
-    """Ansible's entry to the filters of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Returns the filters by name."""
+        """Return the filters by name."""
         return {"rbac_objects": rbac_objects}

@@ -10,7 +10,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._projects import pro
 
 
 class FilterModule:
-    """Ansible's entry to the filters of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps the Dockers of several hosts from being one Swarm, or the relay from its work on one of them."""
+"""Filters that report why hosts do not form one Swarm, or why the gateway cannot work on a host."""
 
 from __future__ import annotations
 
@@ -9,56 +9,57 @@ from typing import Any
 
 
 def swarm_findings(
-    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], host: str, makes: bool = True
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], host: str, initialize: bool = True
 ) -> list[str]:
-    """Takes a Swarm's hosts, all hosts' variables, one host, and whether Swarms are made; returns what is wrong there.
+    """Return the problems of the Swarm on `host`; `initialize` is whether the deployment initializes a Swarm.
 
-    The `plan` of a host has the state of its Swarm. Where the engine uses the Docker of another machine,
-    `__qinling_docker` has it, as `community.docker.docker_host_info` returns it. A host without either is left out.
-    What concerns several hosts is reported on the first of them.
+    The `plan` of a host contains the state of its Swarm. Where the engine uses the Docker of another machine,
+    `__qinling_docker` contains it, as returned by `community.docker.docker_host_info`. A host without either is
+    skipped. A problem of several hosts is reported on the first one.
     """
     states = {name: state for name in hosts if (state := _swarm(hostvars, name))}
     own = states.get(host)
     if not own:
         return []
     if own.get("LocalNodeState") != "active":
-        if makes:
+        if initialize:
             return []
         return [
-            f"Docker on {host} belongs to no Swarm, and qinling_swarm_init is off: let it join one as a manager, or "
+            f"Docker on {host} is not in a Swarm, and qinling_swarm_init is false: join it to a Swarm as a manager, or "
             "set qinling_swarm_init: true"
         ]
     if not own.get("ControlAvailable"):
         return [
-            f"Docker on {host} is a worker of its Swarm, and the engine needs a manager: run `docker node promote "
-            f"{host}` on one that is"
+            f"Docker on {host} is a worker of its Swarm, but the engine needs a manager: run `docker node promote "
+            f"{host}` on a manager"
         ]
     clusters = {name: (state.get("Cluster") or {}).get("ID") for name, state in states.items()}
     clusters = {name: cluster for name, cluster in clusters.items() if cluster}
     if len(set(clusters.values())) < 2 or host != next(iter(clusters)):
         return []
-    told = ", ".join(f"{name} to {cluster}" for name, cluster in clusters.items())
+    members = ", ".join(f"{name} to {cluster}" for name, cluster in clusters.items())
     return [
-        f"the hosts of qinling_swarm_hosts belong to different Swarms ({told}): an engine would not see the workers of "
-        "another; let all but one leave theirs (docker swarm leave --force) and run this again, or join them by hand"
+        f"the hosts of qinling_swarm_hosts belong to different Swarms ({members}): an engine would not see the workers "
+        "of another Swarm; leave all Swarms but one (docker swarm leave --force) and run this again, or join the hosts "
+        "manually"
     ]
 
 
-def relay_findings(switches: Mapping[str, bool], host: str, api_here: bool) -> list[str]:
-    """Return what in a host's daemon.json (its `switches`, as the plan has them) keeps the relay there from its work.
+def gateway_findings(switches: Mapping[str, bool], host: str, api_is_local: bool) -> list[str]:
+    """Return the settings in a host's daemon.json (`switches`, from the plan) that keep the gateway from working.
 
-    Without iptables Docker translates no addresses: its userland proxy publishes ports, and no container leaves the
-    host. `api_here` tells whether Qinling's API is on the same host, where the relay reaches it without the network.
+    Without iptables, Docker does not translate addresses: its userland proxy publishes ports, and containers cannot
+    reach other hosts. `api_is_local` is whether the host runs Qinling's API, which the gateway then reaches locally.
     """
     if switches.get("iptables", True):
         return []
     findings = []
     if not switches.get("userland-proxy", True):
         findings.append(
-            f'/etc/docker/daemon.json on {host}: "userland-proxy" and "iptables" are false, so Docker publishes no '
-            'port of the relay; expected one of them; remove "userland-proxy" there and restart Docker'
+            f'/etc/docker/daemon.json on {host}: "userland-proxy" and "iptables" are false, so Docker does not '
+            'publish the ports of the gateway; expected one of them; remove "userland-proxy" there and restart Docker'
         )
-    if not api_here:
+    if not api_is_local:
         findings.append(
             f'/etc/docker/daemon.json on {host}: "iptables" is false, so functions on {host} cannot reach a Qinling '
             f"API on another host; expected an API on each host with an engine; add {host} to the group qinling-api"
@@ -74,8 +75,8 @@ def _swarm(hostvars: Mapping[str, Mapping[str, Any]], host: str) -> Mapping[str,
 
 
 class FilterModule:
-    """Ansible's entry to the filters of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"swarm_findings": swarm_findings, "relay_findings": relay_findings}
+        return {"swarm_findings": swarm_findings, "gateway_findings": gateway_findings}

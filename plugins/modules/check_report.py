@@ -5,40 +5,40 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: check_report
-short_description: Show what was seen on all hosts, in one table
+short_description: Report the results of checks on all hosts
 version_added: 0.1.0
 description:
-  - Shows the rows that M(qinling.kolla.service_check) returned on each host, and fails if any says that something is
-    wrong. Runs on the controller.
+  - Shows the results of M(qinling.kolla.service_check) on each host in one table, and fails if any check has failed.
+  - Runs on the controller.
 author:
   - the qinling.kolla authors
 options:
   hosts:
-    description: The hosts, in their order. One without a result was not looked at, which is wrong as well.
+    description: The hosts, in the order of the report. A host without a result counts as failed.
     type: list
     elements: str
     required: true
   variable:
-    description: Name of the variable in which each host has its result.
+    description: Name of the variable that holds the result on each host.
     type: str
     required: true
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed.
+    description: The module does not change anything.
 """
 
 EXAMPLES = r"""
-- name: Check | Say what was seen
+- name: Check | Report the results of all hosts
   qinling.kolla.check_report:
     hosts: "{{ ansible_play_hosts_all }}"
-    variable: looked
+    variable: checks
   run_once: true
 """
 
 RETURN = r"""
 msg:
-  description: What is wrong, one line each.
-  returned: when anything is
+  description: The failed checks, one line each.
+  returned: when a check has failed
   type: str
 """

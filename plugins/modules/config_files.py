@@ -6,38 +6,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: config_files
-short_description: Write the configuration files of services in one call
+short_description: Manage the configuration files of services
 version_added: 0.1.0
 description:
-  - Makes the services' directories on the host hold exactly the files that M(qinling.kolla.plan) has rendered.
-  - A directory that was created here carries the marker C(.qinling.kolla). The directory of a service that is not
-    enabled is removed only if it has the marker; one that does not is left alone and returned in RV(kept).
-  - Directories have mode C(0770); files are replaced atomically. Symbolic links are not followed.
+  - Synchronizes the services' directories on the host with the files that M(qinling.kolla.plan) has rendered. Other
+    files in these directories are removed.
+  - Directories of this module contain the marker C(.qinling.kolla). The directory of a service that is not enabled is
+    removed only if it has the marker; otherwise it is left unchanged and returned in RV(retained).
+  - Directories have mode C(0770). Files are replaced atomically. Symbolic links are not followed.
 author:
   - the qinling.kolla authors
 options:
   root:
-    description: Directory on the host below which each service has a directory of its name.
+    description: Parent directory of the services' directories on the host.
     type: path
     required: true
   owner:
-    description: Name or number of the user that owns the directories and files. Left as it is when not given.
+    description: Name or number of the owner of directories and files. The default leaves the owner unchanged.
     type: str
   group:
-    description: Name or number of the group of the directories and files. Left as it is when not given.
+    description: Name or number of the group of directories and files. The default leaves the group unchanged.
     type: str
   files:
     description:
-      - The files, as the plan has them in C(configuration) of a project. They hold secrets; nothing of them is shown.
+      - The files, as the plan returns them in C(configuration) of a project. They contain secrets and are never shown.
     type: str
     required: true
 attributes:
   check_mode:
     support: full
-    description: Reports what would change, including the digests.
+    description: Reports the changes, including the digests.
   diff_mode:
     support: full
-    description: Shows unified diffs in which secrets are masked; a changed secret shows as changed.
+    description: Shows diffs with masked secrets; a changed secret is marked as changed.
 """
 
 EXAMPLES = r"""
@@ -56,18 +57,18 @@ digests:
   type: dict
   sample: {"qinling-api": "5d41402abc4b2a76b9719d911017c592ae3f1c1c8a3d7d6f3d6d5e6c2d9b9a1e"}
 changed_services:
-  description: Services of which a file or directory was created, changed, removed or given another mode or owner.
+  description: Services with a file or directory that was created, changed or removed, or whose mode or owner changed.
   returned: success
   type: list
   elements: str
 changes:
-  description: What was done, each as path and what happened to it.
+  description: The changes, each with the path and the kind of change.
   returned: success
   type: list
   elements: dict
   sample: [{"path": "/etc/kolla/qinling-api/qinling.conf", "what": "changed"}]
-kept:
-  description: Directories of services that are not enabled which were left alone, as they have no marker.
+retained:
+  description: Directories of services that are not enabled, which were left unchanged because they have no marker.
   returned: success
   type: list
   elements: str
@@ -80,9 +81,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
 from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import (
     Change,
+    DesiredFile,
+    DirectoryError,
     Outcome,
-    TreeError,
-    WantedFile,
     digest,
     identity,
     reconcile,
@@ -91,7 +92,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._config.masking impo
 
 
 def text_of(content: bytes | None) -> str | None:
-    """Takes a file's content, returns it as text, or none if it is not text."""
+    """Return a file's content as text; None if it is binary."""
     try:
         return (content or b"").decode("utf-8") if b"\0" not in (content or b"") else None
     except UnicodeDecodeError:
@@ -99,16 +100,16 @@ def text_of(content: bytes | None) -> str | None:
 
 
 def diff_of(change: Change, secrets: list[str]) -> dict[str, str]:
-    """Takes a change, returns it in Ansible's form of a diff, without secrets."""
+    """Return a change in Ansible's format of a diff, with masked secrets."""
     if change.before is None and change.after is None:
         return {"prepared": f"{change.path}: {change.what}\n"}
     before, after = text_of(change.before), text_of(change.after)
     if change.what == "removed":
-        # Nothing tells any more whether it was secret.
+        # A removed file has no desired state that marks it as secret.
         sides = [f"{MASK} (removed, not shown)\n", ""]
     elif change.secret or before is None or after is None:
         reason = "secret" if change.secret else "binary"
-        # Of a file that was there, and is there, both sides differ, so that the change shows.
+        # Both sides differ, so that the diff shows the change.
         sides = [
             "" if content is None else f"{MASK} ({reason}, {word})\n"
             for content, word in ((change.before, "before"), (change.after, "after"))
@@ -123,8 +124,8 @@ def diff_of(change: Change, secrets: list[str]) -> dict[str, str]:
     }
 
 
-def result_of(outcome: Outcome, services: dict[str, list[WantedFile]], root: Path) -> dict[str, Any]:
-    """Takes what was done, returns the module's result apart from the diff."""
+def result_of(outcome: Outcome, services: dict[str, list[DesiredFile]], root: Path) -> dict[str, Any]:
+    """Return the module's result without the diff."""
     touched = {
         Path(change.path).relative_to(root).parts[0] for change in outcome.changes if root in Path(change.path).parents
     }
@@ -133,7 +134,7 @@ def result_of(outcome: Outcome, services: dict[str, list[WantedFile]], root: Pat
         "digests": {name: digest(files) for name, files in services.items()},
         "changed_services": sorted(touched),
         "changes": [{"path": change.path, "what": change.what} for change in outcome.changes],
-        "kept": outcome.kept,
+        "retained": outcome.retained,
     }
 
 
@@ -154,14 +155,14 @@ def main() -> None:
         uid, gid = identity(module.params["owner"], "user"), identity(module.params["group"], "group")
     except KeyError as error:
         module.fail_json(
-            msg=f"The host has no such user or group: {error.args[0]}; create it or change owner and group."
+            msg=f"The user or group does not exist on the host: {error.args[0]}; create it or change owner and group."
         )
     try:
         outcome = reconcile(root, services, sent["disabled"], uid, gid, module.check_mode)
-    except TreeError as error:
+    except DirectoryError as error:
         module.fail_json(msg=f"Nothing was changed:\n{error}")
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or root}: {error.strerror}. Fix this, and run the same again.")
+        module.fail_json(msg=f"{error.filename or root}: {error.strerror}; correct the cause and run the task again.")
     result = result_of(outcome, services, root)
     if module._diff:
         result["diff"] = [diff_of(change, secrets) for change in outcome.changes]

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: container_health
-short_description: Wait until containers are well
+short_description: Wait until containers are healthy
 version_added: 0.1.0
 description:
-  - Runs the health checks of all containers at once, often at first and then less often, and is done when each is well.
-    Docker's own first look comes only after a whole interval.
-  - Fails where one does not get there, with its state, the last lines of its health check, of its program's log file
-    and of its output, without those of the image's start. A container that ends again and again is given up early.
+  - Runs the health checks of all containers concurrently, with increasing intervals, until all containers are healthy.
+    Docker would run the first health check only after a whole interval.
+  - If a container does not become healthy, the module fails with its state and the last lines of its health check, its
+    log file and its output. A container that exits repeatedly fails early.
 author:
   - the qinling.kolla authors
 options:
@@ -28,36 +28,36 @@ options:
         required: true
       test:
         description:
-          - Its health check as Docker has it, such as C([CMD, qinling-healthcheck, api]). Without, it is the one that
-            the container was made with; a container without any only has to run.
+          - Health check in Docker's format, such as C([CMD, qinling-healthcheck, api]). The default is the health check
+            of the container. A container without a health check only has to run.
         type: list
         elements: str
         default: []
       log_file:
-        description: Log file of its program, as a path in the container.
+        description: Path of the program's log file in the container.
         type: str
         default: ""
   seconds:
-    description: Seconds that all of them may take.
+    description: Timeout for all containers together, in seconds.
     type: int
     default: 180
   logs_volume:
-    description: Volume that holds the containers' logs, for the message.
+    description: Volume with the containers' logs, for the message.
     type: str
     default: kolla_logs
   secrets:
-    description: Values that the message never shows, and those of variables with names such as C(*_password).
+    description: Additional values to mask in the message. Variables with names such as C(*_password) are always masked.
     type: list
     elements: str
     default: []
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed. In check mode nothing is waited for.
+    description: The module does not change anything. In check mode, it does not wait.
 """
 
 EXAMPLES = r"""
-- name: Healthy | Wait for Qinling's API
+- name: Health | Wait for the Qinling API
   qinling.kolla.container_health:
     containers:
       - name: qinling_api
@@ -66,12 +66,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 seconds:
-  description: Seconds that it took.
+  description: Duration in seconds.
   returned: always
   type: float
 containers:
   description:
-    - The containers with image and status, which is C(healthy) where one is well, or C(running) without a health check.
+    - The containers with image and status. A healthy container is C(healthy), or C(running) without a health check.
   returned: always
   type: list
   elements: dict

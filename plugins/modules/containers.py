@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: containers
-short_description: Create, replace or start the containers of a project, in one call
+short_description: Create, replace or start the containers of a project
 version_added: 0.1.0
 description:
-  - Creates the containers that do not exist, replaces those whose label C(qinling.kolla/definition) or image is
-    another, and starts those that do not run. Nothing else of a container is compared.
-  - Images have to be on the host.
+  - Creates missing containers, replaces containers with another image or label C(qinling.kolla/definition), and starts
+    stopped containers. Other properties of a container are not compared.
+  - The images have to exist on the host.
 author:
   - the qinling.kolla authors
 options:
@@ -22,7 +22,7 @@ options:
     required: true
     suboptions:
       service:
-        description: Name of the service, which is that of its configuration directory.
+        description: Name of the service and of its configuration directory.
         type: str
         required: true
       container:
@@ -30,17 +30,17 @@ options:
         type: str
         required: true
       body:
-        description: The request of Docker's API that creates it (ContainerCreate).
+        description: The request of Docker's API that creates the container (ContainerCreate).
         type: dict
         required: true
       networks:
         description:
-          - Networks that it is connected to besides the one of O(containers[].body), each C(name) and C(endpoint).
+          - Networks in addition to the network of O(containers[].body), each with C(name) and C(endpoint).
         type: list
         elements: dict
         default: []
   volumes:
-    description: Volumes to create before, which Docker would create without labels.
+    description: Volumes to create first. Docker would create them without labels.
     type: list
     elements: str
     default: []
@@ -50,28 +50,28 @@ options:
     default: {}
   backup:
     description:
-      - Whether a container that is replaced is kept as the backup of its service (M(qinling.kolla.service_backup)).
+      - Whether a replaced container is retained as the backup of its service (M(qinling.kolla.service_backup)).
     type: bool
     default: false
   root:
-    description: Directory on the host below which each service has its configuration directory.
+    description: Parent directory of the services' configuration directories on the host.
     type: path
     required: true
   stop_timeout:
-    description: Seconds that a container has to end by itself when it is replaced.
+    description: Seconds until a container that is being replaced is killed.
     type: int
     default: 60
 attributes:
   check_mode:
     support: full
-    description: Only reports what would be done.
+    description: Reports the changes without making them.
   diff_mode:
     support: full
-    description: Names the containers and volumes, and what is done with each.
+    description: Shows the names of containers and volumes with the action for each.
 """
 
 EXAMPLES = r"""
-- name: Containers | Run memcached
+- name: Containers | Start memcached
   qinling.kolla.containers:
     containers: "{{ plan.projects.memcached.containers }}"
     root: /etc/kolla
@@ -79,7 +79,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 containers:
-  description: What was done by container - C(create), C(replace), C(start) or C(unpause).
+  description: The action for each changed container - C(create), C(replace), C(start) or C(unpause).
   returned: success
   type: dict
 volumes:
@@ -131,7 +131,7 @@ def main() -> None:
         module.fail_json(msg=service_backup.failure_text(error, params["root"]))
     result = {"changed": bool(created or done), "containers": done, "volumes": created}
     if module._diff and result["changed"]:
-        lines = [f"volume {name}: create" for name in created] + [f"{name}: {what}" for name, what in done.items()]
+        lines = [f"volume {name}: create" for name in created] + [f"{name}: {action}" for name, action in done.items()]
         result["diff"] = {"prepared": "\n".join(lines) + "\n"}
     module.exit_json(**result)
 

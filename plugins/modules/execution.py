@@ -5,11 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: execution
-short_description: Call a function at Qinling
+short_description: Run a Qinling function
 version_added: 0.1.0
 description:
-  - Calls a function, waits for its answer, and fails when the call did.
-  - A request that Qinling has taken is never sent again, so a function runs at most once.
+  - Runs a function, waits for its result, and fails if the execution fails.
+  - A request that Qinling has accepted is never sent again, so that a function runs at most once.
 author:
   - the qinling.kolla authors
 extends_documentation_fragment:
@@ -25,60 +25,60 @@ options:
     type: dict
     default: {}
   timeout:
-    description: Seconds to wait for the answer. Qinling has its own limit for each function.
+    description: Seconds to wait for the result. Qinling has its own limit for each function.
     type: int
     default: 300
   keep:
     description:
-      - Whether Qinling keeps the record of the call.
-      - Without it, the call is no change, unless the function changes anything itself.
+      - Whether Qinling retains the record of the execution.
+      - With V(false), the task reports no change.
     type: bool
     default: true
   fail_on_error:
-    description: Whether the task fails when the status of the call is not V(success).
+    description: Whether the task fails if the status of the execution is not V(success).
     type: bool
     default: true
 attributes:
   check_mode:
     support: full
-    description: Nothing is called.
+    description: Does not run the function.
 """
 
 EXAMPLES = r"""
-- name: Sample | Call it
+- name: Sample | Run the function
   qinling.kolla.execution:
     endpoint: "{{ qinling_internal_endpoint }}"
     auth: "{{ openstack_qinling_auth }}"
     function: hello
     input: {name: Qinling}
     keep: false
-  register: called
+  register: execution
 """
 
 RETURN = r"""
 status:
-  description: Status of the call.
-  returned: when called
+  description: Status of the execution.
+  returned: when the function was run
   type: str
   sample: success
 result:
-  description: What the function returned, or what went wrong.
-  returned: when called
+  description: The return value of the function, or its error.
+  returned: when the function was run
   type: raw
   sample: Hello, Qinling
 log:
-  description: What the function printed.
-  returned: when called
+  description: The output that the function printed.
+  returned: when the function was run
   type: str
   sample: "greeting Qinling\n"
 duration:
-  description: Seconds that the function took, as its worker tells.
-  returned: when called and the worker told it
+  description: Duration of the function in seconds, as its worker reports it.
+  returned: when the worker reports a duration
   type: float
   sample: 0.012
 execution_id:
-  description: ID of the call, which the logs of engine and worker name.
-  returned: when called
+  description: ID of the execution, which the logs of engine and worker contain.
+  returned: when the function was run
   type: str
 """
 
@@ -104,7 +104,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def outcome_of(result: Any) -> tuple[Any, float | None]:
-    """Takes an execution's result, which is JSON in a text, returns the function's output and the duration."""
+    """Return a function's output and duration from an execution's result, which is JSON or a text with JSON."""
     if isinstance(result, str):
         try:
             result = json.loads(result)
@@ -116,8 +116,8 @@ def outcome_of(result: Any) -> tuple[Any, float | None]:
 
 
 def call(api: Qinling, params: dict[str, Any]) -> dict[str, Any]:
-    """Takes the API and the module's parameters, returns the module's result."""
-    function = api.need("function", params["function"])
+    """Run a function and return the module's result."""
+    function = api.require("function", params["function"])
     data = {"function_id": function["id"], "input": json.dumps(params["input"]), "sync": True}
     execution = api.send("POST", "/executions", data, params["timeout"])
     execution_id = execution["id"]
@@ -135,17 +135,17 @@ def call(api: Qinling, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def failure_of(name: str, engine: str, result: dict[str, Any]) -> str:
-    """Takes names of function and engine, and the result of a call, returns what to say when it failed."""
+    """Return the message about a failed execution; `name` and `engine` are the function and the engine's container."""
     text = result["result"] if isinstance(result["result"], str) else json.dumps(result["result"])
     printed = f"; it printed: {result['log'].strip()}" if result["log"].strip() else "; it printed nothing"
-    hint = f"docker logs {engine} may say more of execution {result['execution_id']}"
-    return f"function {name}: status {result['status']}, result: {text}{printed}. {hint}"
+    hint = f"see docker logs {engine} for execution {result['execution_id']}"
+    return f"function {name}: status {result['status']}, result: {text}{printed}; {hint}"
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={**ARGUMENTS, **OPTIONS}, supports_check_mode=True)
     if module.check_mode:
-        module.exit_json(changed=module.params["keep"], skipped=True, msg="nothing is called in check mode")
+        module.exit_json(changed=module.params["keep"], skipped=True, msg="functions are not run in check mode")
     name, engine = module.params["function"], module.params["engine"]
 
     def failure(result: dict[str, Any]) -> str:

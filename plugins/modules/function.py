@@ -5,11 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: function
-short_description: Create a function at Qinling, change or remove it
+short_description: Create, update or remove a Qinling function
 version_added: 0.1.0
 description:
-  - Makes a package of files, or takes one that is there, and creates a function of it.
-  - The package is uploaded again only when the MD5 that Qinling keeps of it is another.
+  - Creates a function from an existing package, or from files that the module packs.
+  - A package is uploaded again only if its MD5 differs from the MD5 that Qinling has stored.
 author:
   - the qinling.kolla authors
 extends_documentation_fragment:
@@ -17,40 +17,42 @@ extends_documentation_fragment:
   - qinling.kolla.qinling_api.change
 options:
   name:
-    description: Name of the function. Its ID may be given to change or remove it.
+    description: Name of the function. An existing function may also be identified by its ID.
     type: str
     required: true
   runtime:
     description:
       - Name or ID of the runtime. Required with O(state=present).
-      - Qinling can not move a function to another runtime.
+      - Qinling cannot move a function to another runtime.
     type: str
   entry:
-    description: What is called, a module of the package and a function of it.
+    description: Entry point, as C(module.function) of the package.
     type: str
     default: main.main
   files:
     description:
-      - Files of the package, the path in it to the text.
-      - The same files make the same package, on every host.
+      - Files of the package, as a mapping of path to text.
+      - The same files result in the same package on every host.
     type: dict
   package:
-    description: A zip archive on the host of the task.
+    description: Path of a zip archive on the host that runs the task.
     type: path
   description:
-    description: A description. Left out, it stays as it is.
+    description: Description. If omitted, it is not changed.
     type: str
   cpu:
-    description: Thousandths of a CPU. Left out, a new function gets Qinling's default, and an old one keeps its own.
+    description:
+      - CPU limit in thousandths of a CPU. If omitted, a new function gets Qinling's default, and the value of an
+        existing function is not changed.
     type: int
   memory_size:
-    description: Bytes of memory; left out as O(cpu).
+    description: Memory limit in bytes. If omitted, the same rule applies as for O(cpu).
     type: int
   timeout:
-    description: Seconds that a call may take; left out as O(cpu).
+    description: Timeout of an execution in seconds. If omitted, the same rule applies as for O(cpu).
     type: int
   state:
-    description: Whether there has to be the function.
+    description: Whether the function exists.
     type: str
     choices: [present, absent]
     default: present
@@ -81,8 +83,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 function:
-  description: The function as Qinling tells of it.
-  returned: success, when there is one
+  description: The function as Qinling returns it.
+  returned: success, if the function exists
   type: dict
   sample:
     id: 6c3e4f0e-8f6d-4a3b-9f55-0a1b2c3d4e5f
@@ -91,7 +93,7 @@ function:
     runtime_id: 2f5b8a2e-6f0e-4d4a-b6c0-1f2d3c4b5a69
     code: {source: package, md5sum: 0cc175b9c0f1b6a831c399e269772661}
 done:
-  description: What was done, or would be.
+  description: The changes, in check mode the expected ones.
   returned: success
   type: list
   elements: str
@@ -127,24 +129,24 @@ OPTIONS: dict[str, Any] = {
     "timeout": {"type": "int"},
     **STATE_ARGUMENT,
 }
-_PLAIN = ("entry", "description", "cpu", "memory_size", "timeout")
+_FIELDS = ("entry", "description", "cpu", "memory_size", "timeout")
 
 
 def zip_of(files: dict[str, Any]) -> bytes:
-    """Takes paths and texts, returns a zip archive of them that is the same every time."""
+    """Return a reproducible zip archive of files (path to text). Raise QinlingError if a path or text is invalid."""
     problems = []
     for name, text in files.items():
         path = PurePosixPath(name)
         if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or name.endswith("/"):
-            problems.append(f"files: {name!r} has to be a relative path of a file, with slashes and without '..'")
+            problems.append(f"files: {name!r} is invalid; expected a relative path with slashes and without '..'")
         if not isinstance(text, str):
-            problems.append(f"files: {name} has to be text, not {type(text).__name__}; use package for anything else")
+            problems.append(f"files: {name} is {type(text).__name__}; expected text; use package for other content")
     if not files:
-        problems.append("files: there has to be at least one")
+        problems.append("files: empty; expected at least one file")
     if problems:
         raise QinlingError("; ".join(problems))
     buffer = io.BytesIO()
-    # Not compressed: zlib's output differs between its versions, and so would the MD5 on the next host.
+    # Not compressed: zlib's output, and thus the MD5, differs between its versions.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
@@ -155,38 +157,38 @@ def zip_of(files: dict[str, Any]) -> bytes:
 
 
 def read_package(path: str) -> bytes:
-    """Takes a path, returns the zip archive there."""
+    """Return the content of a zip archive. Raise QinlingError if it cannot be read or is not a zip archive."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise QinlingError(f"package: {path} can not be read: {error.strerror}") from error
+        raise QinlingError(f"package: {path} cannot be read: {error.strerror}") from error
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise QinlingError(f"package: {path} is not a zip archive")
     return content
 
 
 def md5(content: bytes) -> str:
-    """Takes bytes, returns their MD5 as Qinling tells it."""
+    """Return the MD5 in Qinling's format."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def decoded(function: dict[str, Any]) -> dict[str, Any]:
-    """Takes a function as Qinling tells of it, returns it with ``code`` as data: lists have it as JSON in a text."""
+    """Return a function of Qinling with ``code`` as data; Qinling's lists contain it as a text with JSON."""
     code = function.get("code") or {}
     return {**function, "code": json.loads(code) if isinstance(code, str) else code}
 
 
 def differences(params: dict[str, Any], present: dict[str, Any]) -> dict[str, str]:
-    """Takes what is wanted and what there is, returns the plain fields to change, as the form takes them."""
-    wanted = {key: str(params[key]) for key in _PLAIN if params[key] is not None}
-    return {key: value for key, value in wanted.items() if value != str(present.get(key) or "")}
+    """Return the desired values of fields that differ from those of a present function, as texts for the form."""
+    desired = {key: str(params[key]) for key in _FIELDS if params[key] is not None}
+    return {key: value for key, value in desired.items() if value != str(present.get(key) or "")}
 
 
 class Function(ApiObject):
-    """One function, brought to what the parameters say."""
+    """A function that is brought to the state in the parameters."""
 
     def run(self) -> dict[str, Any]:
-        """Returns the module's result."""
+        """Bring the function to the desired state, and return the module's result."""
         if self.params["state"] == "absent":
             self.absent()
             function = None
@@ -207,11 +209,11 @@ class Function(ApiObject):
         if not found:
             return self.create(content)
         present = decoded(found)
-        self.same_runtime(present)
+        self.check_runtime(present)
         if present["code"]["source"] != "package":
             raise QinlingError(
-                f"function {self.params['name']} is of source {present['code']['source']}, and Qinling can not make it "
-                "one of a package; remove it (state: absent), or give this one another name"
+                f"function {self.params['name']}: its source is {present['code']['source']}, and Qinling cannot change "
+                "the source to package; remove the function (state: absent), or use another name"
             )
         fields = differences(self.params, present)
         new_package = present["code"].get("md5sum") != md5(content)
@@ -221,7 +223,7 @@ class Function(ApiObject):
         if new_package:
             fields["code"] = json.dumps({"source": "package", "md5sum": md5(content)})
         path = f"/functions/{present['id']}"
-        return self.kept(self.api.send_form("PUT", path, fields, content if new_package else None), content)
+        return self.verify(self.api.send_form("PUT", path, fields, content if new_package else None), content)
 
     def create(self, content: bytes) -> dict[str, Any] | None:
         self.done.append("created")
@@ -233,43 +235,44 @@ class Function(ApiObject):
             "code": json.dumps({"source": "package", "md5sum": md5(content)}),
             **differences(self.params, {}),
         }
-        return self.kept(self.api.send_form("POST", "/functions", fields, content), content)
+        return self.verify(self.api.send_form("POST", "/functions", fields, content), content)
 
-    def kept(self, function: dict[str, Any], content: bytes) -> dict[str, Any]:
-        """Takes Qinling's answer and the package, returns the answer; raises when another package arrived."""
+    def verify(self, function: dict[str, Any], content: bytes) -> dict[str, Any]:
+        """Return the function of Qinling's response. Raise QinlingError if Qinling received another package."""
         function = decoded(function)
         found = function["code"].get("md5sum")
         if found != md5(content):
             raise QinlingError(
-                f"function {self.params['name']}: Qinling has a package of MD5 {found}, sent was {md5(content)}; "
-                "what is between here and the API changes uploads"
+                f"function {self.params['name']}: Qinling has a package with MD5 {found}; expected {md5(content)}; "
+                "check whether a proxy modifies uploads"
             )
         return function
 
-    def same_runtime(self, present: dict[str, Any]) -> None:
-        runtime = self.api.need("runtime", self.params["runtime"])
+    def check_runtime(self, present: dict[str, Any]) -> None:
+        """Raise QinlingError if a present function has another runtime than the parameters."""
+        runtime = self.api.require("runtime", self.params["runtime"])
         if present["runtime_id"] != runtime["id"]:
             raise QinlingError(
-                f"function {self.params['name']} is on runtime {present['runtime_id']}, not on {runtime['id']} "
-                f"({self.params['runtime']}), and Qinling can not move it; remove it (state: absent), or give this one "
-                "another name"
+                f"function {self.params['name']}: its runtime is {present['runtime_id']}; expected {runtime['id']} "
+                f"({self.params['runtime']}); Qinling cannot move a function; remove the function (state: absent), or "
+                "use another name"
             )
 
     def ready_runtime(self) -> str:
-        """Returns the ID of the runtime once it is available, which Qinling demands of a new function."""
+        """Wait until the runtime is available, which Qinling requires for a new function, and return its ID."""
         status = ""
 
-        def look() -> str:
+        def fetch() -> str:
             nonlocal status
-            runtime = self.api.need("runtime", self.params["runtime"])
+            runtime = self.api.require("runtime", self.params["runtime"])
             status = runtime["status"]
             return str(runtime["id"]) if status not in ("creating", "upgrading") else ""
 
-        runtime_id: str = self.api.until(
-            look, lambda: f"runtime {self.params['runtime']} still is {status} after {self.api.wait} seconds"
+        runtime_id: str = self.api.wait_until(
+            fetch, lambda: f"runtime {self.params['runtime']} is still {status} after {self.api.wait} seconds"
         )
         if status != "available":
-            raise QinlingError(f"runtime {self.params['runtime']} can not be used: its status is {status}")
+            raise QinlingError(f"runtime {self.params['runtime']}: status {status}; expected available")
         return runtime_id
 
 

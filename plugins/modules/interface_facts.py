@@ -5,30 +5,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: interface_facts
-short_description: Learn a host's interfaces and their addresses
+short_description: Gather network interfaces and their addresses
 version_added: 0.1.0
 description:
-  - Learns by one short command (C(ip), of iproute2) what templates want to know of a host. Gathering the same facts
-    with M(ansible.builtin.setup) takes several times as long, and is done only where there is no such command.
+  - Gathers the addresses that templates need with one command (C(ip) of iproute2). M(ansible.builtin.setup), which
+    takes several times as long, is used only if the host does not have this command.
 author:
   - the qinling.kolla authors
 options: {}
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed.
+    description: The module does not change anything.
 """
 
 EXAMPLES = r"""
-- name: Learn the addresses
+- name: Gather the addresses
   qinling.kolla.interface_facts:
 """
 
 RETURN = r"""
 ansible_facts:
   description:
-    - One fact, C(qinling_interfaces), with an entry for each interface, of which C(ipv4.address), and of each of
-      C(ipv6) C(address) and C(scope). Other facts of the host stay as they are.
+    - One fact, C(qinling_interfaces), with an entry for each interface - its C(ipv4.address), and a list C(ipv6) with
+      C(address) and C(scope). Other facts of the host are not changed.
   returned: success
   type: dict
   sample: {qinling_interfaces: {eth0: {ipv4: {address: 192.0.2.1}, ipv6: [{address: 2001:db8::1, scope: global}]}}}

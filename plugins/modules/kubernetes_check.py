@@ -6,61 +6,61 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_check
-short_description: Tell what is in the way between a host and a Kubernetes cluster
+short_description: Check the access of a host to a Kubernetes cluster
 version_added: 0.1.0
 description:
-  - On the controller, examines a CA, a client certificate and a private key (decrypted in memory if they are encrypted
-    with ansible-vault).
-  - On the host, resolves and connects to the API server's address, verifies its certificate, asks for its version, and
-    asks for each permission of a manifest whether the certificate's user has it (SelfSubjectAccessReview).
-  - Says everything that is wrong at once. Changes nothing on either side. The host needs only Python's own library.
+  - On the controller, checks a CA, a client certificate and a private key. Files that are encrypted with ansible-vault
+    are decrypted in memory.
+  - On the host, resolves the API server's address, connects, verifies the server's certificate, requests its version,
+    and checks each permission of a manifest for the certificate's user (SelfSubjectAccessReview).
+  - Reports all findings at once. The host needs only Python's standard library.
 author:
   - the qinling.kolla authors
 options:
   kube_host:
-    description: The API server's address, C(https://name:port).
+    description: URL of the API server, C(https://name:port).
     type: str
   overrides:
     description:
-      - INI files of the operator that may not be there. C(kube_host) and C(namespace) of their section C([kubernetes])
-        win over O(kube_host) and O(namespace), as they do in qinling.conf.
+      - Optional INI files of the operator. C(kube_host) and C(namespace) in their section C([kubernetes]) take
+        precedence over O(kube_host) and O(namespace), as in qinling.conf.
     type: list
     elements: path
     default: []
   files:
     description:
-      - The files on the controller, C(kubernetes_ca.crt), C(kubernetes.crt) and C(kubernetes.key), each with the paths
-        of which the first that is there is taken.
+      - The files on the controller, C(kubernetes_ca.crt), C(kubernetes.crt) and C(kubernetes.key), each with a list of
+        paths. The first path that exists is used.
     type: dict
     required: true
   warn_days:
-    description: Days before the end of a certificate from which on there is a warning.
+    description: Days before the expiry of a certificate from which the module issues a warning.
     type: int
     default: 30
   namespace:
-    description: Namespace in which Qinling works.
+    description: Namespace of Qinling.
     type: str
     default: qinling
   manifest:
-    description: Manifest on the controller with the roles that Qinling needs and their bindings.
+    description: Manifest on the controller with the roles and role bindings that Qinling needs.
     type: path
     required: true
   timeout:
-    description: Seconds that each step on the network may take.
+    description: Timeout of each network operation in seconds.
     type: float
     default: 10
   fail:
-    description: Whether to fail if anything is wrong. If not, RV(findings) is for the caller to report.
+    description: Whether to fail if there are findings. With V(false), the findings are only returned.
     type: bool
     default: true
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed.
+    description: The module does not change anything.
 """
 
 EXAMPLES = r"""
-- name: Precheck | Look at the way to Kubernetes
+- name: Precheck | Check the access to Kubernetes
   qinling.kolla.kubernetes_check:
     kube_host: https://192.0.2.10:6443
     files:
@@ -72,26 +72,26 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What is wrong, one text each.
+  description: The findings, one text each.
   returned: always
   type: list
   elements: str
 user:
-  description: The certificate's user name in Kubernetes, empty if there is no sound certificate.
+  description: The certificate's user name in Kubernetes; empty if the certificate is not valid.
   returned: always
   type: str
 expires:
-  description: When the certificate ends.
-  returned: when there is a readable certificate
+  description: Expiry time of the certificate.
+  returned: if the certificate can be read
   type: str
   sample: "2027-11-22 17:41 UTC"
 server_version:
-  description: The server's version, empty if it was not reached.
+  description: The server's version; empty if the server was not reached.
   returned: always
   type: str
   sample: v1.33.1
 kube_host:
-  description: The address that was looked at.
+  description: The URL that was checked.
   returned: always
   type: str
 """
@@ -112,8 +112,8 @@ _NAME_MISMATCH = frozenset({62, 64})
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
-class TroubleError(Exception):
-    """What ended the way to the server: a word for it, and the system's text."""
+class ProbeError(Exception):
+    """The failure of a step on the way to the server: its kind, and the system's message."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
@@ -122,12 +122,12 @@ class TroubleError(Exception):
 
 
 def connect(host: str, port: int, timeout: float) -> socket.socket:
-    """Takes where to connect to, returns a connection; raises TroubleError with what prevents it."""
+    """Return a TCP connection. Raise ProbeError if the name cannot be resolved or no address can be reached."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise TroubleError("unresolved", getattr(error, "strerror", None) or str(error)) from error
-    trouble = TroubleError("unreachable", "no address")
+        raise ProbeError("unresolved", getattr(error, "strerror", None) or str(error)) from error
+    failure = ProbeError("unreachable", "no address")
     for family, kind, protocol, _name, address in addresses:
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(timeout)
@@ -136,43 +136,43 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
         except OSError as error:
             connection.close()
             if isinstance(error, ConnectionRefusedError):
-                trouble = TroubleError("refused", str(address[0]))
+                failure = ProbeError("refused", str(address[0]))
             elif isinstance(error, TimeoutError):
-                trouble = TroubleError("timeout", str(address[0]))
+                failure = ProbeError("timeout", str(address[0]))
             else:
-                trouble = TroubleError("unreachable", f"{address[0]}: {error.strerror or error}")
+                failure = ProbeError("unreachable", f"{address[0]}: {error.strerror or error}")
         else:
             return connection
-    raise trouble
+    raise failure
 
 
-def secured(context: ssl.SSLContext, host: str, port: int, timeout: float) -> ssl.SSLSocket:
-    """Takes a TLS context and an address, returns a TLS connection; raises TroubleError, or what verifying raises."""
-    plain = connect(host, port, timeout)
+def connect_tls(context: ssl.SSLContext, host: str, port: int, timeout: float) -> ssl.SSLSocket:
+    """Return a TLS connection. Raise ProbeError, or SSLCertVerificationError if the certificate is not valid."""
+    raw_socket = connect(host, port, timeout)
     try:
-        return context.wrap_socket(plain, server_hostname=host)
+        return context.wrap_socket(raw_socket, server_hostname=host)
     except ssl.SSLCertVerificationError:
-        plain.close()
+        raw_socket.close()
         raise
     except (ssl.SSLError, ConnectionError, EOFError) as error:
-        plain.close()
-        raise TroubleError("no-tls", getattr(error, "reason", None) or str(error)) from error
+        raw_socket.close()
+        raise ProbeError("no-tls", getattr(error, "reason", None) or str(error)) from error
     except TimeoutError as error:
-        plain.close()
-        raise TroubleError("timeout", "during the TLS handshake") from error
+        raw_socket.close()
+        raise ProbeError("timeout", "during the TLS handshake") from error
 
 
-def presented(host: str, port: int, timeout: float) -> str:
-    """Takes an address, returns the certificate that the server presents, in base64 of DER, without trusting it."""
+def server_certificate(host: str, port: int, timeout: float) -> str:
+    """Return the certificate that the server presents, without verification, as base64 of DER."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with secured(context, host, port, timeout) as connection:
+    with connect_tls(context, host, port, timeout) as connection:
         return base64.b64encode(connection.getpeercert(binary_form=True) or b"").decode("ascii")
 
 
 def authenticate(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Takes a TLS context, makes it present a certificate; the key is in memory only (OpenSSL insists on a path)."""
+    """Load a client certificate into a TLS context; the key stays in memory, although OpenSSL requires a path."""
     handle = os.memfd_create("kubernetes-check", os.MFD_CLOEXEC)
     try:
         os.fchmod(handle, 0o600)
@@ -183,19 +183,18 @@ def authenticate(context: ssl.SSLContext, certificate: str, key: str) -> None:
         os.close(handle)
 
 
-def verified(seen: dict[str, Any], host: str, port: int, ca: str, timeout: float) -> ssl.SSLContext | None:
-    """Takes an address and a CA, returns a context that trusts the server, or none; notes what verification says.
+def verify_server(seen: dict[str, Any], host: str, port: int, ca: str, timeout: float) -> ssl.SSLContext | None:
+    """Return a context that trusts the server, or None if verification fails; add the problems to `seen`.
 
-    The form that RFC 5280 asks for is not insisted on, as the engine does not either: CAs that Magnum and older tools
-    made lack the key identifiers. A wrong name is noted, and the next attempt does without it, so that more than one
-    thing can be told.
+    As in the engine, the strict rules of RFC 5280 do not apply: CAs of Magnum and of older tools have no key
+    identifiers. After a name mismatch, the verification is repeated without the name, to find further problems.
     """
     context = ssl.create_default_context(cadata=ca)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     while True:
         try:
-            secured(context, host, port, timeout).close()
+            connect_tls(context, host, port, timeout).close()
         except ssl.SSLCertVerificationError as error:
             if context.check_hostname and error.verify_code in _NAME_MISMATCH:
                 seen["name_mismatch"] = True
@@ -208,14 +207,14 @@ def verified(seen: dict[str, Any], host: str, port: int, ca: str, timeout: float
 
 
 class Api:
-    """The API server over one connection after another, each used until the server closes it."""
+    """The API server, over a persistent connection that is reopened if the server closes it."""
 
     def __init__(self, context: ssl.SSLContext, host: str, port: int, prefix: str, timeout: float) -> None:
         self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         self._prefix = prefix
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Takes a request, returns the answer's status and content; raises TroubleError if there is none."""
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Return the status and the data of a response. Raise ProbeError if the server does not respond."""
         headers = {"Accept": "application/json", "User-Agent": "qinling.kolla"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -223,45 +222,45 @@ class Api:
             self._connection.request(
                 method, self._prefix + path, json.dumps(body) if body is not None else None, headers
             )
-            answer = self._connection.getresponse()
-            content = answer.read()
+            response = self._connection.getresponse()
+            content = response.read()
         except ssl.SSLError as error:
-            # With TLS 1.3 a server rejects the client's certificate after the handshake.
-            raise TroubleError("rejected", error.reason or str(error)) from error
+            # With TLS 1.3, a server rejects the client's certificate after the handshake.
+            raise ProbeError("rejected", error.reason or str(error)) from error
         except TimeoutError as error:
-            raise TroubleError("timeout", f"no answer to {method} {path}") from error
+            raise ProbeError("timeout", f"no answer to {method} {path}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise TroubleError("broken", str(error) or type(error).__name__) from error
+            raise ProbeError("broken", str(error) or type(error).__name__) from error
         try:
             parsed = json.loads(content)
         except ValueError:
             parsed = {}
-        return answer.status, parsed if isinstance(parsed, dict) else {}
+        return response.status, parsed if isinstance(parsed, dict) else {}
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._connection.close()
 
 
-def permissions(api: Api, wanted: list[dict[str, str]]) -> dict[str, Any]:
-    """Takes what has to be allowed, returns what is not, or the status that the question itself was answered with."""
+def permissions(api: Api, required: list[dict[str, str]]) -> dict[str, Any]:
+    """Return the required permissions that are `denied`, or the status and message of a failed review request."""
     denied = []
-    for attributes in wanted:
+    for attributes in required:
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        status, answer = api.ask("POST", _REVIEWS, review)
+        status, data = api.request("POST", _REVIEWS, review)
         if status != 201:
-            return {"review_status": status, "review_message": str(answer.get("message", ""))}
-        if not answer.get("status", {}).get("allowed"):
+            return {"review_status": status, "review_message": str(data.get("message", ""))}
+        if not data.get("status", {}).get("allowed"):
             denied.append(attributes)
     return {"denied": denied}
 
 
 def observe(params: dict[str, Any]) -> dict[str, Any]:
-    """Takes the parameters, returns what was seen on the way to the server, as far as it led."""
+    """Return the observations of all steps up to the first failure; the action plugin converts them to findings."""
     url = urlsplit(params["kube_host"])
     host, port, timeout = url.hostname or "", url.port or 443, params["timeout"]
     seen: dict[str, Any] = {"hostname": socket.gethostname()}
@@ -269,31 +268,31 @@ def observe(params: dict[str, Any]) -> dict[str, Any]:
         if not params["ca"]:
             connect(host, port, timeout).close()
             return seen
-        context = verified(seen, host, port, params["ca"], timeout)
+        context = verify_server(seen, host, port, params["ca"], timeout)
         if context is None or seen.get("name_mismatch"):
-            seen["server_certificate"] = presented(host, port, timeout)
+            seen["server_certificate"] = server_certificate(host, port, timeout)
         if context is None or not params["certificate"]:
             return seen
         authenticate(context, params["certificate"], params["key"])
         api = Api(context, host, port, url.path.rstrip("/"), timeout)
         try:
-            status, answer = api.ask("GET", "/version")
-            seen["status"], seen["message"] = status, str(answer.get("message", ""))
+            status, data = api.request("GET", "/version")
+            seen["status"], seen["message"] = status, str(data.get("message", ""))
             if status == 200:
-                seen["version"] = {key: str(answer.get(key, "")) for key in ("major", "minor", "gitVersion")}
+                seen["version"] = {key: str(data.get(key, "")) for key in ("major", "minor", "gitVersion")}
             if status in {200, 403}:
                 seen.update(permissions(api, params["access"]))
         finally:
             api.close()
-    except TroubleError as trouble:
-        seen["trouble"] = {"kind": trouble.kind, "text": trouble.text}
+    except ProbeError as error:
+        seen["trouble"] = {"kind": error.kind, "text": error.text}
     except (ssl.SSLError, ValueError) as error:
         seen["trouble"] = {"kind": "unusable", "text": getattr(error, "reason", None) or str(error)}
     return seen
 
 
 def main() -> None:
-    # These come from the action plugin of the same name, in place of the options that are documented.
+    # The action plugin of the same name sends these instead of the documented options.
     module = AnsibleModule(
         argument_spec={
             "kube_host": {"type": "str", "required": True},

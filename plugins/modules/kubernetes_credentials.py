@@ -6,25 +6,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_credentials
-short_description: Keep a client certificate of a Kubernetes cluster on the controller
+short_description: Manage a client certificate of a Kubernetes cluster on the controller
 version_added: 0.1.0
 description:
-  - As an administrator, gets a certificate through the cluster's API of certificate signing requests
-    (C(certificates.k8s.io/v1), or C(v1beta1) on clusters before 1.19), approves the request, and writes
-    C(kubernetes_ca.crt), C(kubernetes.crt) and C(kubernetes.key), each replaced atomically, mode C(0600).
-  - A certificate that is sound, for this user and of this cluster is kept until its end is near.
-  - Runs on the controller whatever the task's host is; the private key is made there and given to nobody.
+  - Creates and approves a certificate signing request as an administrator (C(certificates.k8s.io/v1), or C(v1beta1) on
+    clusters before 1.19), and writes C(kubernetes_ca.crt), C(kubernetes.crt) and C(kubernetes.key) atomically, with
+    mode C(0600).
+  - A valid certificate for this user and cluster is retained until it is due for renewal.
+  - Always runs on the controller. The private key is generated there and does not leave it.
 author:
   - the qinling.kolla authors
 requirements:
-  - kubernetes, the Python client, beside Ansible on the controller
+  - kubernetes, the Python client, in Ansible's Python environment on the controller
 options:
   kubeconfig:
-    description: Kubeconfig of an administrator. It has to name the CA of the cluster.
+    description: Kubeconfig of an administrator. It has to contain the CA of the cluster.
     type: path
     required: true
   context:
-    description: Context in the kubeconfig, if not its current one.
+    description: Context in the kubeconfig. The default is its current context.
     type: str
   directory:
     description: Directory on the controller for the three files.
@@ -36,25 +36,25 @@ options:
     required: true
   state:
     description:
-      - V(absent) removes the files if they are this user's. What the certificate may do in the cluster ends with the
-        removal of its RoleBinding, which is not done here; Kubernetes has no revocation.
+      - V(absent) removes the files if they belong to this user. Kubernetes cannot revoke a certificate; to revoke its
+        permissions, remove the RoleBinding, which this module does not do.
     type: str
     choices: [present, absent]
     default: present
   renew:
-    description: Whether to get a new certificate even if there is a sound one.
+    description: Whether to request a new certificate even if the present one is valid.
     type: bool
     default: false
   renew_days:
-    description: Days before its end from which on a certificate is renewed, but not before two thirds of its time.
+    description: Days before its expiry from which a certificate is renewed, but not before two thirds of its lifetime.
     type: int
     default: 30
   days:
-    description: Days that a new certificate shall last; 0 leaves it to the cluster. Heeded since Kubernetes 1.22.
+    description: Requested lifetime in days; V(0) uses the cluster's default. Needs Kubernetes 1.22.
     type: int
     default: 0
   encrypt:
-    description: Whether to encrypt the key with ansible-vault. One that is encrypted stays so when it is renewed.
+    description: Whether to encrypt the key with ansible-vault. An encrypted key remains encrypted after a renewal.
     type: bool
     default: false
   wait:
@@ -64,14 +64,14 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Tells whether files would change. Reads from the cluster, but asks it for no certificate.
+    description: Reports whether files would change. Reads from the cluster, but does not request a certificate.
   diff_mode:
     support: full
-    description: Shows user and end of the certificate, and nothing of the files.
+    description: Shows the user and the expiry of the certificate, but not the content of the files.
 """
 
 EXAMPLES = r"""
-- name: Credentials | Keep a certificate for Qinling
+- name: Credentials | Ensure that Qinling has a certificate
   qinling.kolla.kubernetes_credentials:
     kubeconfig: ~/.kube/config
     directory: /etc/kolla/config/qinling/qinling-engine
@@ -80,17 +80,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reason:
-  description: Why something was changed, empty if nothing was.
+  description: Reason for the change; empty if nothing changed.
   returned: success
   type: str
   sample: it expires on 2026-12-01 08:00 UTC
 files:
-  description: The files that were changed.
+  description: The changed files.
   returned: success
   type: list
   elements: str
 kube_host:
-  description: The API server's address.
+  description: URL of the API server.
   returned: when O(state=present)
   type: str
   sample: https://192.0.2.10:6443
@@ -99,7 +99,7 @@ user:
   returned: success
   type: str
 expires:
-  description: When the certificate ends.
+  description: Expiry time of the certificate.
   returned: success
   type: str
   sample: 2027-11-22 17:41 UTC

@@ -5,47 +5,45 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: passwords
-short_description: Fill what is missing in the file of passwords
+short_description: Generate missing passwords
 version_added: 0.1.0
 description:
-  - Gives a value to each password that is missing or empty in the file, and leaves every other character of it as it
-    is.
-  - Runs on the controller, whatever the host of the task. Values never appear in its output.
-  - The file is replaced atomically. A new one gets mode C(0600); of an existing one that is changed, other users lose
-    access.
+  - Sets each password that is missing or empty in the file, and leaves the rest of the file unchanged.
+  - Always runs on the controller. The output never contains values.
+  - The file is replaced atomically. A new file gets mode C(0600). If an existing file changes, other users lose access.
 author:
   - the qinling.kolla authors
 options:
   path:
-    description: The file on the controller, usually C(passwords.yml). It is created if there is none.
+    description: The file on the controller, usually C(passwords.yml). It is created if it does not exist.
     type: path
     required: true
   names:
     description:
-      - The passwords that need a value, each a name or a mapping of C(name) and C(kind).
-      - The kind V(password), which is the default, has 40 letters and digits, V(uuid) is a random UUID, V(fernet) a key
-        for Fernet, and V(hmac) 64 hexadecimal digits.
+      - The required passwords, each a name or a mapping of C(name) and C(kind).
+      - The default kind V(password) has 40 letters and digits. V(uuid) is a random UUID, V(fernet) a Fernet key, and
+        V(hmac) 64 hexadecimal digits.
     type: list
     elements: raw
     required: true
   given:
     description:
-      - Files whose passwords are there already, and are neither made nor written to. They may be encrypted with
-        ansible-vault, and need not exist.
+      - Optional files with existing passwords, which are not generated. The files are not changed and may be encrypted
+        with ansible-vault.
     type: list
     elements: path
     default: []
 attributes:
   check_mode:
     support: full
-    description: Tells which would be filled.
+    description: Reports the passwords that would be generated.
   diff_mode:
     support: full
-    description: Shows names only.
+    description: Shows only names.
 """
 
 EXAMPLES = r"""
-- name: Passwords | Fill what is missing
+- name: Passwords | Generate missing passwords
   qinling.kolla.passwords:
     path: "{{ kolla_config_dir }}/passwords.yml"
     names:
@@ -54,7 +52,7 @@ EXAMPLES = r"""
       - {name: memcache_secret_key, kind: hmac}
   run_once: true
 
-- name: Passwords | Make what the operator's own file does not give, in a file beside it
+- name: Passwords | Generate passwords that passwords.yml does not contain, in a separate file
   qinling.kolla.passwords:
     path: "{{ kolla_config_dir }}/passwords-qinling.yml"
     given: ["{{ kolla_config_dir }}/passwords.yml"]
@@ -64,12 +62,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 filled:
-  description: Names of the passwords that got a value.
+  description: Names of the generated passwords.
   returned: success
   type: list
   elements: str
 created:
-  description: Whether there was no file before.
+  description: Whether the file was created.
   returned: success
   type: bool
 """

@@ -5,84 +5,84 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: precheck
-short_description: Report everything that is wrong with the input, at once, before anything is changed
+short_description: Validate variables, inventory, configuration files and passwords
 version_added: 0.1.0
 description:
   - Checks variables, the inventory, the operator's files and passwords on the controller, and fails with one message
-    that lists every finding, those from elsewhere included. What is wrong on a host tells M(qinling.kolla.survey).
+    that lists all findings, including O(findings). M(qinling.kolla.plan) checks the hosts.
 author:
   - the qinling.kolla authors
 options:
   variables:
     description:
       - Expected variables by name, each the name of a type or a mapping of C(type), C(required) (default true),
-        C(empty) (may be an empty string, list or mapping; default false), C(choices), C(min), C(max), C(pattern) with
-        C(called) (for the message), C(schemes) (of a url), C(elements) (what a list's elements are to be), C(unique)
-        (the key by which they differ) and C(options) (what a mapping's values are to be).
+        C(empty) (an empty string, list or mapping is valid; default false), C(choices), C(min), C(max), C(pattern) with
+        C(called) (its name in messages), C(schemes) (of a url), C(elements) (type of a list's elements), C(unique) (key
+        that has to be unique in a list) and C(options) (types of a mapping's values).
       - Types are any, bool, int, float, port, string, text, path, ip, host, server, cidr, ipv4_cidr, url, list and
         dict.
     type: dict
     default: {}
   files:
     description:
-      - Files on the controller that may be absent, each C(path) and C(format) (ini, yaml, policy or text). A file with
-        C(format=ini) is a Jinja2 template, as Kolla's override files are.
+      - Optional files on the controller, each with C(path) and C(format) (ini, yaml, policy or text). A file with
+        C(format=ini) is a Jinja2 template, like Kolla's override files.
     type: list
     elements: dict
     default: []
   findings:
-    description: Findings from elsewhere, to be reported along with these.
+    description: Findings of other checks, which are included in the report.
     type: list
     elements: str
     default: []
   input:
     description:
-      - Everything that an operator writes, compared with what the roles of this collection say of themselves in
-        C(meta/argument_specs.yml), C(defaults/main.yml), C(meta/input_rules.yml) and C(files/policy.yaml), with
-        findings by file and line. With O(fail=false), it still fails if templates cannot be rendered with the input.
+      - The operator's files, which are validated against C(meta/argument_specs.yml), C(defaults/main.yml),
+        C(meta/input_rules.yml) and C(files/policy.yaml) of the roles of this collection. Findings contain file and
+        line. Even with O(fail=false), the module fails if templates cannot be rendered with the input.
     type: dict
     suboptions:
       globals:
-        description: The operator's files of variables, read already.
+        description: The operator's files of variables, which are already loaded.
         type: list
         elements: path
         required: true
       passwords:
-        description: The operator's file of passwords, read already.
+        description: The operator's file of passwords, which is already loaded.
         type: path
         required: true
       hint:
-        description: What to do about missing passwords.
+        description: Advice for missing passwords, for the message.
         type: str
       passwords_needed:
-        description: Whether passwords are looked at.
+        description: Whether passwords are checked.
         type: bool
         default: true
       overrides:
-        description: The operator's folder of override files.
+        description: The operator's directory of override files.
         type: path
         required: true
       all:
-        description: Whether to look at more than the host's variables. One host is enough for that.
+        description: Whether to check more than the host's variables. This is needed for only one host.
         type: bool
         default: true
   warnings:
-    description: What is worth a warning, and nothing more.
+    description: Warnings of other checks.
     type: list
     elements: str
     default: []
   fail:
-    description: Fail when there are findings. Without, they are only returned.
+    description: Whether to fail if there are findings. With V(false), they are only returned.
     type: bool
     default: true
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed.
+    description: The module does not change anything.
 """
 
 EXAMPLES = r"""
-- name: Precheck | Report everything that is wrong
+- name: Precheck | Report all findings
   qinling.kolla.precheck:
     variables:
       qinling_api_port: port
@@ -96,7 +96,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What is wrong, one text each.
+  description: The findings, one text each.
   returned: always
   type: list
   elements: str

@@ -6,29 +6,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: resources
-short_description: Create or change what a project needs besides files and containers
+short_description: Create or update databases, Keystone services, runtimes and files of a project
 version_added: 0.1.0
 description:
-  - Applies resources of the kinds C(database) (a schema and its user), C(keystone_service) (users, services and
-    endpoints), C(runtimes) of Qinling, and C(file).
-  - The module P(qinling.kolla.plan#module) compares the same values, and returns them with each project.
+  - Creates or updates resources of the kinds C(database) (a schema and its user), C(keystone_service) (users, services
+    and endpoints), C(runtimes) of Qinling, and C(file).
+  - M(qinling.kolla.plan) compares the same resources, and returns them with each project.
 author:
   - the qinling.kolla authors
 options:
   resources:
     description:
-      - The resources, each with its C(kind) and the keys that the class of this kind describes
-        (C(plugins/module_utils/_resources)). One with C(on_controller) is applied on the controller.
-      - Their secrets are never shown, also not with C(-vvv).
+      - The resources, each with its C(kind) and the keys of the class of this kind
+        (C(plugins/module_utils/_resources)). A resource with C(on_controller) is applied on the controller.
+      - Secrets are never shown, even with C(-vvv).
     type: list
     elements: dict
     required: true
   server_in_same_run:
-    description: Whether the same run deploys the server, so that in check mode it need not answer yet.
+    description: Whether the same run deploys the server. In check mode, such a server need not answer yet.
     type: bool
     default: false
   secrets:
-    description: Further values that are never shown.
+    description: Additional values to mask in the output.
     type: list
     elements: str
     default: []
@@ -38,10 +38,10 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Reports what would change.
+    description: Reports the changes without making them.
   diff_mode:
     support: partial
-    description: Shows the differences of files, but of those that are secret; secrets in the others are masked.
+    description: Shows diffs only of files. Secret files are not shown, and secrets in other files are masked.
 """
 
 EXAMPLES = r"""
@@ -52,13 +52,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 done:
-  description: What was created or changed, or would be.
+  description: The changes, in check mode the expected ones.
   returned: success
   type: list
   elements: str
   sample: ["endpoint public of function-engine: http://10.0.0.1:7070"]
 notes:
-  description: What the operator has to do after that.
+  description: Manual steps for the operator.
   returned: always
   type: list
   elements: str
@@ -70,7 +70,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._resources import ki
 
 
 def main() -> None:
-    # Sent by the action plugin of the same name instead of the options that are documented.
+    # The action plugin of the same name sends this instead of the documented options.
     module = AnsibleModule(argument_spec={"payload": payload.ARGUMENT}, supports_check_mode=True)
     sent = payload.load(module.params["payload"])
     result = kinds.apply(sent.pop("resources"), check=module.check_mode, diff=module._diff, **sent)

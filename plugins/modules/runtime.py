@@ -5,13 +5,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: runtime
-short_description: Register a runtime at Qinling, change or remove it
+short_description: Register, update or remove a Qinling runtime
 version_added: 0.1.0
 description:
-  - Registers a runtime under a name, and waits until its workers are available.
-  - A changed image is rolled out to its workers. When that fails, Qinling goes back to the former image, which this
-    module tells as a failure.
-  - A runtime whose status is V(error) is removed and registered again, which gives it a new ID.
+  - Registers a runtime, and waits until its workers are available.
+  - A new image is rolled out to the workers. If this fails, Qinling rolls back to the previous image, and the module
+    fails.
+  - A runtime with the status V(error) is removed and registered again with a new ID.
 author:
   - the qinling.kolla authors
 extends_documentation_fragment:
@@ -20,42 +20,42 @@ extends_documentation_fragment:
   - qinling.kolla.qinling_api.change
 options:
   name:
-    description: Name of the runtime. Its ID may be given to change or remove it.
+    description: Name of the runtime. An existing runtime may also be identified by its ID.
     type: str
     required: true
   image:
-    description: Image of its workers. Required with O(state=present).
+    description: Image of the workers. Required with O(state=present).
     type: str
   trusted:
     description:
-      - Whether functions on it get credentials to act for their owner. Qinling's default is V(true).
-      - Can not be changed later; left out, it is not compared.
+      - Whether functions of the runtime get credentials to act for their owner. Qinling's default is V(true).
+      - Qinling cannot change the value of an existing runtime. If omitted, it is not compared.
     type: bool
   description:
-    description: A description. Left out, it stays as it is.
+    description: Description. If omitted, it is not changed.
     type: str
   state:
-    description: Whether there has to be the runtime. One that functions use can not be removed.
+    description: Whether the runtime exists. A runtime that functions use cannot be removed.
     type: str
     choices: [present, absent]
     default: present
   detach:
     description:
-      - Whether functions give their workers back when the image changes. Calls that are running are lost then.
-      - Otherwise a change of the image fails as long as a function has a worker of the runtime.
+      - Whether functions are detached from their workers if the image changes. Running executions are lost.
+      - With V(false), a change of the image fails while a function has a worker of the runtime.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Runtimes | Register Python
+- name: Runtimes | Register the Python 3 runtime
   qinling.kolla.runtime:
     endpoint: "{{ qinling_internal_endpoint }}"
     auth: "{{ openstack_qinling_auth }}"
     name: python3
     image: "{{ qinling_runtime_python3_image_full }}"
 
-- name: Runtimes | Remove what nobody uses
+- name: Runtimes | Remove the Python 2 runtime
   qinling.kolla.runtime:
     endpoint: "{{ qinling_internal_endpoint }}"
     auth: "{{ openstack_qinling_auth }}"
@@ -65,8 +65,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 runtime:
-  description: The runtime as Qinling tells of it.
-  returned: success, when there is one
+  description: The runtime as Qinling returns it.
+  returned: success, if the runtime exists
   type: dict
   sample:
     id: 2f5b8a2e-6f0e-4d4a-b6c0-1f2d3c4b5a69
@@ -75,7 +75,7 @@ runtime:
     status: available
     trusted: true
 done:
-  description: What was done, or would be.
+  description: The changes, in check mode the expected ones.
   returned: success
   type: list
   elements: str

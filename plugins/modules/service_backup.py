@@ -6,22 +6,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: service_backup
-short_description: Back up and roll back containers of services with their configuration
+short_description: Back up and roll back containers and configuration of services
 version_added: 0.1.0
 description:
-  - Keeps the earlier container of a service, stopped and under another name, and a copy of its configuration directory,
-    until the new container is healthy. Earlier and new container share volumes, so they never run at the same time.
-  - All state is on the host. A run that was interrupted is continued by the next one, and goes back to what the last
-    complete run left.
+  - Retains the previous container of a service, stopped and renamed, and a copy of its configuration directory, until
+    the new container is healthy. Both containers share volumes and never run at the same time.
+  - The state is on the host. The next run continues an interrupted one, and a rollback restores the state of the last
+    complete run.
 author:
   - the qinling.kolla authors
 options:
   step:
     description:
-      - C(prepare) copies the configuration, before the new one is written.
-      - C(backup) stops and renames containers that are about to be replaced.
-      - C(rollback) restores containers and configuration of one project and starts them. Where no service of the
-        project had a container that gave a service, the new ones stay for inspection.
+      - C(prepare) copies the configuration before it is changed.
+      - C(backup) stops and renames containers before they are replaced.
+      - C(rollback) restores and starts the containers of one project with their configuration. If no service of the
+        project had a usable container, the new containers are left for inspection.
       - C(cleanup) removes the backups.
     type: str
     choices: [prepare, backup, rollback, cleanup]
@@ -33,19 +33,19 @@ options:
     required: true
     suboptions:
       service:
-        description: Name of the service, which is that of its configuration directory.
+        description: Name of the service and of its configuration directory.
         type: str
         required: true
       container:
-        description: Name of its container.
+        description: Name of the container.
         type: str
         required: true
   root:
-    description: Directory on the host below which each service has its configuration directory.
+    description: Parent directory of the services' configuration directories on the host.
     type: path
     required: true
   stop_timeout:
-    description: Seconds that a container has to end by itself when it is stopped.
+    description: Seconds until a container that is being stopped is killed.
     type: int
     default: 60
 attributes:
@@ -70,12 +70,12 @@ restored:
   type: list
   elements: str
 removed:
-  description: Containers that a rollback removed, as there was none before that gave a service.
+  description: New containers that a rollback removed because the service had no usable container before.
   returned: success
   type: list
   elements: str
 left:
-  description: Containers that it left for inspection, as no service of the project had one before.
+  description: New containers that a rollback left for inspection because no service of the project had one before.
   returned: success
   type: list
   elements: str
@@ -116,7 +116,7 @@ def main() -> None:
             )
         except service_backup.FAILURES as error:
             module.fail_json(msg=service_backup.failure_text(error, params["root"]))
-    # What replaces a container reports the change.
+    # The module that replaces a container reports the change.
     module.exit_json(changed=bool(result["restored"]), **result)
 
 

@@ -6,62 +6,63 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: service_check
-short_description: Look at what runs on a host, and tell what is well and what is not
+short_description: Check running services
 version_added: 0.1.0
 description:
-  - Takes a list of looks and has all of them at once, each for itself, so that one that fails or hangs does not keep
-    the others from being had. Changes nothing, and fails only if it can not look at all.
-  - C(container) asks Docker whether a container runs and is healthy; C(health) asks a service of Qinling inside its
-    container what it sees; C(command) runs a command in a container; C(api) logs in at Keystone, and asks Qinling
-    through each endpoint, and the engine for each runtime; C(memcached) asks servers for their version; C(certificate)
-    tells on the controller how long a certificate of the host lasts.
+  - Runs all checks concurrently and independently, so that a check that fails or hangs does not affect the others. The
+    module fails only if it cannot run any check.
+  - C(container) checks whether a container runs and is healthy. C(health) requests the health report of a Qinling
+    service inside its container. C(command) runs a command in a container. C(api) logs in to Keystone, and requests
+    runtimes from Qinling through each endpoint, and the worker pool of each runtime from the engine. C(memcached)
+    requests the version of servers. C(certificate) checks on the controller how long a certificate of the host is
+    valid.
 author:
   - the qinling.kolla authors
 options:
   projects:
     description:
-      - Projects whose containers and C(checks) are checked, each with C(name) and the variable C(definition) that
-        describes it, as M(qinling.kolla.plan) takes them.
+      - Projects whose containers and C(checks) are checked, each with C(name) and C(definition), as in
+        M(qinling.kolla.plan).
     type: list
     elements: dict
     default: []
-  looks:
+  checks:
     description:
-      - What else to look at, each with O(looks[].kind), O(looks[].service) and what its kind needs.
+      - Additional checks. The description of an option names the kinds that need it.
     type: list
     elements: dict
     default: []
     suboptions:
       kind:
-        description: How to look.
+        description: Kind of the check.
         type: str
         required: true
         choices: [container, health, command, api, memcached, certificate]
       service:
-        description: Whom it is about, for the table.
+        description: Name of the service in the report.
         type: str
         required: true
-      look:
-        description: What is looked at, for the table (C(command), C(certificate)).
+      check:
+        description: Name of the check in the report (C(command), C(certificate)).
         type: str
       container:
         description: Name of the container (C(container), C(health), C(command)).
         type: str
       image:
-        description: Image that it is expected to run (C(container)).
+        description: Expected image of the container (C(container)).
         type: str
       program:
-        description: Which of Qinling's services it is, C(api) or C(engine) (C(health)).
+        description: The Qinling service, C(api) or C(engine) (C(health)).
         type: str
       names:
-        description: Its checks, and what the table calls them (C(health)).
+        description: Names of the checks in the report, by the checks of the health report (C(health)).
         type: dict
       argv:
         description: The command (C(command)).
         type: list
         elements: str
       endpoints:
-        description: Endpoints of Qinling, each C(interface) and C(url) (C(api)).
+        description: Endpoints of Qinling, each with C(interface) and C(url) (C(api)).
         type: list
         elements: dict
       type:
@@ -75,38 +76,38 @@ options:
         type: list
         elements: str
       path:
-        description: A certificate on the host (C(certificate)).
+        description: Path of the certificate on the host (C(certificate)).
         type: path
       warn_days:
-        description: Days before its end from which on there is a warning (C(certificate)).
+        description: Days before the expiry from which the result is a warning (C(certificate)).
         type: int
   auth:
     description:
-      - How to log in to Keystone. Needed for C(api).
+      - Credentials for Keystone. Required for C(api).
       - Required are C(auth_url), C(username), C(password) and C(project_name). C(user_domain_name) and
         C(project_domain_name) default to C(domain_name), which defaults to V(Default).
     type: dict
   ca_cert:
-    description: File with the certificates of the authorities that the servers' certificates are checked with.
+    description: File with the CA certificates that verify the servers' certificates. The default are the system's CAs.
     type: path
   docker_socket:
-    description: The Docker engine's socket.
+    description: Socket of the Docker engine.
     type: path
     default: /var/run/docker.sock
   seconds:
-    description: Seconds that all looks together may take; what has not answered by then is wrong.
+    description: Timeout for all checks together, in seconds. A check without a result by then has failed.
     type: int
     default: 30
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed.
+    description: The module does not change anything.
 """
 
 EXAMPLES = r"""
-- name: Check | Look
+- name: Check | Run the checks
   qinling.kolla.service_check:
-    looks:
+    checks:
       - {kind: container, service: qinling-api, container: qinling_api}
       - {kind: health, service: qinling-engine, container: qinling_engine, program: engine, names: {rpc: messages}}
       - kind: api
@@ -116,17 +117,17 @@ EXAMPLES = r"""
         endpoints:
           - {interface: public, url: "{{ qinling_public_endpoint }}"}
     auth: "{{ openstack_auth }}"
-  register: looked
+  register: checks
 """
 
 RETURN = r"""
 rows:
-  description: What was seen, one C(service), C(look), C(verdict) (ok, warning or WRONG) and C(detail) each.
+  description: The results, each with C(service), C(check), C(result) (ok, warning or failed) and C(detail).
   returned: always
   type: list
   elements: dict
   sample:
-    - {service: qinling-api, look: container, verdict: ok, detail: "qinling_api runs, is healthy"}
+    - {service: qinling-api, check: container, result: ok, detail: "qinling_api runs, is healthy"}
 """
 
 import socket
@@ -141,11 +142,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi, DockerUnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack import qinling_api
 from ansible_collections.qinling.kolla.plugins.module_utils._plan import check_results
-from ansible_collections.qinling.kolla.plugins.module_utils._plan.check_results import Row
+from ansible_collections.qinling.kolla.plugins.module_utils._plan.check_results import FAILED, OK, Row, row
 
 _COMMAND_SECONDS = 20
 _REQUEST_SECONDS = 15
-# What qinling-healthcheck of the image does, but for its summing up.
+# Like qinling-healthcheck of the image, but with the full report instead of a summary.
 _HEALTH = (
     "import sys; from qinling_kolla.cmd import healthcheck as h; "
     "sys.stdout.buffer.write(h.ask(h.connect(sys.argv[1], h.read_options(open(h.CONFIG_FILE).read()))))"
@@ -153,153 +154,144 @@ _HEALTH = (
 
 
 def execute(container: str, argv: list[str], seconds: int) -> subprocess.CompletedProcess[str]:
-    """Takes a container, a command and how long it may take, returns how it ended (with 124 where it took longer)."""
+    """Run a command in a container for at most `seconds`; the exit status is 124 after a timeout."""
     command = ["docker", "exec", container, "timeout", str(seconds), *argv]
     return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
 
 
 def last_line(text: str) -> str:
-    """Takes what a command wrote, returns the last line that says something."""
+    """Return the last line of a text that is not empty."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
-def look_container(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:
-    """Takes a look and the module's parameters, returns its rows; so do all of these."""
+def check_container(check: dict[str, Any], params: dict[str, Any]) -> list[Row]:
+    """Return the rows of a check, for the module's parameters; all functions of KINDS have this signature."""
     try:
-        status, state = DockerApi(params["docker_socket"]).get(f"/containers/{look['container']}/json")
+        status, state = DockerApi(params["docker_socket"]).get(f"/containers/{check['container']}/json")
     except DockerUnreachableError as error:
-        return [
-            check_results.row(
-                look["service"], "container", check_results.WRONG, f"the Docker engine does not answer: {error}"
-            )
-        ]
-    return [check_results.container_row(look, state if status == 200 else None)]
+        return [row(check["service"], "container", FAILED, f"the Docker engine does not answer: {error}")]
+    return [check_results.container_row(check, state if status == 200 else None)]
 
 
-def look_health(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
-    done = execute(look["container"], ["python", "-c", _HEALTH, look["program"]], _REQUEST_SECONDS)
-    return check_results.health_rows(
-        look, done.stdout, check_results.exec_problem(done.stderr) or last_line(done.stderr)
-    )
+def check_health(check: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
+    completed = execute(check["container"], ["python", "-c", _HEALTH, check["program"]], _REQUEST_SECONDS)
+    error = check_results.exec_problem(completed.stderr) or last_line(completed.stderr)
+    return check_results.health_rows(check, completed.stdout, error)
 
 
-def look_command(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
-    done = execute(look["container"], look["argv"], _COMMAND_SECONDS)
-    return [check_results.command_row({**look, "seconds": _COMMAND_SECONDS}, done.returncode, done.stdout, done.stderr)]
+def check_command(check: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
+    completed = execute(check["container"], check["argv"], _COMMAND_SECONDS)
+    check = {**check, "seconds": _COMMAND_SECONDS}
+    return [check_results.command_row(check, completed.returncode, completed.stdout, completed.stderr)]
 
 
-def look_api(look: dict[str, Any], params: dict[str, Any]) -> list[Row]:
-    service, auth = look["service"], params["auth"]
-    # A service that is not there is a finding, not something to wait for.
+def check_api(check: dict[str, Any], params: dict[str, Any]) -> list[Row]:
+    service, auth = check["service"], params["auth"]
+    # Do not wait: an unreachable service is a failed check.
     api = qinling_api.Qinling({"endpoint": "", "auth": auth, "ca_cert": params["ca_cert"], "wait": 0})
     started = time.monotonic()
     try:
         api.log_in(_REQUEST_SECONDS)
     except qinling_api.QinlingError as error:
         skipped = [
-            check_results.row(
-                service, f"endpoint {endpoint['interface']}", check_results.WRONG, "not looked at: no login at Keystone"
-            )
-            for endpoint in look["endpoints"]
+            row(service, f"endpoint {endpoint['interface']}", FAILED, "not checked: the login to Keystone failed")
+            for endpoint in check["endpoints"]
         ]
-        return [check_results.row(service, "keystone", check_results.WRONG, str(error)), *skipped]
-    took = f"{auth['username']} can log in at {auth['auth_url']} ({time.monotonic() - started:.1f} s)"
-    rows = [check_results.row(service, "keystone", check_results.OK, took)]
+        return [row(service, "keystone", FAILED, str(error)), *skipped]
+    login = f"{auth['username']} can log in at {auth['auth_url']} ({time.monotonic() - started:.1f} s)"
+    rows = [row(service, "keystone", OK, login)]
     catalog = api.token.get("catalog", [])
-    answered = api
+    reachable = api
     runtimes: list[dict[str, Any]] = []
-    for endpoint in look["endpoints"]:
+    for endpoint in check["endpoints"]:
         title, url = f"endpoint {endpoint['interface']}", endpoint["url"]
-        there = api.at(url)
+        client = api.at(url)
         try:
-            runtimes = there.send("GET", "/runtimes", seconds=_REQUEST_SECONDS)["runtimes"]
+            runtimes = client.send("GET", "/runtimes", seconds=_REQUEST_SECONDS)["runtimes"]
         except (qinling_api.QinlingError, KeyError, TypeError) as error:
-            rows.append(check_results.row(service, title, check_results.WRONG, str(error)))
+            rows.append(row(service, title, FAILED, str(error)))
             continue
-        answered = there
-        problem = check_results.catalog_problem(catalog, look["type"], look["region"], endpoint["interface"], url)
+        reachable = client
+        problem = check_results.catalog_problem(catalog, check["type"], check["region"], endpoint["interface"], url)
         detail = f"{url} answers" + (f", but {problem}" if problem else "")
-        rows.append(check_results.row(service, title, check_results.WRONG if problem else check_results.OK, detail))
+        rows.append(row(service, title, FAILED if problem else OK, detail))
     for runtime in runtimes:
         try:
             path = f"/runtimes/{runtime['id']}/pool"
-            pool = answered.send("GET", path, seconds=_REQUEST_SECONDS) if runtime["status"] == "available" else None
+            pool = reachable.send("GET", path, seconds=_REQUEST_SECONDS) if runtime["status"] == "available" else None
             rows.append(check_results.pool_row(service, runtime, pool))
         except qinling_api.QinlingError as error:
-            rows.append(
-                check_results.row(
-                    service, f"runtime {runtime['name'] or runtime['id']}", check_results.WRONG, str(error)
-                )
-            )
+            rows.append(row(service, f"runtime {runtime['name'] or runtime['id']}", FAILED, str(error)))
     return rows
 
 
-def look_memcached(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
+def check_memcached(check: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
     rows = []
-    for server in look["servers"]:
+    for server in check["servers"]:
         host, _colon, port = server.rpartition(":")
         try:
             address = (host.removeprefix("inet6:").strip("[]"), int(port))
             with socket.create_connection(address, timeout=5) as connection:
                 connection.sendall(b"version\r\n")
-                rows.append(check_results.memcached_row(look["service"], server, connection.recv(100)))
+                rows.append(check_results.memcached_row(check["service"], server, connection.recv(100)))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            rows.append(check_results.row(look["service"], f"memcached {server}", check_results.WRONG, reason))
+            rows.append(row(check["service"], f"memcached {server}", FAILED, reason))
     return rows
 
 
-def look_certificate(look: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
-    # What it says is told on the controller, which has the library for it: see the action of the same name.
+def check_certificate(check: dict[str, Any], _params: dict[str, Any]) -> list[Row]:
+    # The action plugin of the same name parses the certificate, because the library is on the controller.
     try:
-        content = Path(look["path"]).read_text("ascii", "replace")
+        content = Path(check["path"]).read_text("ascii", "replace")
     except OSError as error:
-        return [
-            check_results.row(look["service"], look["look"], check_results.WRONG, f"{look['path']}: {error.strerror}")
-        ]
-    said = check_results.row(look["service"], look["look"], check_results.OK, look["path"])
-    return [{**said, "certificate": content, "warn_days": str(look["warn_days"])}]
+        return [row(check["service"], check["check"], FAILED, f"{check['path']}: {error.strerror}")]
+    result = row(check["service"], check["check"], OK, check["path"])
+    return [{**result, "certificate": content, "warn_days": str(check["warn_days"])}]
 
 
 KINDS: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[Row]]] = {
-    "container": look_container,
-    "health": look_health,
-    "command": look_command,
-    "api": look_api,
-    "memcached": look_memcached,
-    "certificate": look_certificate,
+    "container": check_container,
+    "health": check_health,
+    "command": check_command,
+    "api": check_api,
+    "memcached": check_memcached,
+    "certificate": check_certificate,
 }
 
 
-def title_of(look: dict[str, Any]) -> str:
-    """Takes a look, returns what the table calls it when it said nothing itself."""
-    return str(look.get("look") or look["kind"])
+def title_of(check: dict[str, Any]) -> str:
+    """Return the name of a check in the report if it returned no rows."""
+    return str(check.get("check") or check["kind"])
 
 
-def have(params: dict[str, Any], kinds: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[Row]]]) -> list[Row]:
-    """Takes the module's parameters and how each kind looks, has all looks at once, returns their rows in order."""
+def run_checks(
+    params: dict[str, Any], kinds: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[Row]]]
+) -> list[Row]:
+    """Run all checks of the module's parameters concurrently, and return their rows in order."""
     rows: dict[int, list[Row]] = {}
 
-    def one(number: int, look: dict[str, Any]) -> None:
+    def run_check(number: int, check: dict[str, Any]) -> None:
         try:
-            rows[number] = kinds[look["kind"]](look, params)
-        except Exception as error:  # an outcome like any other: the rest is to be seen all the same
-            detail = f"could not look: {type(error).__name__}: {error}"
-            rows[number] = [check_results.row(look["service"], title_of(look), check_results.WRONG, detail)]
+            rows[number] = kinds[check["kind"]](check, params)
+        except Exception as error:  # the other checks have to be reported
+            detail = f"could not check: {type(error).__name__}: {error}"
+            rows[number] = [row(check["service"], title_of(check), FAILED, detail)]
 
     deadline = time.monotonic() + params["seconds"]
     threads = [
-        threading.Thread(target=one, args=(number, look), daemon=True) for number, look in enumerate(params["looks"])
+        threading.Thread(target=run_check, args=(number, check), daemon=True)
+        for number, check in enumerate(params["checks"])
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = f"no answer within {params['seconds']} s"
+    timeout = f"no answer within {params['seconds']} s"
     return [
-        found
-        for number, look in enumerate(params["looks"])
-        for found in rows.get(number, [check_results.row(look["service"], title_of(look), check_results.WRONG, late)])
+        result
+        for number, check in enumerate(params["checks"])
+        for result in rows.get(number, [row(check["service"], title_of(check), FAILED, timeout)])
     ]
 
 
@@ -307,7 +299,7 @@ def main() -> None:
     options = {
         "kind": {"type": "str", "required": True, "choices": list(KINDS)},
         "service": {"type": "str", "required": True},
-        **{name: {"type": "str"} for name in ("look", "container", "image", "program", "type", "region")},
+        **{name: {"type": "str"} for name in ("check", "container", "image", "program", "type", "region")},
         "names": {"type": "dict"},
         "argv": {"type": "list", "elements": "str"},
         "endpoints": {"type": "list", "elements": "dict"},
@@ -317,7 +309,7 @@ def main() -> None:
     }
     module = AnsibleModule(
         argument_spec={
-            "looks": {"type": "list", "elements": "dict", "required": True, "options": options},
+            "checks": {"type": "list", "elements": "dict", "required": True, "options": options},
             "auth": {**qinling_api.ARGUMENTS["auth"], "required": False},
             "ca_cert": {"type": "path"},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
@@ -325,7 +317,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, rows=have(module.params, KINDS))
+    module.exit_json(changed=False, rows=run_checks(module.params, KINDS))
 
 
 if __name__ == "__main__":

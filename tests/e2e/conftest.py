@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the end-to-end tests stand on: a deployed Qinling, found through the operator's directory (KOLLA_CONFIG_DIR)."""
+"""Fixtures of the end-to-end tests: a deployed Qinling with the operator's directory KOLLA_CONFIG_DIR."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from qinling_http import Qinling, wait_for
 
 @pytest.fixture(scope="session")
 def qinling(deployment: Deployment) -> Qinling:
-    """Qinling's API, logged in."""
+    """Return an authenticated client of Qinling's API."""
     return Qinling(deployment.directory / "clouds.yaml")
 
 
 @pytest.fixture(scope="session")
 def runtime(qinling: Qinling) -> Iterator[str]:
-    """The id of a runtime of the tests' own, with the image that the deployment registered."""
+    """Return the ID of a runtime for the tests, with the image that the deployment registered."""
     registered = qinling.call("GET", "runtimes", 200)["runtimes"]
     image = next(entry["image"] for entry in registered if entry["name"] == "python3")
     created = qinling.call("POST", "runtimes", 201, json={"name": "e2e", "image": image})["id"]
@@ -32,18 +32,18 @@ def runtime(qinling: Qinling) -> Iterator[str]:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_function(qinling: Qinling, runtime: str) -> Iterator[Callable[..., str]]:
-    """Returns a maker of functions: source in, id out. They are deleted afterwards, with their executions."""
-    made: list[str] = []
+    """Return a factory that creates a function from its source and returns its ID; delete the functions at the end."""
+    created: list[str] = []
 
-    def make(source: str, **fields: Any) -> str:
-        made.append(qinling.create_function(runtime, source, **fields)["id"])
-        return made[-1]
+    def create(source: str, **fields: Any) -> str:
+        created.append(qinling.create_function(runtime, source, **fields)["id"])
+        return created[-1]
 
-    yield make
+    yield create
     for execution in qinling.call("GET", "executions", 200)["executions"]:
-        if execution["function_id"] in made:
+        if execution["function_id"] in created:
             qinling.call("DELETE", f"executions/{execution['id']}", 204)
-    for function in made:
+    for function in created:
         qinling.call("DELETE", f"functions/{function}", 204)

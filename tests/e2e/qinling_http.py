@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Qinling's HTTP API, as little of it as the tests need."""
+"""Minimal client of Qinling's HTTP API."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ import yaml
 
 
 class Qinling:
-    """Qinling's HTTP API, with a token of the user that clouds.yaml names, or of another one in the same domains.
+    """Client of Qinling's HTTP API, authenticated as the user of the cloud `qinling` in the file `clouds`.
 
-    Args:
-        clouds: The clouds.yaml with the deployment's administrator.
-        other: What replaces the administrator's `username`, `password` and `project_name`.
+    `other` replaces the `username`, `password` and `project_name` of that file; the domains remain.
     """
 
     def __init__(self, clouds: Path, **other: str) -> None:
@@ -48,24 +46,26 @@ class Qinling:
         self.session.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
 
     def call(self, method: str, path: str, expect: int, **more: Any) -> Any:
-        """Send a request below /v1, see that the answer has the status `expect`, return its JSON (or None)."""
+        """Send a request below /v1, assert the status `expect`, and return the JSON of the response, or None."""
         answer = self.session.request(method, f"{self.endpoint}/v1/{path}", timeout=120, **more)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
     def create_function(self, runtime: str, source: str, **fields: Any) -> dict[str, Any]:
-        """Upload `source` as main.py of a package and return the function."""
-        return self.call(
+        """Create a function from a package with `source` as main.py, and return the function."""
+        created: dict[str, Any] = self.call(
             "POST",
             "functions",
             201,
             data={"runtime_id": runtime, "code": '{"source": "package"}', "entry": "main.main", **fields},
             files={"package": ("package.zip", package(source), "application/zip")},
         )
+        return created
 
     def execute(self, function: str, **fields: Any) -> dict[str, Any]:
-        """Run a function and wait for its answer; return the execution."""
-        return self.call("POST", "executions", 201, json={"function_id": function, **fields})
+        """Execute a function, by default until its end, and return the execution."""
+        execution: dict[str, Any] = self.call("POST", "executions", 201, json={"function_id": function, **fields})
+        return execution
 
 
 def package(source: str) -> bytes:
@@ -77,11 +77,11 @@ def package(source: str) -> bytes:
 
 
 def wait_for(what: str, test: Callable[[], Any], seconds: float = 90) -> Any:
-    """Return the first true answer of `test`, or fail after `seconds`."""
+    """Return the first true result of `test`; fail after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         answer = test()
         if answer:
             return answer
         time.sleep(1)
-    pytest.fail(f"{what}: not within {seconds} s")
+    pytest.fail(f"{what}: timeout after {seconds} s")

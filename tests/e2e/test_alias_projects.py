@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two projects of one cloud use the same alias name; each of them gets its own function by it."""
+"""Tests of one alias name in two projects, where it refers to different functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALIAS = "prod"
 
 
 def keystone(admin: Qinling, method: str, path: str, **body: Any) -> Any:
-    """Send a request to Keystone as the administrator and return the JSON of the answer, if any."""
+    """Send a request to Keystone as the administrator and return the JSON of the response, or None."""
     answer = admin.session.request(method, f"{admin.identity}/{path}", json=body or None, timeout=30)
     assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
     return answer.json() if answer.content else None
@@ -27,7 +27,7 @@ def keystone(admin: Qinling, method: str, path: str, **body: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def tenants(qinling: Qinling, deployment: Deployment) -> Iterator[dict[str, Qinling]]:
-    """Qinling's API as seen by a member of each project, by the project's name."""
+    """Return a client of a member of each project, by the name of the project."""
     roles = {role["name"]: role["id"] for role in keystone(qinling, "GET", "roles")["roles"]}
     created: list[str] = []
     tenants = {}
@@ -49,23 +49,23 @@ def tenants(qinling: Qinling, deployment: Deployment) -> Iterator[dict[str, Qinl
 
 @pytest.fixture(scope="module")
 def functions(tenants: dict[str, Qinling], runtime: str) -> Iterator[dict[str, str]]:
-    """The ID of each project's function, which returns the project's name, by that name."""
-    made = {
+    """Return the ID of each project's function, which returns the name of the project, by that name."""
+    created = {
         name: tenant.create_function(runtime, f"def main(**kwargs):\n    return {name!r}\n")["id"]
         for name, tenant in tenants.items()
     }
-    yield made
+    yield created
     for name, tenant in tenants.items():
         for execution in tenant.call("GET", "executions", 200)["executions"]:
             tenant.call("DELETE", f"executions/{execution['id']}", 204)
-        tenant.call("DELETE", f"functions/{made[name]}", 204)
+        tenant.call("DELETE", f"functions/{created[name]}", 204)
 
 
 @pytest.fixture(params=[PROJECTS, PROJECTS[::-1]], ids="-".join)
 def users(
     request: pytest.FixtureRequest, tenants: dict[str, Qinling], functions: dict[str, str]
 ) -> Iterator[dict[str, Qinling]]:
-    """The tenants, each with the alias in its project; which row the database finds first may depend on the order."""
+    """Return the tenants with the alias in both projects; its order of creation could affect database queries."""
     for name in request.param:
         tenants[name].call("POST", "aliases", 201, json={"name": ALIAS, "function_id": functions[name]})
     yield tenants
@@ -77,7 +77,7 @@ def users(
 
 
 def outputs(tenant: Qinling, executions: set[str]) -> list[str] | None:
-    """Return what the given executions of a tenant returned, once all of them have ended."""
+    """Return the outputs of a tenant's executions, or None while any of them is running."""
     rows = [row for row in tenant.call("GET", "executions", 200)["executions"] if row["id"] in executions]
     if len(rows) < len(executions) or any(row["status"] == "running" for row in rows):
         return None
@@ -90,9 +90,9 @@ def by_job(tenant: Qinling, job: str) -> set[str]:
     return {row["id"] for row in rows if job in (row["description"] or "")}
 
 
-def test_each_project_gets_its_own_function(users: dict[str, Qinling]) -> None:
+def test_alias_resolves_to_function_of_project(users: dict[str, Qinling]) -> None:
     jobs = {
-        # A sixth field is seconds: due at once, and only once.
+        # The sixth field is seconds: due immediately, and once.
         name: tenant.call("POST", "jobs", 201, json={"function_alias": ALIAS, "pattern": "* * * * * */1", "count": 1})[
             "id"
         ]
@@ -101,7 +101,7 @@ def test_each_project_gets_its_own_function(users: dict[str, Qinling]) -> None:
     for name, tenant in users.items():
         execution = tenant.call("POST", "executions", 201, json={"function_alias": ALIAS})["id"]
         webhook = tenant.call("POST", "webhooks", 201, json={"function_alias": ALIAS})["webhook_url"]
-        # A webhook is called without a token.
+        # Webhooks need no token.
         answer = requests.post(webhook, json={}, timeout=30)
         assert answer.status_code == 202, answer.text
         started = {execution, answer.json()["execution_id"]}
@@ -111,7 +111,7 @@ def test_each_project_gets_its_own_function(users: dict[str, Qinling]) -> None:
         assert wait_for(f"the execution of {name}'s job", partial(outputs, tenant, started)) == [name]
 
 
-def test_an_administrator_has_no_part_in_it(qinling: Qinling, users: dict[str, Qinling]) -> None:
+def test_alias_is_invisible_to_other_project_of_administrator(qinling: Qinling, users: dict[str, Qinling]) -> None:
     qinling.call("POST", "executions", 404, json={"function_alias": ALIAS})
     qinling.call("DELETE", f"aliases/{ALIAS}", 404)
     for name, tenant in users.items():
@@ -120,7 +120,7 @@ def test_an_administrator_has_no_part_in_it(qinling: Qinling, users: dict[str, Q
         assert found["project_id"] == project, name
 
 
-def test_an_alias_takes_functions_of_its_project_only(users: dict[str, Qinling], functions: dict[str, str]) -> None:
+def test_alias_rejects_functions_of_other_projects(users: dict[str, Qinling], functions: dict[str, str]) -> None:
     for name, other in (PROJECTS, PROJECTS[::-1]):
         users[name].call("POST", "aliases", 404, json={"name": "other", "function_id": functions[other]})
         users[name].call("PUT", f"aliases/{ALIAS}", 404, json={"function_id": functions[other]})

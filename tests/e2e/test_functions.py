@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a runtime to an answer, over the API, with real workers."""
+"""Tests of functions on real workers through the API."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MakeFunction = Callable[..., str]
 
 
 def output(execution: dict[str, Any]) -> Any:
-    """Return what the function returned; fail where the execution did not succeed."""
+    """Return the output of an execution; fail if it did not succeed."""
     assert execution["status"] == "success", execution
     return json.loads(execution["result"])["output"]
 
 
-def test_execution_answers_and_is_logged(qinling: Qinling, make_function: MakeFunction) -> None:
+def test_execution_returns_output_and_log(qinling: Qinling, make_function: MakeFunction) -> None:
     execution = qinling.execute(make_function(HELLO), input='{"name": "e2e"}')
     assert output(execution) == "Hello, e2e"
     log = qinling.session.get(f"{qinling.endpoint}/v1/executions/{execution['id']}/log", timeout=30)
@@ -47,19 +47,19 @@ def test_second_call_is_warm(qinling: Qinling, make_function: MakeFunction) -> N
     assert min(times[1:]) < 2
 
 
-def test_failing_function_is_failed(qinling: Qinling, make_function: MakeFunction) -> None:
+def test_execution_fails_with_function(qinling: Qinling, make_function: MakeFunction) -> None:
     execution = qinling.execute(make_function("def main(**kwargs):\n    raise ValueError('no luck')\n"))
     assert execution["status"] == "failed"
     assert "no luck" in json.loads(execution["result"])["output"]
 
 
-def test_timeout_ends_the_function(qinling: Qinling, make_function: MakeFunction) -> None:
+def test_timeout_fails_execution(qinling: Qinling, make_function: MakeFunction) -> None:
     execution = qinling.execute(make_function("import time\ndef main(**kwargs):\n    time.sleep(60)\n", timeout=2))
     assert execution["status"] == "failed"
     assert "timeout" in json.loads(execution["result"])["output"].lower()
 
 
-def test_changed_package_is_fetched_again(qinling: Qinling, make_function: MakeFunction) -> None:
+def test_changed_package_is_downloaded_again(qinling: Qinling, make_function: MakeFunction) -> None:
     function = make_function("def main(**kwargs):\n    return 'old'\n")
     assert output(qinling.execute(function)) == "old"
     changed = package("def main(**kwargs):\n    return 'new'\n")
@@ -82,11 +82,11 @@ def test_versions_keep_their_package(qinling: Qinling, make_function: MakeFuncti
     qinling.call("DELETE", f"functions/{function}/versions/1", 204)
 
 
-def test_webhook_runs_the_function(qinling: Qinling, make_function: MakeFunction) -> None:
+def test_webhook_executes_function(qinling: Qinling, make_function: MakeFunction) -> None:
     function = make_function(HELLO)
     webhook = qinling.call("POST", "webhooks", 201, json={"function_id": function})
     try:
-        # No token: the address itself is the secret.
+        # No token: the URL is the secret.
         answer = requests.post(webhook["webhook_url"], json={"name": "hook"}, timeout=60)
         assert answer.status_code == 202, answer.text
         execution = answer.json()["execution_id"]
@@ -99,7 +99,7 @@ def test_webhook_runs_the_function(qinling: Qinling, make_function: MakeFunction
         qinling.call("DELETE", f"webhooks/{webhook['id']}", 204)
 
 
-def test_job_runs_the_function(qinling: Qinling, make_function: MakeFunction) -> None:
+def test_job_executes_function(qinling: Qinling, make_function: MakeFunction) -> None:
     function = make_function(HELLO)
     first = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=63)
     job = qinling.call(
@@ -141,7 +141,7 @@ def test_workers_scale_up_and_down(qinling: Qinling, make_function: MakeFunction
     wait_for("no worker", lambda: workers() == 0)
 
 
-def test_image_function(qinling: Qinling, runtime: str) -> None:
+def test_image_function_returns_log(qinling: Qinling, runtime: str) -> None:
     image = qinling.call("GET", f"runtimes/{runtime}", 200)["image"].replace("qinling-runtime-python3", "debian")
     function = qinling.call(
         "POST", "functions", 201, data={"code": json.dumps({"source": "image", "image": image}), "timeout": 30}
@@ -157,14 +157,14 @@ def test_image_function(qinling: Qinling, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("image", ["x\nprivileged: true", "a b", "registry/UPPER", '"}'])
-def test_image_name_is_no_way_in(qinling: Qinling, image: str) -> None:
+def test_image_name_with_injection_is_rejected(qinling: Qinling, image: str) -> None:
     qinling.call("POST", "functions", 400, data={"code": json.dumps({"source": "image", "image": image})})
 
 
-def test_function_sees_no_backing_service(
+def test_function_cannot_reach_backing_services(
     qinling: Qinling, make_function: MakeFunction, deployment: Deployment
 ) -> None:
-    """From a worker the API answers; database and Docker socket are out of reach; and it is not root."""
+    """Workers reach the API, but neither backing services nor the Docker socket, and do not run as root."""
     function = make_function(
         """
 import os, socket
@@ -202,11 +202,11 @@ def main(api, hosts, ports, **kwargs):
     assert not seen["socket"]
     assert not seen["reached"]
     assert not seen["secrets"]
-    # The Swarm network is internal: there is no way out but the relay.
+    # The Swarm network is internal: it has no default route.
     assert deployment.kubernetes or not seen["gateway"]
 
 
-def test_unauthorised_answer_does_not_echo_the_token(qinling: Qinling) -> None:
+def test_unauthorised_response_does_not_contain_token(qinling: Qinling) -> None:
     answer = requests.get(f"{qinling.endpoint}/v1/functions", headers={"X-Auth-Token": "canary-token-1234"}, timeout=30)
     assert answer.status_code == 401
     assert "canary-token-1234" not in answer.text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What breaks while functions run: a stated end for the execution, and work as before afterwards."""
+"""Tests of failures during executions: each execution ends with a reason, and Qinling recovers."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ MakeFunction = Callable[..., str]
 
 
 def works(qinling: Qinling, function: str) -> bool:
-    """Tell whether an execution succeeds now; its record is not left."""
+    """Return whether an execution succeeds; delete its record."""
     execution = qinling.execute(function)
     qinling.call("DELETE", f"executions/{execution['id']}", 204)
-    return execution["status"] == "success"
+    return str(execution["status"]) == "success"
 
 
 def healthy(deployment: Deployment) -> bool:
-    """Tell whether the engine's container is healthy."""
+    """Return whether the engine's container is healthy."""
     return str(deployment.inspect("qinling_engine")["State"]["Health"]["Status"]) == "healthy"
 
 
 def workers(qinling: Qinling, function: str) -> int:
-    """Return how many workers a function has, by Qinling's own count."""
+    """Return the number of workers of a function according to Qinling."""
     return len(qinling.call("GET", f"functions/{function}/workers", 200)["workers"])
 
 
-def test_engine_lost_during_executions(qinling: Qinling, deployment: Deployment, make_function: MakeFunction) -> None:
-    """The engine hangs while one execution runs and another one waits for it, and is killed once both were given up."""
+def test_executions_end_if_engine_is_lost(
+    qinling: Qinling, deployment: Deployment, make_function: MakeFunction
+) -> None:
+    """The engine hangs with one running and one waiting execution, and is killed after the API has abandoned both."""
     function = make_function(SLOW, timeout=30)
     assert works(qinling, function)
     ended: dict[str, dict[str, Any]] = {}
@@ -72,14 +74,14 @@ def test_engine_lost_during_executions(qinling: Qinling, deployment: Deployment,
     waiting.join(90)
     run("docker", "unpause", container)
     os.kill(deployment.inspect("qinling_engine")["State"]["Pid"], signal.SIGKILL)
-    assert sorted(ended) == ["running", "waiting"], "a call did not end"
+    assert sorted(ended) == ["running", "waiting"], "an execution did not end"
     for execution in ended.values():
         assert execution["status"] == "error", execution
         assert "may have run" in json.loads(execution["result"])["output"]
-    wait_for("the engine's return", lambda: healthy(deployment))
-    wait_for("work as before", lambda: works(qinling, function))
+    wait_for("health of the engine", lambda: healthy(deployment))
+    wait_for("successful execution", lambda: works(qinling, function))
     assert workers(qinling, function) == 1
-    # The answers to the callers stay true, and what was given up is not started.
+    # The responses to the callers remain valid, and abandoned executions are not started.
     for name, execution in ended.items():
         assert record(name) == execution
     log = deployment.inside("qinling_engine", "cat", "/var/log/kolla/qinling/qinling-engine.log")
@@ -88,7 +90,7 @@ def test_engine_lost_during_executions(qinling: Qinling, deployment: Deployment,
 
 
 def test_lost_workers_are_replaced(qinling: Qinling, deployment: Deployment, make_function: MakeFunction) -> None:
-    """All workers are gone at once, as when a node is lost; Qinling still believes in them."""
+    """All workers disappear at once, as if a node failed, while Qinling's state still contains them."""
     function = make_function(SLOW, timeout=30)
     assert works(qinling, function)
     if deployment.kubernetes:
@@ -97,11 +99,11 @@ def test_lost_workers_are_replaced(qinling: Qinling, deployment: Deployment, mak
         network = f"{deployment.prefix.replace('_', '-')}qinling-functions"
         found = run("docker", "service", "ls", "-q", "--filter", f"label=qinling.kolla/instance={network}").split()
         run("docker", "service", "rm", *found)
-    wait_for("work as before", lambda: works(qinling, function), 120)
+    wait_for("successful execution", lambda: works(qinling, function), 120)
     assert workers(qinling, function) == 1
 
 
-def test_kubernetes_away_and_back(qinling: Qinling, deployment: Deployment, make_function: MakeFunction) -> None:
+def test_kubernetes_outage_is_survived(qinling: Qinling, deployment: Deployment, make_function: MakeFunction) -> None:
     if not deployment.kubernetes:
         pytest.skip("this deployment has no Kubernetes")
     cluster = str(PROJECT / "tests" / "kubernetes" / "cluster")
@@ -109,10 +111,10 @@ def test_kubernetes_away_and_back(qinling: Qinling, deployment: Deployment, make
     assert works(qinling, function)
     run(cluster, "stop", "kube-apiserver")
     try:
-        # Answered, not left running.
+        # The execution must not stay in the state running.
         assert qinling.execute(function)["status"] in ("error", "failed")
     finally:
         run(cluster, "start", "kube-apiserver")
-    wait_for("work as before", lambda: works(qinling, function), 120)
-    # Its health check saw that the cluster was away, and sees that it is back.
-    wait_for("the engine's health", lambda: healthy(deployment))
+    wait_for("successful execution", lambda: works(qinling, function), 120)
+    # The health check of the engine reported the outage, and must recover.
+    wait_for("health of the engine", lambda: healthy(deployment))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""More functions than workers: idle workers are reclaimed, and who gets none learns why."""
+"""Tests with more functions than workers: Qinling reclaims idle workers, and reports when all are busy."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def test_more_functions_than_workers_succeed_in_turn(
     functions = [make_function(f"def main(**kwargs):\n    return {number}\n") for number in range(FUNCTIONS)]
     answers = [qinling.execute(function) for function in functions]
     assert [each["status"] for each in answers] == ["success"] * FUNCTIONS, answers
-    # Each has its own package: none got another one's worker with what was in it.
+    # Each function must run its own package, not that of the worker's previous function.
     assert [json.loads(each["result"])["output"] for each in answers] == list(range(FUNCTIONS))
 
 
-def test_function_learns_that_all_workers_are_busy(
+def test_busy_workers_are_reported(
     deployment: Deployment, qinling: Qinling, runtime: str, make_function: MakeFunction
 ) -> None:
     total = int(deployment.settings[f"qinling_{'kubernetes' if deployment.kubernetes else 'swarm'}_replicas"])
 
     def capacity() -> dict[str, int]:
-        return qinling.call("GET", f"runtimes/{runtime}/pool", 200)["capacity"]
+        return dict(qinling.call("GET", f"runtimes/{runtime}/pool", 200)["capacity"])
 
-    # Workers of functions that were deleted a moment ago are still being replaced.
-    wait_for("a whole pool", lambda: capacity()["total"] == total)
+    # Workers of recently deleted functions are still being replaced.
+    wait_for("complete pool", lambda: capacity()["total"] == total)
     busy = [make_function(SLOW, timeout=290) for _ in range(total)]
     executions = [qinling.execute(each, sync=False, input='{"seconds": 280}')["id"] for each in busy]
 
     def workers(function: str) -> list[Any]:
-        return qinling.call("GET", f"functions/{function}/workers", 200)["workers"]
+        return list(qinling.call("GET", f"functions/{function}/workers", 200)["workers"])
 
     wait_for("busy workers", lambda: all(workers(function) for function in busy) and not capacity()["available"])
     refused = qinling.execute(make_function(SLOW))
@@ -57,7 +57,7 @@ def test_function_learns_that_all_workers_are_busy(
     assert reason in log.text
     assert all(workers(function) for function in busy), "a busy worker was reclaimed"
 
-    # Their workers are taken away: that is no failure of theirs.
+    # Detaching workers ends executions, but not as failures of the functions.
     for function in busy:
         qinling.call("POST", f"functions/{function}/detach", 202)
 
@@ -65,6 +65,6 @@ def test_function_learns_that_all_workers_are_busy(
         found = [qinling.call("GET", f"executions/{each}", 200) for each in executions]
         return None if any(each["status"] == "running" for each in found) else found
 
-    for lost in wait_for("the end of executions without a worker", ended):
+    for lost in wait_for("end of executions without a worker", ended):
         assert lost["status"] == "error"
         assert json.loads(lost["result"])["output"].startswith("Function execution failed: the ")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers that are hosts, each with a dockerd of its own: on a network of their own, with a registry beside them.
+"""Simulated hosts for tests on one machine: containers with a dockerd each, their network and a registry.
 
-For tests that want several machines and have one. `hosts` brings them up for Ansible, `../swarm/nodes` as a Swarm.
-Needs a local Docker that the caller may use, and the images of this collection (`playbooks/build.yml`).
+`hosts` starts them for Ansible, `../swarm/nodes` as a Swarm. Requires access to a local Docker, and the images of this
+collection (`playbooks/build.yml`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# What a dockerd in a container needs; --privileged wants CAP_SYS_RESOURCE as well, which not every machine gives.
+# Privileges of dockerd in a container; --privileged also requires CAP_SYS_RESOURCE, which some machines do not grant.
 CONFINEMENT = (
     "--cap-add=ALL",
     "--cap-drop=SYS_RESOURCE",
@@ -28,7 +28,7 @@ CONFINEMENT = (
     "--device-cgroup-rule=a *:* rwm",
     "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
 )
-# Python with what Ansible's modules want there, from Debian, so that nothing has to be fetched by each host.
+# Contains the Python libraries of Ansible's modules, so that the hosts do not download them.
 DOCKERFILE = """\
 ARG BASE
 FROM $BASE
@@ -43,45 +43,47 @@ version: 0.1
 storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
 http: {addr: ":5000"}
 """
-# A host's init: starts dockerd again when it ends, as systemd does, and ends with it when the host is stopped.
+# The host's init: restarts dockerd like systemd, and exits when the host is stopped.
 INIT = 'trap "exit 0" TERM; while :; do dockerd "$@"; sleep 1; done'
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class HostsError(Exception):
-    """Something that the caller must see: what failed, and what to do about it."""
+    """A failure with a message for the user."""
 
 
 def run(*command: str | Path, stdin: str | None = None, check: bool = True) -> str:
-    """Run a command and return its output; its own words are in the error when it fails."""
+    """Run a command and return its output; with `check`, raise HostsError with its output if it fails."""
     words = [str(part) for part in command]
     done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
     if check and done.returncode:
-        raise HostsError(f"`{' '.join(words)}` ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        raise HostsError(
+            f"`{' '.join(words)}` failed with status {done.returncode}: {(done.stderr or done.stdout).strip()}"
+        )
     return done.stdout.strip()
 
 
 def docker(*command: str | Path, stdin: str | None = None, check: bool = True) -> str:
-    """Run a command of this machine's Docker client and return its output."""
+    """Run a command of the local Docker client and return its output."""
     return run("docker", *command, stdin=stdin, check=check)
 
 
 def wait_for(what: str, ready: Callable[[], object], seconds: float) -> None:
-    """Call ``ready`` until it is true, at most ``seconds``."""
+    """Call `ready` until it returns true; raise HostsError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
-            raise HostsError(f"{what} did not happen within {seconds:.0f} s; `docker logs` may say why")
+            raise HostsError(f"{what}: timeout after {seconds:.0f} s; check `docker logs`")
         time.sleep(0.2)
 
 
 class ContainerHosts:
-    """Hosts, their network and their registry; whatever is made has a name that starts with `prefix`.
+    """Simulated hosts, their network and their registry; the names of all their Docker objects start with `prefix`.
 
-    `subnet` is theirs: .1 is this machine, .10 the registry, .11 the first host. `port` is the registry's on 127.0.0.1,
-    to push to. `state` is a folder of this machine that all hosts see as /state, with a socket of each host's Docker.
-    `images` and `tag` are prefix and tag of the collection's images. `bridge` names the network's interface here.
-    `daemons` is the daemon.json of each host that has one, by the host's name without prefix.
+    In `subnet` .1 is the local machine, .10 the registry, .11 the first host. `port` is the registry's port on
+    127.0.0.1 for pushing. `state` is a local directory that the hosts mount as /state, with a socket of each Docker.
+    `images` and `tag` are prefix and tag of the collection's images. `bridge` is the network's local interface.
+    `daemons` is the content of the hosts' daemon.json, by the host's name without prefix.
     """
 
     def __init__(
@@ -110,35 +112,34 @@ class ContainerHosts:
         self.registry_name = f"{prefix}-registry"
         self.registry = f"{self.subnet[10]}:5000"
 
-    def say(self, message: str) -> None:
-        """Tell on stderr what is going on."""
+    def log(self, message: str) -> None:
+        """Print a message to stderr."""
         print(f"{self.prefix}: {message}", file=sys.stderr, flush=True)
 
     def address(self, host: str) -> str:
-        """Return a host's address."""
+        """Return the address of a host."""
         return str(self.subnet[11 + self.names.index(host)])
 
     def on(self, host: str, *command: str | Path, check: bool = True) -> str:
-        """Run a command of the Docker client of a host."""
+        """Run a command of the Docker client against the Docker of a host."""
         return docker("exec", host, "docker", "-H", f"unix:///state/{host}.sock", *command, check=check)
 
     def is_up(self) -> bool:
-        """Tell whether registry and hosts run."""
+        """Return whether the registry and all hosts run."""
         return all(
             docker("inspect", "-f", "{{.State.Status}}", name, check=False) == "running"
             for name in (self.registry_name, *self.names)
         )
 
     def up(self, pushed: Iterable[tuple[str, Iterable[str]]], volumes: Iterable[str] = ()) -> None:
-        """Make all anew: image, network, registry with the images `pushed` (name, tags that it gets there), hosts.
+        """Create image, network, registry and hosts, after removing existing ones.
 
-        `volumes` are further mounts of each host.
+        `pushed` lists images of the collection with their tags in the registry; `volumes` are additional mounts.
         """
         self.down(keep_image=True)
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o755)
-        self.say(f"building {self.image}")
-        # Docker's cache knows it the second time.
+        self.log(f"building {self.image}")
         docker(
             "build", "--quiet", "--force-rm", "--network=host", "--tag", self.image,
             f"--build-arg=BASE={self.images}base:{self.tag}", "-",
@@ -156,22 +157,22 @@ class ContainerHosts:
             self._wait_for_dockerd(host)
 
     def _wait_for_dockerd(self, host: str) -> None:
-        wait_for(f"the start of {host}'s dockerd", partial(self.on, host, "info", "-f", "{{.ID}}", check=False), 60)
+        wait_for(f"start of dockerd on {host}", partial(self.on, host, "info", "-f", "{{.ID}}", check=False), 60)
 
     def restart_dockerd(self, host: str) -> None:
-        """Restart a host's dockerd, as an operator does who changed daemon.json."""
+        """Restart the dockerd of a host, as after a change of daemon.json."""
         before = docker("exec", host, "cat", "/run/docker.pid")
         docker("exec", host, "kill", before)
-        # Its containers get their time to stop.
+        # Includes the time in which its containers stop.
         wait_for(
-            f"the restart of {host}'s dockerd",
+            f"restart of dockerd on {host}",
             lambda: docker("exec", host, "cat", "/run/docker.pid", check=False) not in ("", before),
             120,
         )
         self._wait_for_dockerd(host)
 
     def reboot(self, *hosts: str) -> None:
-        """Stop hosts, all at once, and start them."""
+        """Stop all given hosts at once, and start them."""
         docker("stop", "--time", "120", *hosts)
         docker("start", *hosts)
         for host in hosts:
@@ -185,7 +186,7 @@ class ContainerHosts:
             "--volume", f"{self.state}/registry.yml:/registry.yml:ro", "--entrypoint", "docker-registry",
             self.image, "serve", "/registry.yml",
         )  # fmt: skip
-        wait_for("the registry's start", lambda: "listening on" in self._logs(self.registry_name), 20)
+        wait_for("start of the registry", lambda: "listening on" in self._logs(self.registry_name), 20)
 
     @staticmethod
     def _logs(name: str) -> str:
@@ -193,9 +194,9 @@ class ContainerHosts:
         return done.stdout + done.stderr
 
     def _push(self, image: str, tag: str) -> None:
-        # Docker takes a registry on 127.0.0.1 without TLS.
+        # Docker accepts a registry without TLS on 127.0.0.1.
         name = f"127.0.0.1:{self.port}/kolla/{image}:{tag}"
-        self.say(f"pushing {image}:{tag}")
+        self.log(f"pushing {image}:{tag}")
         docker("tag", f"{self.images}{image}:{self.tag}", name)
         try:
             docker("push", "--quiet", name)
@@ -203,24 +204,24 @@ class ContainerHosts:
             docker("rmi", name)
 
     def _start(self, host: str, volumes: Iterable[str]) -> None:
-        self.say(f"starting {host}")
+        self.log(f"starting {host}")
         daemon = self.state / f"{host}.json"
         daemon.write_text(json.dumps(self.daemons.get(host, {})))
         docker(
             "run", "--detach", "--name", host, "--hostname", host, "--network", self.prefix, "--ip", self.address(host),
             *CONFINEMENT, "--volume", f"{host}:/var/lib/docker", "--volume", f"{self.state}:/state",
             *(f"--volume={volume}" for volume in volumes), "--volume", f"{daemon}:/etc/docker/daemon.json:ro",
-            # As a host has it; dockerd switches it on where it may.
+            # The default of a host; dockerd enables it if its settings allow that.
             "--sysctl=net.ipv4.ip_forward=0",
             "--tmpfs", "/run:exec", "--entrypoint", "dumb-init", self.image, "--", "sh", "-c", INIT,
             "dockerd", f"--host=unix:///state/{host}.sock", "--host=unix:///var/run/docker.sock",
             f"--insecure-registry={self.registry}",
-            # A group of their own, so that down can take away what a killed host leaves on cgroup v1.
+            # A separate group, so that down can remove the groups that killed hosts leave on cgroup v1.
             f"--cgroup-parent=/{self.prefix}",
         )  # fmt: skip
 
     def down(self, keep_image: bool = False) -> None:
-        """Take everything away; harmless when nothing is there."""
+        """Remove everything that exists."""
         names = docker("ps", "-aq", "--filter", f"name=^/{self.prefix}-").split()
         if names:
             docker("rm", "--force", "--volumes", *names)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for a Kolla cloud, with the files of kolla-ansible's own wheel; see README.md."""
+"""A simulated Kolla cloud with the files of kolla-ansible's wheel; see README.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHA256 = "010e077c95d172e152f253bba4c0af43b537c987439d1c4601e9edc6adaeac34"
 PREFIX = "cloud_"
 VIP = "127.0.0.2"
 
-# What the operator of that cloud has set, on a machine where other deployments have the usual ports.
+# Settings of the cloud's operator, with ports that do not conflict with other deployments.
 SETTINGS: dict[str, Any] = {
     "network_interface": "lo",
     "kolla_internal_vip_address": VIP,
@@ -47,18 +47,19 @@ SETTINGS: dict[str, Any] = {
     "openstack_service_workers": 1,
     "default_container_healthcheck_interval": 2,
 }
-# The keys that Qinling needs, and the names and ports that keep this test apart from others.
+# The settings that Qinling requires.
 QINLING: dict[str, Any] = {"enable_qinling": "yes", "enable_etcd": "yes"}
-APART: dict[str, Any] = {
+# Names and ports that do not conflict with other tests.
+ISOLATION: dict[str, Any] = {
     "qinling_container_prefix": "cloudq_",
     "qinling_haproxy_container": f"{PREFIX}haproxy",
     "qinling_api_port": 30070,
-    "qinling_relay_port": 30071,
+    "qinling_gateway_port": 30071,
 }
 
 
 def run(*command: str, **environment: str) -> str:
-    """Run a command in the project's folder; return what it printed, and raise with that if it fails."""
+    """Run a command in the project's directory and return its output; raise AssertionError if it fails."""
     done = subprocess.run(
         command,
         cwd=PROJECT,
@@ -73,8 +74,8 @@ def run(*command: str, **environment: str) -> str:
     return done.stdout
 
 
-def fetched(cache: Path = PROJECT / ".cache") -> Path:
-    """Take a folder; return kolla-ansible's wheel in it, from PyPI where it is not there yet."""
+def download_wheel(cache: Path = PROJECT / ".cache") -> Path:
+    """Return kolla-ansible's wheel in the directory `cache`, downloaded from PyPI if missing."""
     wheel = cache / WHEEL
     if not wheel.exists():
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(cache)]
@@ -84,39 +85,39 @@ def fetched(cache: Path = PROJECT / ".cache") -> Path:
 
 
 def containers(prefix: str = PREFIX) -> dict[str, tuple[str, str]]:
-    """Return id and start time of the containers whose names begin so."""
+    """Return ID and start time of the containers with a prefix, by name."""
     listed = run("docker", "ps", "--all", "--filter", f"name=^{prefix}", "--format", "{{.Names}}").split()
     shown = json.loads(run("docker", "inspect", *listed)) if listed else []
     return {item["Name"].lstrip("/"): (item["Id"], item["State"]["StartedAt"]) for item in shown}
 
 
 def authority() -> str:
-    """Return the certificate of a CA that nobody knows."""
+    """Return the certificate of a private CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A cloud's CA")])
     start = datetime.now(UTC)
-    made = x509.CertificateBuilder(
+    builder = x509.CertificateBuilder(
         name, name, key.public_key(), x509.random_serial_number(), start, start + timedelta(1)
     )
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 class Cloud:
-    """The cloud's operator: where their files are, and how they run playbooks."""
+    """The cloud's configuration directory, and its playbooks."""
 
     def __init__(self, folder: Path, kolla: Path) -> None:
         self.folder, self.kolla = folder, kolla
         self.inventory = kolla / "ansible/inventory/all-in-one"
         self.passwords = folder / "passwords.yml"
-        self.settings = {**SETTINGS, **QINLING, **APART, "node_config": str(folder / "node")}
+        self.settings = {**SETTINGS, **QINLING, **ISOLATION, "node_config": str(folder / "node")}
 
     def write(self) -> None:
-        """Put the operator's directory there: kolla-ansible's files, with what its user fills in."""
+        """Write the configuration directory: kolla-ansible's files with the operator's settings."""
         examples = self.kolla / "etc_examples/kolla"
         text = (examples / "globals.yml").read_text()
         (self.folder / "globals.yml").write_text(text + yaml.safe_dump(self.settings))
-        # As kolla-genpwd does, save for keys.
+        # Like kolla-genpwd, except for keys.
         text = (examples / "passwords.yml").read_text()
         text = re.sub(
             r"^(\w+):$(?!\n )", lambda found: f"{found[1]}: {secrets.token_hex(20)}", text, flags=re.MULTILINE
@@ -128,7 +129,7 @@ class Cloud:
         (authorities / "root.crt").write_text(authority())
 
     def play(self, playbook: str, *arguments: str, inventory: Path | None = None) -> str:
-        """Run a playbook of the collection with the cloud's inventory; return what it printed."""
+        """Run a playbook of the collection with the cloud's inventory and return its output."""
         return run(
             "ansible-playbook",
             "-i",
@@ -141,29 +142,29 @@ class Cloud:
             f"playbooks/{playbook}.yml",
         )
 
-    def own(self, playbook: str) -> None:
-        """Run a playbook over the cloud's own services, which the collection's roles deploy in Kolla's stead."""
-        names = {
+    def play_backing_services(self, playbook: str) -> None:
+        """Run a playbook on the cloud's services, which the collection's roles deploy instead of Kolla's."""
+        variables = {
             "qinling_container_prefix": PREFIX,
             "qinling_backing_services": ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"],
             "enable_qinling": False,
             "database_address": "127.0.0.1",
             "qinling_destroy_confirmed": "yes",
         }
-        self.play(playbook, "-e", json.dumps(names), inventory=PROJECT / "inventory/all-in-one")
+        self.play(playbook, "-e", json.dumps(variables), inventory=PROJECT / "inventory/all-in-one")
 
-    def balance(self) -> None:
-        """Start HAProxy with kolla-ansible's own configuration."""
-        own = {
+    def start_haproxy(self) -> None:
+        """Start HAProxy with kolla-ansible's configuration."""
+        variables = {
             **self.settings,
-            # Where Kolla's own filters look for it: with what a host has.
+            # Kolla's filters expect these as variables of the host.
             "api_interface": SETTINGS["network_interface"],
             "api_address_family": "ipv4",
             "kolla": str(self.kolla),
             "kolla_config_dir": str(self.folder),
             "node_config_directory": str(self.folder / "node"),
             "mariadb_port": SETTINGS["database_port"],
-            "haproxy_stand_in": "kolla/qinling-relay:2026.1-debian-trixie",
+            "haproxy_image": "kolla/qinling-gateway:2026.1-debian-trixie",
         }
         run(
             "ansible-playbook",
@@ -172,7 +173,7 @@ class Cloud:
             "-e",
             f"ansible_python_interpreter={sys.executable}",
             "-e",
-            json.dumps(own),
+            json.dumps(variables),
             "tests/kolla/cloud.yml",
             ANSIBLE_FILTER_PLUGINS=str(self.kolla / "ansible/filter_plugins"),
             PYTHONPATH=str(self.kolla.parents[3]),

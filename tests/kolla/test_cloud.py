@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Qinling beside a Kolla cloud: what it uses there, what it puts there, and that nothing else is touched."""
+"""Tests of Qinling next to a Kolla cloud: it uses the cloud's services and changes nothing else."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from qinling_http import wait_for
 ENDPOINT = f"http://{VIP}:30070"
 
 
-def answer(url: str, body: Any = None, **headers: str) -> tuple[int, Any, str]:
-    """Ask a URL; return status, JSON and the token of the answer."""
+def request(url: str, body: Any = None, **headers: str) -> tuple[int, Any, str]:
+    """Send a request; return the status, JSON and token of the response."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
+    prepared = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(prepared, timeout=30) as response:
             return response.status, json.loads(response.read() or "null"), response.headers.get("X-Subject-Token", "")
     except urllib.error.HTTPError as error:
         return error.code, None, ""
@@ -47,7 +47,7 @@ def passwords(cloud: Cloud) -> bytes:
 
 @pytest.fixture(scope="module")
 def deployed(cloud: Cloud, before: dict[str, tuple[str, str]], passwords: bytes) -> Iterator[Cloud]:
-    """The cloud with Qinling, deployed by its own inventory and files and the few keys."""
+    """Return the cloud with Qinling, deployed with the cloud's inventory and files."""
     cloud.play("passwords")
     cloud.play("deploy")
     yield cloud
@@ -56,7 +56,7 @@ def deployed(cloud: Cloud, before: dict[str, tuple[str, str]], passwords: bytes)
 
 
 @pytest.mark.parametrize("name", ["all-in-one", "multinode"])
-def test_kolla_s_inventories_get_the_groups(kolla: Path, name: str) -> None:
+def test_inventories_of_kolla_get_groups(kolla: Path, name: str) -> None:
     inventories = ["-i", str(kolla / "ansible/inventory" / name), "-i", "inventory/kolla/groups"]
     listed = json.loads(run("ansible-inventory", *inventories, "--list"))
     assert listed["qinling"]["children"] == ["control"]
@@ -65,24 +65,24 @@ def test_kolla_s_inventories_get_the_groups(kolla: Path, name: str) -> None:
     assert not [host for host in listed["_meta"]["hostvars"].values() if host.get("qinling_backing_services")]
 
 
-def test_each_variable_of_a_like_role_is_honoured_or_has_a_reason(kolla: Path) -> None:
-    """What Kolla's role magnum, and the roles that it uses, take from the globals."""
-    known: set[str] = set()
+def test_variables_of_similar_role_are_documented(kolla: Path) -> None:
+    """The page lists every global variable that Kolla's role magnum and its dependencies use."""
+    global_names: set[str] = set()
     for path in (kolla / "ansible/group_vars/all").glob("*.yml"):
-        known |= set(yaml.safe_load(path.read_text()) or {})
+        global_names |= set(yaml.safe_load(path.read_text()) or {})
     used: set[str] = set()
     for role in ("magnum", "haproxy-config", "proxysql-config", "loadbalancer-config"):
         for path in (kolla / "ansible/roles" / role).rglob("*.*"):
             used |= set(re.findall(r"\b[a-z]\w+", path.read_text()))
     page = set(re.findall(r"^\| `(\w+)`", (PROJECT / "docs/kolla-variables.md").read_text(), re.MULTILINE))
     of_magnum = re.compile("magnum|enable_(barbican|cinder)")
-    assert {name for name in (used & known) - page if not of_magnum.search(name)} == set()
+    assert {name for name in (used & global_names) - page if not of_magnum.search(name)} == set()
 
 
-def test_the_api_answers_through_the_load_balancer(deployed: Cloud) -> None:
+def test_api_answers_through_load_balancer(deployed: Cloud) -> None:
     given = yaml.safe_load(deployed.passwords.read_text())
     user = {"name": "admin", "password": given["keystone_admin_password"], "domain": {"id": "default"}}
-    status, _body, token = answer(
+    status, _body, token = request(
         f"http://{VIP}:30500/v3/auth/tokens",
         {
             "auth": {
@@ -92,13 +92,11 @@ def test_the_api_answers_through_the_load_balancer(deployed: Cloud) -> None:
         },
     )
     assert status == 201
-    assert answer(f"{ENDPOINT}/v1/runtimes")[0] == 401
-    assert answer(f"{ENDPOINT}/v1/runtimes", **{"X-Auth-Token": token})[:2] == (200, {"runtimes": []})
+    assert request(f"{ENDPOINT}/v1/runtimes")[0] == 401
+    assert request(f"{ENDPOINT}/v1/runtimes", **{"X-Auth-Token": token})[:2] == (200, {"runtimes": []})
 
 
-def test_nothing_of_the_cloud_was_touched(
-    deployed: Cloud, before: dict[str, tuple[str, str]], passwords: bytes
-) -> None:
+def test_cloud_is_unchanged(deployed: Cloud, before: dict[str, tuple[str, str]], passwords: bytes) -> None:
     services = ("mariadb", "rabbitmq", "memcached", "keystone", "etcd", "haproxy")
     assert before.keys() >= {f"cloud_{name}" for name in services}
     assert containers() == before
@@ -108,26 +106,26 @@ def test_nothing_of_the_cloud_was_touched(
     assert own.stat().st_mode & 0o777 == 0o600
 
 
-def test_haproxy_finds_its_file_as_kolla_would_leave_it(deployed: Cloud) -> None:
-    """Kolla compares what the container has with what config.json says, and restarts it if they differ."""
+def test_haproxy_configuration_matches_kolla(deployed: Cloud) -> None:
+    """Kolla restarts the container if its files differ from those in config.json."""
     run("docker", "exec", "cloud_haproxy", "kolla_set_configs", "--check")
 
 
-def test_the_cloud_s_ca_is_known_in_the_containers(deployed: Cloud) -> None:
+def test_containers_trust_ca_of_cloud(deployed: Cloud) -> None:
     body = (deployed.folder / "certificates/ca/root.crt").read_text().split("-----")[2].strip()
     for service in ("api", "engine"):
         assert body in run("docker", "exec", f"cloudq_qinling_{service}", "cat", "/etc/ssl/certs/ca-certificates.crt")
 
 
-def test_queues_are_those_of_a_kolla_cloud(deployed: Cloud) -> None:
+def test_queues_have_types_of_kolla(deployed: Cloud) -> None:
     listed = run("docker", "exec", "cloud_rabbitmq", "rabbitmqctl", "--quiet", "list_queues", "name", "type")
     kinds = {line.split("\t")[0]: line.split("\t")[1] for line in listed.splitlines() if "qinling" in line}
     assert kinds
     assert set(kinds.values()) <= {"quorum", "stream"}
 
 
-def test_kolla_takes_up_the_entries_for_logs(deployed: Cloud, tmp_path: Path) -> None:
-    """By the task of its role cron, whose templates an operator's file may include."""
+def test_kolla_includes_log_entries(deployed: Cloud, tmp_path: Path) -> None:
+    """Kolla's role cron renders the operator's file, which includes its templates."""
     role = tmp_path / "roles/cron"
     (role / "tasks").mkdir(parents=True)
     (role / "templates").symlink_to(deployed.kolla / "ansible/roles/cron/templates")
@@ -148,30 +146,30 @@ def test_kolla_takes_up_the_entries_for_logs(deployed: Cloud, tmp_path: Path) ->
         f"ansible_python_interpreter={sys.executable}",
         str(tmp_path / "play.yml"),
     )
-    made = (tmp_path / "logrotate.conf").read_text()
+    rendered = (tmp_path / "logrotate.conf").read_text()
     assert (
-        made.index("copytruncate")
-        < made.index("/var/log/kolla/nova/*.log")
-        < made.index("/var/log/kolla/qinling/*.log")
+        rendered.index("copytruncate")
+        < rendered.index("/var/log/kolla/nova/*.log")
+        < rendered.index("/var/log/kolla/qinling/*.log")
     )
     assert "/var/log/kolla/qinling/*.log" in (deployed.folder / "config/fluentd/input/qinling.conf").read_text()
 
 
-def test_a_second_run_changes_nothing(deployed: Cloud) -> None:
-    mine = containers("cloudq_")
+def test_second_run_changes_nothing(deployed: Cloud) -> None:
+    before = containers("cloudq_")
     assert changed(deployed.play("passwords")) == 0
     assert changed(deployed.play("reconfigure")) == 0
-    assert containers("cloudq_") == mine
+    assert containers("cloudq_") == before
 
 
-def test_a_run_ends_once_the_load_balancer_has_the_api_back(deployed: Cloud) -> None:
+def test_run_waits_for_load_balancer(deployed: Cloud) -> None:
     run("docker", "stop", "cloudq_qinling_api")
-    wait_for("HAProxy misses the API", lambda: answer(f"{ENDPOINT}/v1/runtimes")[0] == 503, 60)
+    wait_for("HAProxy without the API", lambda: request(f"{ENDPOINT}/v1/runtimes")[0] == 503, 60)
     deployed.play("reconfigure")
-    assert answer(f"{ENDPOINT}/v1/runtimes")[0] == 401
+    assert request(f"{ENDPOINT}/v1/runtimes")[0] == 401
 
 
-def test_development_mode_runs_a_checkout(deployed: Cloud) -> None:
+def test_development_mode_runs_checkout(deployed: Cloud) -> None:
     repository = deployed.folder / "repository"
     repository.mkdir()
     installed = "/var/lib/kolla/venv/lib/python3.13/site-packages/qinling"
@@ -187,16 +185,16 @@ def test_development_mode_runs_a_checkout(deployed: Cloud) -> None:
         "qinling_source_version": "mine",
         "kolla_dev_repos_directory": str(deployed.folder / "stack"),
     }
-    assert answer(ENDPOINT)[1]["versions"][0]["status"] == "CURRENT"
+    assert request(ENDPOINT)[1]["versions"][0]["status"] == "CURRENT"
     deployed.play("reconfigure", "-e", json.dumps(settings))
-    assert answer(ENDPOINT)[1]["versions"][0]["status"] == "DEPRECATED"
+    assert request(ENDPOINT)[1]["versions"][0]["status"] == "DEPRECATED"
 
 
-def test_destroy_leaves_the_cloud_alone(deployed: Cloud, before: dict[str, tuple[str, str]]) -> None:
+def test_destroy_leaves_cloud_unchanged(deployed: Cloud, before: dict[str, tuple[str, str]]) -> None:
     deployed.play("destroy", "-e", "qinling_destroy_confirmed=yes")
     assert containers("cloudq_") == {}
     assert containers() == before
-    assert answer(f"http://{VIP}:30500/v3")[0] == 200
+    assert request(f"http://{VIP}:30500/v3")[0] == 200
     with pytest.raises(urllib.error.URLError):
-        answer(f"{ENDPOINT}/v1/runtimes")
+        request(f"{ENDPOINT}/v1/runtimes")
     run("docker", "exec", "cloud_haproxy", "kolla_set_configs", "--check")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures for tests on the cluster that KUBECONFIG names, by a user that has the shipped rights and no others."""
+"""Fixtures for tests on the cluster of KUBECONFIG, with a user whose permissions are those of the shipped manifest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGE = "qinling.test/worker"
 
 @pytest.fixture(scope="session")
 def admin() -> Any:
-    """Return a client with the rights of KUBECONFIG."""
+    """Return a client with the credentials of KUBECONFIG."""
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("needs a cluster: export KUBECONFIG=$(tests/kubernetes/cluster up)")
     from kubernetes import client, config
@@ -49,7 +49,7 @@ def images() -> list[str]:
 
 @pytest.fixture(scope="session")
 def credentials(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Create namespace, role and a client certificate for the user qinling, as the shipped manifest says."""
+    """Create namespace, role and client certificate of the user qinling from the shipped manifest."""
     documents = list(yaml.safe_load_all(RBAC.read_text()))
     paths = {"Namespace": "/api/v1/namespaces"}
     for kind in ("Role", "RoleBinding"):
@@ -90,9 +90,11 @@ def credentials(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "usages": ["client auth"],
         },
     }
-    asked = request(admin, "POST", certificates, body)
-    asked["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "test", "message": "test"}]}
-    request(admin, "PUT", f"{certificates}/{name}/approval", asked)
+    signing_request = request(admin, "POST", certificates, body)
+    signing_request["status"] = {
+        "conditions": [{"type": "Approved", "status": "True", "reason": "test", "message": "test"}]
+    }
+    request(admin, "PUT", f"{certificates}/{name}/approval", signing_request)
     issued = eventually(lambda: request(admin, "GET", f"{certificates}/{name}")["status"].get("certificate"), 20)
     (folder / "qinling.crt").write_bytes(base64.b64decode(issued))
     authority = admin.configuration.ssl_ca_cert

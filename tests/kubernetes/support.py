@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests on a real cluster share besides fixtures."""
+"""Helpers of the tests on a real cluster."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RBAC = HERE.parents[1] / "roles/qinling/files/kubernetes-rbac.yml"
-# Where pods of the test cluster reach this machine.
+# The host's address for pods of the test cluster.
 HOST_ADDRESS = os.environ.get("QINLING_KUBERNETES_HOST", "10.249.0.1")
 
 
 def request(admin: Any, verb: str, path: str, body: Any = None) -> Any:
-    """Make one call with the administrator's rights; None when the object is not there."""
+    """Send a request as the administrator and return the response, or None if the object does not exist."""
     from kubernetes import client
 
     try:
@@ -29,16 +29,16 @@ def request(admin: Any, verb: str, path: str, body: Any = None) -> Any:
 
 
 def eventually(check: Callable[[], Any], seconds: float) -> Any:
-    """Return what ``check`` returns once it is true; fail after ``seconds``."""
+    """Return the first true result of `check`; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := check()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {check}"
+        assert time.monotonic() < deadline, f"timeout after {seconds} s: {check}"
         time.sleep(0.2)
     return found
 
 
 class Registry:
-    """Stands in for Qinling's etcd."""
+    """Replacement of Qinling's etcd."""
 
     class _Lock:
         @staticmethod

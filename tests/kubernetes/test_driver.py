@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Qinling's Kubernetes driver on a real cluster, with a user that has the shipped rights and no others."""
+"""Tests of Qinling's Kubernetes driver on a real cluster, with a user who has only the shipped permissions."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from qinling_kolla.orchestrator import kubernetes_api
 
 PODS = "/api/v1/namespaces/qinling/pods"
 LIMITS = {"cpu": 100, "memory_size": 64 * 1024 * 1024}
-# Each (API group, resource, verb) that the driver used in any of these tests.
+# Each (API group, resource, verb) that the driver has used.
 USED: set[tuple[str, str, str]] = set()
 
 
 def used_rule(verb: str, path: str) -> tuple[str, str, str] | None:
-    """Return the rule that a call needs, or None for calls that everybody may make."""
+    """Return the rule that permits a request, or None if the request needs no permission."""
     found = re.fullmatch(
         r"/(?:api/v1|apis/([a-z0-9.]+)/v1)/namespaces/[a-z-]+(?:/([a-z]+)(?:/([^/]+)(?:/([a-z]+)(?:/.*)?)?)?)?", path
     )
@@ -43,14 +43,14 @@ def used_rule(verb: str, path: str) -> tuple[str, str, str] | None:
     group, resource, name, part = found.groups()
     if part:
         resource = f"{resource}/{part}"
-    words = {"POST": "create", "PATCH": "patch", "DELETE": "deletecollection", "GET": "list"}
-    words |= {"DELETE": "delete", "GET": "get"} if name else {}
-    return (group or "", resource, words[verb]) if resource else ("", "namespaces", "get")
+    verbs = {"POST": "create", "PATCH": "patch", "DELETE": "deletecollection", "GET": "list"}
+    verbs |= {"DELETE": "delete", "GET": "get"} if name else {}
+    return (group or "", resource, verbs[verb]) if resource else ("", "namespaces", "get")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def recorded(admin: Any) -> Iterator[None]:
-    """Record which rights the driver uses."""
+    """Record the permissions that the driver uses."""
     patch = pytest.MonkeyPatch()
     call, send = kubernetes_api.Api.call, driver.PodAdapter.send
 
@@ -71,7 +71,7 @@ def recorded(admin: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def conf(credentials: dict[str, str]) -> cfg.ConfigOpts:
-    """Return the process's configuration, as the engine would read it."""
+    """Return the configuration as the engine would read it."""
     for group, options in qinling_config.list_opts():
         if group != "keystone_authtoken":
             cfg.CONF.register_opts(list(options), group)
@@ -95,20 +95,20 @@ def registry() -> Registry:
 
 @pytest.fixture
 def start(conf: cfg.ConfigOpts, registry: Registry) -> Callable[..., driver.KubernetesManager]:
-    """Return a maker of drivers."""
+    """Return a factory of drivers."""
     context.set_ctx(context.Context())
 
-    def make(worker_access: str = "proxy", **overrides: Any) -> driver.KubernetesManager:
+    def create(worker_access: str = "proxy", **overrides: Any) -> driver.KubernetesManager:
         for name, value in {"worker_access": worker_access, **overrides}.items():
             conf.set_override(name, value, "kubernetes")
         return driver.KubernetesManager(conf, f"http://{HOST_ADDRESS}:7070", registry)
 
-    return make
+    return create
 
 
 @pytest.fixture
 def runtime(start: Any, images: list[str]) -> Iterator[str]:
-    """Yield a runtime's ID; what a test leaves of it is removed."""
+    """Return the ID of a runtime, and delete its pool at the end."""
     name = str(uuid.uuid4())
     yield name
     start().delete_pool(name)
@@ -117,19 +117,19 @@ def runtime(start: Any, images: list[str]) -> Iterator[str]:
 def execute(
     manager: driver.KubernetesManager, url: str, function_id: str, given: Any = None, timeout: int = 10
 ) -> dict[str, Any]:
-    """Execute as Qinling's engine does and return the worker's output."""
+    """Execute a function like Qinling's engine and return the worker's response."""
     body = {"input": given, "timeout": timeout, "execution_id": "e", "function_id": function_id}
     success, result = worker.url_request(manager.session, f"{url}/execute", body=body)
     return {**result, "answered": success}
 
 
 def pods(admin: Any, **labels: str) -> set[str]:
-    """Return the names of the pods that have the labels."""
+    """Return the names of the pods with labels."""
     items = request(admin, "GET", PODS)["items"]
     return {item["metadata"]["name"] for item in items if labels.items() <= item["metadata"]["labels"].items()}
 
 
-def test_life_of_a_function(
+def test_function_lifecycle(
     admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry
 ) -> None:
     manager, function_id = start(access), str(uuid.uuid4())
@@ -140,25 +140,29 @@ def test_life_of_a_function(
     registry.create_worker(function_id, workers[0])
     assert manager.get_pool(runtime) == {"total": 2, "available": 1}
     result = execute(manager, url, function_id)
-    assert result["answered"] and result["success"], result
+    assert (result["answered"], result["success"]) == (True, True), result
     output = result["output"]
     assert output["pod"] == workers[0]
     assert output["uid"] == 1000
     assert int(output["capabilities"], 16) == 0
     assert (output["no_new_privileges"], output["seccomp"]) == ("1", "2")
     assert output["service_account"] is False
-    # Kubernetes adds this one whatever a pod asks for.
+    # Kubernetes always adds this variable.
     assert output["service_links"] == ["KUBERNETES_SERVICE_HOST"]
     assert output["packages_writable"] is True
 
     more, same = manager.scaleup_function(function_id, 0, identifier=runtime)
-    assert same == url and more != workers
+    assert same == url
+    assert more != workers
     seen: set[str] = set()
-    # A new worker takes part as soon as the list of workers is read again and its port is open.
-    eventually(
-        lambda: seen.add(execute(manager, url, function_id)["output"]["pod"]) or seen == {workers[0], more[0]}, 10
-    )
-    # Another engine, or this one after a restart, finds the same workers.
+    # A new worker is used once the list of workers is refreshed and its port is open.
+
+    def both_seen() -> bool:
+        seen.add(execute(manager, url, function_id)["output"]["pod"])
+        return seen == {workers[0], more[0]}
+
+    eventually(both_seen, 10)
+    # Another engine, or the same one after a restart, finds the same workers.
     other = start(access)
     assert {execute(other, url, function_id)["output"]["pod"] for _ in range(4)} == {workers[0], more[0]}
     with pytest.raises(exc.OrchestratorException, match=r"no free worker for runtime .*: 2 of 2 in use"):
@@ -176,7 +180,7 @@ def test_life_of_a_function(
     assert not request(admin, "GET", "/api/v1/namespaces/qinling/services")["items"]
 
 
-def test_fresh_worker_takes_the_place_of_a_reclaimed_one(start: Any, runtime: str, images: list[str]) -> None:
+def test_reclaimed_worker_is_replaced(start: Any, runtime: str, images: list[str]) -> None:
     manager, (first, second, third) = start(), [str(uuid.uuid4()) for _ in range(3)]
     manager.create_pool(runtime, images[0])
     claimed = {name for each in (first, second) for name in manager.scaleup_function(each, 0, identifier=runtime)[0]}
@@ -190,7 +194,7 @@ def test_fresh_worker_takes_the_place_of_a_reclaimed_one(start: Any, runtime: st
     assert execute(manager, url, third)["output"]["calls"] == 1
 
 
-def test_worker_refuses_who_has_no_token(start: Any, runtime: str, images: list[str]) -> None:
+def test_worker_rejects_requests_without_token(start: Any, runtime: str, images: list[str]) -> None:
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
     _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
@@ -215,7 +219,7 @@ def test_update_and_rollback(start: Any, runtime: str, images: list[str]) -> Non
     assert manager.update_pool(str(uuid.uuid4()), images[0]) is False
 
 
-def test_missing_image_is_named_and_leaves_nothing(admin: Any, start: Any, runtime: str) -> None:
+def test_missing_image_is_reported_and_pool_removed(admin: Any, start: Any, runtime: str) -> None:
     manager = start()
     with pytest.raises(exc.OrchestratorException, match=r"ErrImagePull|ImagePullBackOff"):
         manager.create_pool(runtime, "qinling.test/missing:1")
@@ -224,14 +228,14 @@ def test_missing_image_is_named_and_leaves_nothing(admin: Any, start: Any, runti
     eventually(lambda: not pods(admin, runtime_id=runtime), 90)
 
 
-def test_existing_pool_is_taken_over(start: Any, runtime: str, images: list[str]) -> None:
+def test_existing_pool_is_reused(start: Any, runtime: str, images: list[str]) -> None:
     start(replicas=1).create_pool(runtime, images[0])
     start(replicas=2).create_pool(runtime, images[0])
     assert start().get_pool(runtime) == {"total": 2, "available": 2}
 
 
 @pytest.mark.parametrize("loss", ["pod deleted", "worker ended"])
-def test_lost_worker_heals(
+def test_lost_worker_is_replaced(
     admin: Any, start: Any, runtime: str, images: list[str], access: str, registry: Registry, loss: str
 ) -> None:
     manager, function_id = start(access), str(uuid.uuid4())
@@ -241,29 +245,29 @@ def test_lost_worker_heals(
     assert execute(manager, url, function_id)["success"]
     if loss == "pod deleted":
         request(admin, "DELETE", f"{PODS}/{name}", {"gracePeriodSeconds": 0})
-        # Until the process has ended it may still answer, which is fine.
+        # The worker can still answer until its process has ended.
         time.sleep(2)
     else:
         with pytest.raises(worker.Lost):
             execute(manager, url, function_id, {"exit": 1})
     healed = execute(manager, url, function_id)
-    assert healed["answered"] and healed["success"], healed
+    assert (healed["answered"], healed["success"]) == (True, True), healed
     assert healed["output"]["calls"] == 1
     assert registry.get_workers(function_id) == [healed["output"]["pod"]]
     assert (healed["output"]["pod"] == name) is (loss == "worker ended")
 
 
-def test_forgotten_worker_is_found_again(start: Any, runtime: str, images: list[str], registry: Registry) -> None:
+def test_worker_missing_in_etcd_is_found(start: Any, runtime: str, images: list[str], registry: Registry) -> None:
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
     workers, _ = manager.scaleup_function(function_id, 0, identifier=runtime)
-    # etcd came back empty.
+    # As if etcd had lost its data.
     again, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     assert again == workers
     assert execute(manager, url, function_id)["success"]
 
 
-def test_slow_function_is_cut_and_not_started_again(start: Any, runtime: str, images: list[str], conf: Any) -> None:
+def test_slow_function_is_stopped_and_not_restarted(start: Any, runtime: str, images: list[str], conf: Any) -> None:
     conf.set_override("worker_read_margin", 1, "engine")
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
@@ -284,7 +288,8 @@ def run_image(
         function_id, 0, rlimit=LIMITS, image=image, identifier=name, input=given
     )
     assert (identifier, url) == (name, None)
-    return manager.run_execution(execution_id, function_id, 0, identifier=identifier, timeout=timeout)
+    success, result = manager.run_execution(execution_id, function_id, 0, identifier=identifier, timeout=timeout)
+    return success, result
 
 
 @pytest.mark.parametrize(
@@ -321,14 +326,15 @@ def test_image_function(
     eventually(lambda: not pods(admin, qinling_kind="image"), 10)
 
 
-def test_image_function_that_takes_too_much_memory(start: Any, images: list[str]) -> None:
+def test_image_function_exceeding_memory_fails(start: Any, images: list[str]) -> None:
     success, result = run_image(start(), images[0], ["python3", "-c", "x = bytearray(200 * 1024 * 1024)"])
     assert (success, result["output"]) == (False, "Function execution failed: exit code 137 (OOMKilled).")
 
 
-def test_image_function_whose_image_is_missing(admin: Any, start: Any, images: list[str]) -> None:
+def test_image_function_with_missing_image_fails(admin: Any, start: Any, images: list[str]) -> None:
     success, result = run_image(start(), "qinling.test/missing:1", [])
-    assert not success and re.search("ErrImagePull|ImagePullBackOff", result["output"])
+    assert not success
+    assert re.search("ErrImagePull|ImagePullBackOff", result["output"])
     eventually(lambda: not pods(admin, qinling_kind="image"), 10)
 
 
@@ -343,7 +349,7 @@ def test_image_function_whose_image_is_missing(admin: Any, start: Any, images: l
         "X/../y",
     ],
 )
-def test_injection_is_refused(admin: Any, start: Any, image: str) -> None:
+def test_injection_is_rejected(admin: Any, start: Any, image: str) -> None:
     manager, before = start(), pods(admin)
     with pytest.raises(exc.OrchestratorException, match="Invalid image name"):
         run_image(manager, image, [])
@@ -352,7 +358,7 @@ def test_injection_is_refused(admin: Any, start: Any, image: str) -> None:
     assert not pods(admin) - before
 
 
-def test_left_image_function_is_swept(
+def test_orphaned_image_function_is_removed(
     admin: Any, start: Any, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = start()
@@ -366,7 +372,7 @@ def test_left_image_function_is_swept(
     eventually(lambda: request(admin, "GET", f"{PODS}/{name}") is None, 10)
 
 
-def test_policy_and_namespace(admin: Any, start: Any) -> None:
+def test_network_policy_and_namespace_are_created(admin: Any, start: Any) -> None:
     start()
     policy = request(admin, "GET", "/apis/networking.k8s.io/v1/namespaces/qinling/networkpolicies/qinling-functions")
     assert policy["spec"]["egress"][1] == {
@@ -374,10 +380,11 @@ def test_policy_and_namespace(admin: Any, start: Any) -> None:
         "ports": [{"protocol": "TCP", "port": 7070}],
     }
     denied = policy["spec"]["egress"][2]["to"][0]["ipBlock"]["except"]
-    assert "10.0.0.0/8" in denied and "169.254.0.0/16" in denied
+    assert "10.0.0.0/8" in denied
+    assert "169.254.0.0/16" in denied
 
 
-def test_api_server_down_and_back(start: Any, runtime: str, images: list[str]) -> None:
+def test_api_server_outage_is_survived(start: Any, runtime: str, images: list[str]) -> None:
     switch = HERE / "cluster"
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
@@ -405,7 +412,7 @@ def test_api_server_down_and_back(start: Any, runtime: str, images: list[str]) -
         ({"key_file": "/nonexistent/key"}, r"\[kubernetes\] key_file = /nonexistent/key: cannot be read"),
     ],
 )
-def test_missing_files_are_named(start: Any, conf: cfg.ConfigOpts, overrides: dict[str, str], message: str) -> None:
+def test_missing_files_are_reported(start: Any, conf: cfg.ConfigOpts, overrides: dict[str, str], message: str) -> None:
     before = {name: conf.kubernetes[name] for name in overrides}
     try:
         with pytest.raises(exc.OrchestratorException, match=message):
@@ -415,7 +422,7 @@ def test_missing_files_are_named(start: Any, conf: cfg.ConfigOpts, overrides: di
             conf.set_override(name, value, "kubernetes")
 
 
-def test_no_certificate_is_never_unverified(start: Any, conf: cfg.ConfigOpts) -> None:
+def test_missing_ca_does_not_disable_verification(start: Any, conf: cfg.ConfigOpts) -> None:
     before = conf.kubernetes.ssl_ca_cert
     try:
         manager = start(use_api_certificate=False, ssl_ca_cert="/nonexistent/ca")
@@ -427,7 +434,7 @@ def test_no_certificate_is_never_unverified(start: Any, conf: cfg.ConfigOpts) ->
 
 
 def milliseconds(action: Any, rounds: int = 1) -> tuple[float, float]:
-    """Return the median and the 95th percentile of an action's time."""
+    """Return the median and the 95th percentile of the durations of an action, in milliseconds."""
     times = []
     for _ in range(rounds):
         begun = time.perf_counter()
@@ -437,9 +444,9 @@ def milliseconds(action: Any, rounds: int = 1) -> tuple[float, float]:
 
 
 def test_latency(start: Any, runtime: str, images: list[str], access: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Print how long executions take, with the ping that precedes each one; `pytest -s -k latency` shows the table.
+    """Print the durations of executions, including the preceding ping; `pytest -s -k latency` shows the table.
 
-    "cold" is the claim of a free worker and the first execution, "warm" an execution on a worker that the function has.
+    "cold" claims a free worker and executes, "warm" executes on an assigned worker.
     """
     manager = start(access, replicas=4)
     manager.create_pool(runtime, images[0])
@@ -461,13 +468,13 @@ def test_latency(start: Any, runtime: str, images: list[str], access: str, capsy
         target = manager.target(manager.choose_worker(runtime, function_id, "0"), "execute")
         with requests.Session() as session:
             session.trust_env = False
-            own, _ = milliseconds(lambda: session.post(target.url, json={}, headers=target.headers, timeout=5), 60)
+            direct, _ = milliseconds(lambda: session.post(target.url, json={}, headers=target.headers, timeout=5), 60)
         with capsys.disabled():
-            print(f"{'pod alone':9} {'':16} warm {own:6.1f} ms")
+            print(f"{'pod only':9} {'':16} warm {direct:6.1f} ms")
 
 
-def test_rights_are_those_that_are_used(images: list[str]) -> None:
-    """Runs last: the shipped role grants what the tests above used, and nothing else."""
+def test_granted_permissions_are_used_permissions(images: list[str]) -> None:
+    """The shipped role grants exactly the permissions that the previous tests used."""
     role = next(document for document in yaml.safe_load_all(RBAC.read_text()) if document["kind"] == "Role")
     granted = {
         (group, resource, verb)

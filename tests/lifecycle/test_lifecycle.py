@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every action in the order of an operator's day. Each test builds on the one before; the scenario's preparation ran
-passwords, bootstrap_servers and build.
+"""Tests of all actions on one deployment.
+
+Each test depends on the previous ones. The scenario's prepare.yml ran passwords, bootstrap_servers and build.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from deployment import PROJECT, Deployment, changed_tasks, run
 from qinling_http import Qinling, wait_for
 
 TAG = "2026.1-debian-trixie"
-QINLING = ["qinling_api", "qinling_engine", "qinling_relay"]
+QINLING = ["qinling_api", "qinling_engine", "qinling_gateway"]
 CHANGES = {
     "lifecycle-good": "LABEL lifecycle=newer",
     "lifecycle-bad": "RUN printf '#!/bin/sh\\necho this one is broken\\nexit 1\\n' > $(command -v qinling-engine)",
 }
-# As an older Qinling left it: what migration 011 changes is not yet so.
+# Downgrades the database of an older Qinling: reverts the changes of migration 011.
 TO_010 = """
 import sqlalchemy as sa
 from qinling_kolla.cmd import healthcheck as h
@@ -42,48 +43,48 @@ REVISION = ("qinling-db-manage", "--config-file", "/etc/qinling/qinling.conf", "
 
 
 def containers(deployment: Deployment) -> list[str]:
-    """The names of the deployment's containers, without prefix, stopped ones and those put aside too."""
+    """Return the names of the deployment's containers without prefix, including stopped ones and backups."""
     names = run("docker", "ps", "--all", "--filter", f"name=^{deployment.prefix}", "--format", "{{.Names}}").split()
     return sorted(name.removeprefix(deployment.prefix) for name in names)
 
 
 def written(deployment: Deployment) -> dict[str, bytes]:
-    """The configuration on the host, by path."""
+    """Return the configuration files on the host, by path."""
     files = sorted(path for path in deployment.node_config.rglob("*") if path.is_file())
     return {str(path.relative_to(deployment.node_config)): path.read_bytes() for path in files}
 
 
 def volumes(deployment: Deployment) -> list[str]:
-    """The names of the deployment's volumes."""
+    """Return the names of the deployment's volumes."""
     return run("docker", "volume", "ls", "--quiet", "--filter", f"name=^{deployment.prefix}").split()
 
 
 def networks(deployment: Deployment) -> list[str]:
-    """The names of the deployment's networks."""
+    """Return the names of the deployment's networks."""
     names = run("docker", "network", "ls", "--format", "{{.Name}}").split()
     return [name for name in names if name.startswith(deployment.prefix.replace("_", "-"))]
 
 
 def pool_records(deployment: Deployment) -> list[str]:
-    """The names of the Swarm configs of the deployment's functions; none where there is no Swarm any more."""
+    """Return the names of the Swarm configs of the deployment's functions; without a Swarm the list is empty."""
     label = f"label=qinling.kolla/instance={deployment.prefix.replace('_', '-')}qinling-functions"
     command = ["docker", "config", "ls", "--filter", label, "--format", "{{.Name}}"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
 
 
 def descendants(process: int) -> list[int]:
-    """The processes that a process started, and those that they started."""
+    """Return the IDs of all descendants of a process."""
     children = [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
     return [found for child in children for found in (child, *descendants(child))]
 
 
 def healths(deployment: Deployment) -> set[str]:
-    """What Docker says of the containers' health."""
+    """Return the health statuses of the deployment's containers."""
     return {deployment.inspect(name)["State"]["Health"]["Status"] for name in deployment.services}
 
 
-def nothing_changes(deployment: Deployment, playbook: str, *arguments: str) -> str:
-    """Run a playbook that has nothing to do; return what it printed."""
+def play_unchanged(deployment: Deployment, playbook: str, *arguments: str) -> str:
+    """Run a playbook, assert that it changes nothing, and return its output."""
     before, files = containers(deployment), written(deployment)
     ids = deployment.ids() if before else {}
     shown = deployment.play(playbook, *arguments)
@@ -96,51 +97,51 @@ def nothing_changes(deployment: Deployment, playbook: str, *arguments: str) -> s
 
 @pytest.fixture(scope="module", autouse=True)
 def images() -> Iterator[None]:
-    """Images that differ from the present ones: newer ones, and an engine that ends at once. Gone afterwards."""
-    made = []
+    """Build newer images, and an image of a broken engine; remove them at the end."""
+    built = []
     for tag, change in CHANGES.items():
         for name in ("qinling-api", "qinling-engine")[tag == "lifecycle-bad" :]:
             file = f"FROM kolla/{name}:{TAG}\nUSER root\n{change}\nUSER qinling\n"
             command = ["docker", "build", "--quiet", "--tag", f"kolla/{name}:{tag}", "-"]
             subprocess.run(command, input=file, check=True, capture_output=True, text=True)
-            made.append(f"kolla/{name}:{tag}")
+            built.append(f"kolla/{name}:{tag}")
     yield
-    subprocess.run(["docker", "rmi", "--force", *made], check=False, capture_output=True)
+    subprocess.run(["docker", "rmi", "--force", *built], check=False, capture_output=True)
 
 
-def test_prechecks_and_pull(deployment: Deployment) -> None:
+def test_prechecks_and_pull_change_nothing(deployment: Deployment) -> None:
     assert containers(deployment) == []
-    nothing_changes(deployment, "prechecks")
-    nothing_changes(deployment, "pull")
+    play_unchanged(deployment, "prechecks")
+    play_unchanged(deployment, "pull")
 
 
-def test_check_mode_foretells_a_first_deploy_and_makes_nothing(deployment: Deployment) -> None:
-    foretold = [task for task, _host, _item in changed_tasks(deployment.play("deploy", "--check"))]
-    named = [name for task in foretold for name in task.partition("Containers | Run ")[2].split(", ") if name]
+def test_check_mode_reports_first_deploy_and_changes_nothing(deployment: Deployment) -> None:
+    reported = [task for task, _host, _item in changed_tasks(deployment.play("deploy", "--check"))]
+    named = [name for task in reported for name in task.partition("Containers | Run ")[2].split(", ") if name]
     assert sorted(named) == sorted(deployment.prefix + name for name in deployment.services)
-    kinds = [kind for task in foretold for kind in [task.partition("Resources | Apply ")[2]] if kind]
+    kinds = [kind for task in reported for kind in [task.partition("Resources | Apply ")[2]] if kind]
     assert kinds == ["database", "database", "keystone_service"]
     assert containers(deployment) == []
     assert written(deployment) == {}
 
 
-def test_genconfig_writes_files_alone(deployment: Deployment) -> None:
+def test_genconfig_writes_only_files(deployment: Deployment) -> None:
     deployment.play("genconfig")
     assert {"qinling-api/qinling.conf", "qinling-engine/config.json", "mariadb/my.cnf"} <= set(written(deployment))
     assert containers(deployment) == []
 
 
-def test_deploy_and_again(deployment: Deployment) -> None:
+def test_deploy_is_idempotent(deployment: Deployment) -> None:
     files = written(deployment)
     deployment.play("deploy")
     assert containers(deployment) == sorted(deployment.services)
     assert written(deployment) == files
     for playbook in ("deploy", "deploy_containers", "reconfigure"):
-        nothing_changes(deployment, playbook)
+        play_unchanged(deployment, playbook)
     deployment.play("post_deploy")
 
 
-def test_what_is_created_has_the_deployment_s_label(deployment: Deployment) -> None:
+def test_docker_objects_have_deployment_label(deployment: Deployment) -> None:
     label = {"qinling.kolla/managed": "true", "qinling.kolla/deployment": str(deployment.directory.resolve())}
     for name in deployment.services:
         assert label.items() <= deployment.inspect(name)["Config"]["Labels"].items(), name
@@ -150,8 +151,8 @@ def test_what_is_created_has_the_deployment_s_label(deployment: Deployment) -> N
             assert label.items() <= found["Labels"].items(), found["Name"]
 
 
-def test_another_operator_s_directory_stops_before_anything_is_touched(deployment: Deployment, tmp_path: Path) -> None:
-    # Nothing of its own: no prefix that differs, no ports, no node_config.
+def test_configuration_directory_of_other_deployment_is_rejected(deployment: Deployment, tmp_path: Path) -> None:
+    # The same prefix, ports and node_config.
     (tmp_path / "globals.yml").write_text(f"qinling_container_prefix: {deployment.prefix}\n")
     shutil.copy(deployment.directory / "passwords.yml", tmp_path)
     ids, files = deployment.ids(), written(deployment)
@@ -159,8 +160,8 @@ def test_another_operator_s_directory_stops_before_anything_is_touched(deploymen
         with pytest.raises(AssertionError) as caught:
             Deployment(tmp_path).play(playbook, *CONFIRMED)
         shown = str(caught.value)
-        owner = f"belong to the deployment of {deployment.directory.resolve()}, "
-        # The message has it in one line, the result's list folds it.
+        owner = f"belong to the deployment {deployment.directory.resolve()}; "
+        # The message is one line; the list in the result is folded.
         finding = max((line for line in shown.splitlines() if owner in line), key=len, default="")
         claimed = [deployment.prefix + name for name in deployment.services] + volumes(deployment)
         assert not [name for name in claimed if name not in finding], playbook
@@ -168,7 +169,7 @@ def test_another_operator_s_directory_stops_before_anything_is_touched(deploymen
     assert (deployment.ids(), written(deployment)) == (ids, files)
 
 
-def test_data_is_there(deployment: Deployment) -> None:
+def test_data_is_created(deployment: Deployment) -> None:
     code = '{"source": "image", "image": "kolla/debian"}'
     Qinling(deployment.directory / "clouds.yaml").call(
         "POST", "functions", 201, files={"name": (None, "kept"), "code": (None, code)}
@@ -176,57 +177,57 @@ def test_data_is_there(deployment: Deployment) -> None:
     deployment.inside("qinling_api", "touch", "/var/lib/qinling/kept")
 
 
-def test_check_tells_all_and_finds_what_is_wrong(deployment: Deployment) -> None:
-    shown = nothing_changes(deployment, "check")
-    services = set(re.findall(r"^localhost +(\S+) .* (?:ok|warning|WRONG) ", shown, re.MULTILINE))
+def test_check_reports_all_results(deployment: Deployment) -> None:
+    shown = play_unchanged(deployment, "check")
+    services = set(re.findall(r"^localhost +(\S+) .* (?:ok|warning|failed) ", shown, re.MULTILINE))
     assert services == {name.replace("_", "-") for name in deployment.services}
-    assert "WRONG" not in shown
-    for look in (
+    assert " failed " not in shown
+    for check in (
         *(f"qinling-api +endpoint {interface}" for interface in ("admin", "internal", "public")),
         *(f"qinling-api +{what}" for what in ("keystone", "database revision", "memcached 127.0.0.1:[0-9]+")),
         *(f"qinling-engine +{what}" for what in ("database", "queue", "etcd", "messages", "swarm")),
     ):
-        assert re.search(rf"^localhost +{look} +ok ", shown, re.MULTILINE), look
+        assert re.search(rf"^localhost +{check} +ok ", shown, re.MULTILINE), check
 
     run("docker", "stop", f"{deployment.prefix}memcached")
     with pytest.raises(AssertionError) as caught:
         deployment.play("check")
     found = str(caught.value)
-    assert re.search(r"^localhost +memcached +container +WRONG +\S+memcached is exited", found, re.MULTILINE)
-    assert re.search(r"^localhost +qinling-api +memcached \S+ +WRONG +Connection refused", found, re.MULTILINE)
-    # Whatever is wrong, all the rest is looked at.
+    assert re.search(r"^localhost +memcached +container +failed +\S+memcached is exited", found, re.MULTILINE)
+    assert re.search(r"^localhost +qinling-api +memcached \S+ +failed +Connection refused", found, re.MULTILINE)
+    # Failures do not prevent the other checks.
     assert re.search(r"^localhost +qinling-engine +messages +ok", found, re.MULTILINE)
-    assert "check found 2 of " in found
+    assert re.search(r"\b2 of [0-9]+ checks failed:", found)
     run("docker", "start", f"{deployment.prefix}memcached")
 
 
-def fails(deployment: Deployment, playbook: str, *arguments: str) -> str:
-    """Run a playbook that has to fail; return the end of what it printed."""
+def play_failing(deployment: Deployment, playbook: str, *arguments: str) -> str:
+    """Run a playbook, assert that it fails, and return the end of its output."""
     with pytest.raises(AssertionError) as caught:
         deployment.play(playbook, *arguments)
     return str(caught.value)
 
 
 def override(deployment: Deployment, path: str, text: str) -> None:
-    """Write a file of the operator's that is merged over the templates."""
+    """Write a configuration override of the operator."""
     file = deployment.directory / "config" / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
 
 
 def functions(deployment: Deployment) -> list[str]:
-    """Return the functions that Qinling lists, with the database's, Keystone's and the API's help."""
+    """Return the names of the functions that Qinling lists, which requires database, Keystone and API."""
     found = Qinling(deployment.directory / "clouds.yaml").call("GET", "functions", 200)["functions"]
     return [function["name"] for function in found]
 
 
-def test_reconfigure_rolls_back_what_refuses_its_configuration(deployment: Deployment) -> None:
+def test_reconfigure_rolls_back_invalid_configuration(deployment: Deployment) -> None:
     before, files = deployment.ids(), written(deployment)
     override(deployment, "mariadb/my.cnf", "[mariadbd]\nno_such_option = 1\n")
-    shown = fails(deployment, "reconfigure")
+    shown = play_failing(deployment, "reconfigure")
     for words in (
         "The reconfigure of mariadb failed and was rolled back",
-        # MariaDB's own reason, and nothing of the image's start around it.
+        # MariaDB's error message, without the output of the image's start script.
         "/var/log/kolla/mariadb/mariadb.log in the volume",
         "unknown variable 'no_such_option=1'",
         f"{deployment.prefix}mariadb, image kolla/mariadb-server:{TAG}: healthy",
@@ -234,18 +235,18 @@ def test_reconfigure_rolls_back_what_refuses_its_configuration(deployment: Deplo
         assert words in shown, words
     assert "Setting permission" not in shown
     assert not [name for name, secret in deployment.passwords.items() if secret in shown]
-    # The very same containers, with the configuration that they had.
+    # The same containers with their previous configuration.
     assert (deployment.ids(), written(deployment)) == (before, files)
     assert containers(deployment) == sorted(deployment.services)
     assert functions(deployment) == ["kept"]
 
 
-def test_reconfigure_rolls_back_one_project_and_keeps_the_others(deployment: Deployment) -> None:
+def test_reconfigure_rolls_back_only_failed_project(deployment: Deployment) -> None:
     before = deployment.ids()
     override(deployment, "mariadb/my.cnf", "[mariadbd]\nmax_connections = 300\n")
     override(deployment, "qinling/qinling-engine.conf", "[DEFAULT]\ntransport_url = nosuch://localhost\n")
-    # The engine does not end, but tries again and again: it is given up after these seconds.
-    shown = fails(deployment, "reconfigure", "-e", "qinling_container_wait=15")
+    # The engine retries without exiting, so the run fails after the timeout.
+    shown = play_failing(deployment, "reconfigure", "-e", "qinling_container_wait=15")
     for words in (
         "The reconfigure of qinling failed and was rolled back",
         "Could not load nosuch",
@@ -261,11 +262,11 @@ def test_reconfigure_rolls_back_one_project_and_keeps_the_others(deployment: Dep
     deployment.play("reconfigure")
     corrected = deployment.ids()
     assert {name for name in after if after[name] != corrected[name]} == {"qinling_engine"}
-    nothing_changes(deployment, "reconfigure")
+    play_unchanged(deployment, "reconfigure")
 
 
-def test_reconfigure_continues_one_that_was_interrupted(deployment: Deployment) -> None:
-    # As a run leaves it that is killed after it stopped and renamed the earlier container.
+def test_reconfigure_continues_interrupted_run(deployment: Deployment) -> None:
+    # The state after a run that was killed once it had stopped and renamed the previous container.
     name, node = f"{deployment.prefix}memcached", deployment.node_config
     files = written(deployment)
     run("cp", "-a", str(node / "memcached"), str(node / ".backup-memcached"))
@@ -273,32 +274,58 @@ def test_reconfigure_continues_one_that_was_interrupted(deployment: Deployment) 
     run("docker", "rename", name, f"{name}_backup")
     deployment.play("reconfigure")
     assert (containers(deployment), written(deployment)) == (sorted(deployment.services), files)
-    nothing_changes(deployment, "reconfigure")
+    play_unchanged(deployment, "reconfigure")
 
 
-def test_the_relay_stays_in_a_network(deployment: Deployment) -> None:
-    """A network removed by hand is created again; the relay is connected to a recreated one even if the run fails."""
-    network, relay = f"{deployment.prefix.replace('_', '-')}qinling-relay", f"{deployment.prefix}qinling_relay"
-    run("docker", "network", "disconnect", "--force", network, relay)
+def test_gateway_stays_connected(deployment: Deployment) -> None:
+    """A removed network is recreated, and the gateway is connected to a recreated network even if the run fails."""
+    network, gateway = f"{deployment.prefix.replace('_', '-')}qinling-gateway", f"{deployment.prefix}qinling_gateway"
+    run("docker", "network", "disconnect", "--force", network, gateway)
     run("docker", "network", "rm", network)
     deployment.play("reconfigure")
-    relay_answers(deployment)
+    wait_for_gateway(deployment)
 
     override(deployment, "qinling/qinling-engine.conf", "[DEFAULT]\ntransport_url = nosuch://localhost\n")
-    shown = fails(
-        deployment, "reconfigure", "-e", "qinling_relay_network_subnet=10.213.7.0/24", "-e", "qinling_container_wait=15"
+    shown = play_failing(
+        deployment,
+        "reconfigure",
+        "-e",
+        "qinling_gateway_network_subnet=10.213.7.0/24",
+        "-e",
+        "qinling_container_wait=15",
     )
     assert "The reconfigure of qinling failed and was rolled back" in shown
     assert run("docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network) == "10.213.7.0/24\n"
-    relay_answers(deployment)
+    wait_for_gateway(deployment)
 
     override(deployment, "qinling/qinling-engine.conf", "[DEFAULT]\nrpc_response_timeout = 59\n")
-    nothing_changes(deployment, "reconfigure")
+    play_unchanged(deployment, "reconfigure")
 
 
-def relay_answers(deployment: Deployment) -> None:
-    """See that the engine's host reaches the relay, which takes it for that."""
-    address = f"http://127.0.0.1:{deployment.settings['qinling_relay_port']}/health"
+def test_gateway_of_earlier_name_is_replaced(deployment: Deployment) -> None:
+    """The container, the configuration and the network of qinling_relay give way to those of qinling_gateway."""
+    earlier, network = f"{deployment.prefix}qinling_relay", f"{deployment.prefix.replace('_', '-')}qinling-relay"
+    port, image = deployment.settings["qinling_gateway_port"], deployment.inspect("qinling_gateway")["Config"]["Image"]
+    labels = ["qinling.kolla/managed=true", f"qinling.kolla/deployment={deployment.directory.resolve()}"]
+    run("docker", "rm", "--force", f"{deployment.prefix}qinling_gateway")
+    run("docker", "network", "create", network)
+    run(
+        *("docker", "run", "--detach", "--name", earlier, "--network", network, "--entrypoint", "sleep"),
+        *(option for label in labels for option in ("--label", label)),
+        *("--publish", f"127.0.0.1:{port}:{port}", image, "infinity"),
+    )
+    shutil.copytree(deployment.node_config / "qinling-gateway", deployment.node_config / "qinling-relay")
+    deployment.play("reconfigure")
+    assert containers(deployment) == sorted(deployment.services)
+    assert network not in networks(deployment)
+    assert not (deployment.node_config / "qinling-relay").exists()
+    wait_for_gateway(deployment)
+    play_unchanged(deployment, "reconfigure")
+
+
+def wait_for_gateway(deployment: Deployment) -> None:
+    """Wait until the gateway accepts requests of the engine's host."""
+    address = f"http://127.0.0.1:{deployment.settings['qinling_gateway_port']}/health"
 
     def status() -> int:
         try:
@@ -306,10 +333,10 @@ def relay_answers(deployment: Deployment) -> None:
         except requests.RequestException:
             return 0
 
-    wait_for("the relay's answer", lambda: status() == 200)
+    wait_for("response of the gateway", lambda: status() == 200)
 
 
-def test_upgrade_migrates_and_replaces(deployment: Deployment) -> None:
+def test_upgrade_migrates_database_and_replaces_containers(deployment: Deployment) -> None:
     deployment.inside("qinling_api", "python", "-c", TO_010)
     before = deployment.ids()
     deployment.play("upgrade", *UPGRADED)
@@ -321,7 +348,7 @@ def test_upgrade_migrates_and_replaces(deployment: Deployment) -> None:
     assert "revision 011" in deployment.inside("qinling_api", *REVISION)
 
 
-def test_upgrade_goes_back_where_the_new_one_fails(deployment: Deployment) -> None:
+def test_failed_upgrade_is_rolled_back(deployment: Deployment) -> None:
     before, files = deployment.ids(), written(deployment)
     settings = ["qinling_engine_tag=lifecycle-bad", "qinling_api_threads=9"]
     with pytest.raises(AssertionError) as caught:
@@ -331,26 +358,26 @@ def test_upgrade_goes_back_where_the_new_one_fails(deployment: Deployment) -> No
         "The upgrade of qinling failed and was rolled back",
         "this one is broken",
         f"{deployment.prefix}qinling_engine, image kolla/qinling-engine:lifecycle-good: healthy",
-        "The database needed no migration, and is as it was",
+        "The database needed no migration and was not changed",
     ):
         assert words in shown, words
-    # The very same containers, with the configuration that they had.
+    # The same containers with their previous configuration.
     assert deployment.ids() == before
     assert written(deployment) == files
     assert containers(deployment) == sorted(deployment.services)
-    # It answered when the run ended; Docker's own check comes an interval after a start.
+    # The run waits for the service; Docker's first health check is one interval after the start.
     wait_for(
-        "Docker's own check", lambda: deployment.inspect("qinling_engine")["State"]["Health"]["Status"] == "healthy"
+        "Docker's health check", lambda: deployment.inspect("qinling_engine")["State"]["Health"]["Status"] == "healthy"
     )
 
 
-def test_stop_twice_and_deploy_brings_it_back(deployment: Deployment) -> None:
+def test_stop_is_idempotent_and_deploy_starts_containers(deployment: Deployment) -> None:
     deployment.play("stop")
     assert {deployment.inspect(name)["State"]["Status"] for name in deployment.services} == {"exited"}
-    nothing_changes(deployment, "stop")
+    play_unchanged(deployment, "stop")
     deployment.play("deploy", *UPGRADED)
-    # All answered when the run ended; Docker itself has its first look an interval after a start.
-    wait_for("Docker's own looks", lambda: healths(deployment) == {"healthy"})
+    # The run waits for the services; Docker's first health check is one interval after the start.
+    wait_for("Docker's health checks", lambda: healths(deployment) == {"healthy"})
 
 
 def test_destroy_can_keep_data(deployment: Deployment) -> None:
@@ -358,56 +385,56 @@ def test_destroy_can_keep_data(deployment: Deployment) -> None:
     assert "Kept for the next deploy: " in shown
     assert f"{deployment.prefix}mariadb, {deployment.prefix}qinling" in shown
     assert (containers(deployment), written(deployment)) == ([], {})
-    # Docker checks nothing then; the run itself has waited all the same.
+    # Without Docker's health checks the run waits for the services itself.
     deployment.play("deploy", "-e", "enable_container_healthchecks=no")
     assert functions(deployment) == ["kept"]
     assert "Health" not in deployment.inspect("qinling_engine")["State"]
     deployment.inside("qinling_api", "test", "-e", "/var/lib/qinling/kept")
 
 
-def test_destroy_with_tags_leaves_what_other_services_use(deployment: Deployment) -> None:
-    others = [name for name in containers(deployment) if name != "memcached"]
+def test_destroy_with_tags_retains_shared_volumes(deployment: Deployment) -> None:
+    remaining = [name for name in containers(deployment) if name != "memcached"]
     shown = deployment.play("destroy", *CONFIRMED, "--tags", "memcached")
-    assert containers(deployment) == others
+    assert containers(deployment) == remaining
     logs = f"{deployment.prefix}kolla_logs"
     assert f"volume {logs} (used by {deployment.prefix}" in " ".join(shown.split())
     assert logs in volumes(deployment)
 
 
-def test_destroy_asks_and_leaves_nothing(deployment: Deployment) -> None:
+def test_destroy_requires_confirmation_and_removes_everything(deployment: Deployment) -> None:
     before = containers(deployment)
-    with pytest.raises(AssertionError, match="nothing was removed, as that was not confirmed"):
+    with pytest.raises(AssertionError, match="nothing was removed, because destroy was not confirmed"):
         deployment.play("destroy", "-e", "qinling_destroy_confirmed=no")
-    with pytest.raises(AssertionError, match="nothing was removed, as that was not confirmed"):
+    with pytest.raises(AssertionError, match="nothing was removed, because destroy was not confirmed"):
         deployment.play("site", "-e", "kolla_action=destroy")
     assert containers(deployment) == before
-    # As an engine records a runtime's pool, and as a Kolla cloud's log collector uses the logs.
+    # The record of an engine's pool, and a log collector that uses the volume of the logs.
     network, logs = networks(deployment)[0], f"{deployment.prefix}kolla_logs"
     label = f"qinling.kolla/instance={network}"
     subprocess.run(["docker", "config", "create", "--label", label, "lifecycle-pool", "-"], input=b"key", check=True)
     assert "lifecycle-pool" in pool_records(deployment)
     run("docker", "create", "--name", "lifecycle-collector", "--volume", f"{logs}:/logs", f"kolla/debian:{TAG}")
-    # As an operator lends his own volume to a service.
+    # An operator's volume, mounted into a service.
     run("docker", "volume", "create", "lifecycle-customer-data")
-    lent = ("-e", '{"memcached_extra_volumes": ["lifecycle-customer-data:/data"]}')
+    extra_volume = ("-e", '{"memcached_extra_volumes": ["lifecycle-customer-data:/data"]}')
     try:
-        shown = " ".join(deployment.play("destroy", *CONFIRMED, *lent).split())
+        shown = " ".join(deployment.play("destroy", *CONFIRMED, *extra_volume).split())
         assert f"volume {logs} (used by lifecycle-collector)" in shown
         assert "volume lifecycle-customer-data (only in *_extra_volumes)" in shown
         assert (containers(deployment), written(deployment), volumes(deployment)) == ([], {}, [logs])
         assert (networks(deployment), pool_records(deployment)) == ([], [])
-        nothing_changes(deployment, "destroy", *CONFIRMED)
+        play_unchanged(deployment, "destroy", *CONFIRMED)
     finally:
         run("docker", "rm", "--force", "lifecycle-collector")
-        # Fails where destroy has removed it.
+        # Fails if destroy has removed the volume.
         run("docker", "volume", "rm", "lifecycle-customer-data")
 
 
-def test_destroy_after_an_interrupted_deploy_leaves_nothing(deployment: Deployment) -> None:
+def test_destroy_after_interrupted_deploy_removes_everything(deployment: Deployment) -> None:
     command = ["ansible-playbook", "-i", "inventory/all-in-one", "-e", f"kolla_config_dir={deployment.directory}"]
     deploy = subprocess.Popen([*command, "playbooks/deploy.yml"], cwd=PROJECT, stdout=subprocess.DEVNULL)
     try:
-        wait_for("Keystone's bootstrap", lambda: "bootstrap_keystone" in containers(deployment), 300)
+        wait_for("bootstrap of Keystone", lambda: "bootstrap_keystone" in containers(deployment), 300)
         # Ansible's workers are not in its process group.
         for process in [deploy.pid, *descendants(deploy.pid)]:
             with contextlib.suppress(ProcessLookupError):
@@ -419,4 +446,4 @@ def test_destroy_after_an_interrupted_deploy_leaves_nothing(deployment: Deployme
     deployment.play("destroy", *CONFIRMED)
     assert (containers(deployment), written(deployment)) == ([], {})
     assert (volumes(deployment), networks(deployment)) == ([], [])
-    nothing_changes(deployment, "destroy", *CONFIRMED)
+    play_unchanged(deployment, "destroy", *CONFIRMED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything on one host, as Kolla configures its Docker: functions answer after each kind of start, by themselves."""
+"""Tests of all services on one host with Kolla's Docker settings: functions recover after each kind of restart."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOST = ContainerHosts(
 (NAME,) = HOST.names
 IMAGES = (
     "etcd", "mariadb-server", "rabbitmq", "memcached", "keystone",
-    "qinling-api", "qinling-engine", "qinling-relay", "qinling-runtime-python3",
+    "qinling-api", "qinling-engine", "qinling-gateway", "qinling-runtime-python3",
 )  # fmt: skip
 SETTINGS = f"""---
 enable_qinling: "yes"
@@ -49,7 +49,7 @@ INVENTORY = f"""\
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The operator's directory of a deployment on a host of its own."""
+    """Return the operator's directory of a deployment on a simulated host."""
     folder = tmp_path_factory.mktemp("operator")
     (folder / "globals.yml").write_text(SETTINGS)
     (folder / "hosts").write_text(INVENTORY)
@@ -63,28 +63,28 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(directory: Path, playbook: str) -> str:
-    """Run a playbook on the host; return what it printed."""
+    """Run a playbook on the host and return its output."""
     return play(directory, f"playbooks/{playbook}.yml", inventory=str(directory / "hosts"))
 
 
 @pytest.fixture(scope="module")
 def function(directory: Path) -> str:
-    """A function that has answered."""
+    """Return a function that has been executed."""
     qinling = Qinling(directory / "clouds.yaml")
-    runtime = wait_for("the runtime", lambda: available(qinling))
+    runtime = wait_for("runtime", lambda: available(qinling))
     created: str = qinling.create_function(runtime, "def main():\n    return 'Hello'\n")["id"]
     assert answers(directory, created)
     return created
 
 
 def available(qinling: Qinling) -> str | None:
-    """Return the id of the runtime, None while it is not there."""
+    """Return the ID of an available runtime, or None."""
     found = qinling.call("GET", "runtimes", 200)["runtimes"]
     return next((entry["id"] for entry in found if entry["status"] == "available"), None)
 
 
 def answers(directory: Path, function: str) -> bool:
-    """Tell whether the function answers; anything on the way to it may be away."""
+    """Return whether an execution succeeds; any service can still be unavailable."""
     try:
         answer = Qinling(directory / "clouds.yaml").execute(function)
     except (requests.RequestException, AssertionError):
@@ -92,33 +92,33 @@ def answers(directory: Path, function: str) -> bool:
     return answer["status"] == "success" and "Hello" in answer["result"]
 
 
-def restarted() -> None:
+def restart_docker() -> None:
     """Restart the host's dockerd."""
     HOST.restart_dockerd(NAME)
 
 
-def rebooted() -> None:
-    """Stop the host, and start it."""
+def reboot() -> None:
+    """Stop and start the host."""
     HOST.reboot(NAME)
 
 
-def powered_off() -> None:
-    """Take the host's power away: nothing on it gets time to end."""
+def power_off() -> None:
+    """Kill the host, so that its processes cannot shut down, and start it."""
     subprocess.run(["docker", "kill", NAME], check=True, capture_output=True)
     HOST.reboot(NAME)
 
 
-@pytest.mark.parametrize("start_again", [restarted, rebooted, powered_off])
-def test_functions_answer_without_a_command(directory: Path, function: str, start_again: Callable[[], None]) -> None:
-    start_again()
+@pytest.mark.parametrize("restart", [restart_docker, reboot, power_off])
+def test_functions_recover_without_intervention(directory: Path, function: str, restart: Callable[[], None]) -> None:
+    restart()
     start = time.monotonic()
-    wait_for("an answer", lambda: answers(directory, function), 180)
-    print(f"{start_again.__name__}: answers after {time.monotonic() - start:.0f} s")
-    wait_for("the health of all containers", healthy, 120)
+    wait_for("execution", lambda: answers(directory, function), 180)
+    print(f"{restart.__name__}: answers after {time.monotonic() - start:.0f} s")
+    wait_for("health of all containers", healthy, 120)
     assert changed(run(directory, "reconfigure")) == 0
 
 
 def healthy() -> bool:
-    """Tell whether all of the deployment's containers are healthy, none of them stopped."""
+    """Return whether all containers of the deployment run and are healthy."""
     shown = HOST.on(NAME, "ps", "--all", "--filter", "label=qinling.kolla/deployment", "--format", "{{.Status}}")
     return len(shown.splitlines()) == 8 and all("(healthy)" in status for status in shown.splitlines())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A deployment stays as it is, whichever of the supported ansible-core runs over it: no container is recreated."""
+"""Tests that no supported ansible-core version changes an existing deployment."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ etcd_client_port: 25379
 etcd_peer_port: 25380
 keystone_public_port: 25500
 qinling_api_port: 25070
-qinling_relay_port: 25071
+qinling_gateway_port: 25071
 qinling_swarm_replicas: 1
 default_container_healthcheck_interval: 5
-# Templates whose results are numbers since ansible-core 2.19, and text before.
+# Templates that evaluate to numbers since ansible-core 2.19, and to strings before.
 default_container_healthcheck_retries: "{{{{ 2 + 2 }}}}"
 docker_graceful_timeout: "{{{{ 6 * 5 }}}}"
 docker_common_labels: {{rack: "{{{{ 3 + 4 }}}}"}}
 qinling_container_environment: {{RACK: "{{{{ 3 + 4 }}}}"}}
 default_container_dimensions: {{cpu_shares: "{{{{ 2 ** 9 }}}}"}}
 """
-# The pinned one deployed it, and takes it back at the end.
+# The pinned version deploys, and is tested again after the others.
 VERSIONS = [*environments.VERSIONS, PINNED]
 
 
@@ -46,7 +46,7 @@ def containers() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The operator's directory of a deployment that the pinned ansible-core makes."""
+    """Return the operator's directory of a deployment by the pinned ansible-core."""
     folder = tmp_path_factory.mktemp("operator")
     (folder / "globals.yml").write_text(SETTINGS)
     play(folder, "playbooks/passwords.yml")
@@ -66,8 +66,8 @@ def test_reconfigure_changes_nothing(directory: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_stopped_containers_are_started_and_not_recreated(directory: Path, version: str) -> None:
-    """What the Docker module compares is the same as well: it is asked, since not all is up to date."""
+def test_stopped_containers_are_not_recreated(directory: Path, version: str) -> None:
+    """Stopped containers make the run use the Docker module, whose comparison must not find differences either."""
     before = containers()
     run("docker", "stop", *(name for name in before if name.startswith(PREFIX)))
     play(directory, "playbooks/reconfigure.yml", version=version)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three hosts: what is right for each, what one may miss, and what happens when one is down, or was."""
+"""Tests of a deployment on three hosts: configuration of each host, sharing between hosts, and outages of hosts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from qinling_http import Qinling, wait_for
 ENGINES = ["multinode-1", "multinode-2"]
 HOSTS = [*ENGINES, "multinode-3"]
 ADDRESSES = {host: f"172.31.251.{number}" for number, host in enumerate(HOSTS, 11)}
-# What Qinling needs, and the load balancer in front of it, is on the machine that the hosts run on.
+# The local machine runs the backing services and the load balancer.
 BACKING = "172.31.251.1"
-# Greets; asked for URLs, answers with the status that each has for a function.
+# Returns a greeting, or the status of each of the given URLs.
 SOURCE = """
 import urllib.error, urllib.request
 
@@ -38,10 +38,10 @@ SCRIPT = str(PROJECT / "tests/hosts/hosts")
 
 
 class Hosts(Deployment):
-    """The deployment on the hosts."""
+    """The deployment on the simulated hosts."""
 
     def run_playbook(self, playbook: str, *arguments: str) -> tuple[int, str]:
-        """Run a playbook as an operator does; return how it ended and what it printed."""
+        """Run a playbook and return its exit status and output."""
         command = ["ansible-playbook", "-i", "molecule/multinode/hosts", "-e", f"kolla_config_dir={self.directory}"]
         done = subprocess.run(
             [*command, *arguments, f"playbooks/{playbook}.yml"],
@@ -50,23 +50,23 @@ class Hosts(Deployment):
         return done.returncode, done.stdout + done.stderr
 
     def docker(self, host: str, *command: str) -> str:
-        """Return what a host's Docker client prints."""
+        """Run a command of a host's Docker client and return its output."""
         return run("docker", "exec", host, "docker", *command)
 
     @property
     def functions(self) -> str:
-        """The name of the functions' network."""
+        """Return the name of the functions' network."""
         return f"{self.prefix.replace('_', '-')}qinling-functions"
 
     def containers(self, host: str) -> dict[str, str]:
-        """Return the ids of a host's containers of this deployment by name, without prefix."""
+        """Return the IDs of the deployment's containers on a host, by name without prefix."""
         shown = self.docker(
             host, "ps", "--no-trunc", "--format", "{{.Names}} {{.ID}}", "--filter", f"name=^/{self.prefix}"
         )
         return {name.removeprefix(self.prefix): number for name, number in map(str.split, shown.splitlines())}
 
     def configuration(self, host: str, service: str) -> configparser.ConfigParser:
-        """Return a service's qinling.conf as it has it on a host."""
+        """Return the qinling.conf in the container of a service on a host."""
         conf = configparser.ConfigParser(interpolation=None, strict=False)
         conf.read_string(self.docker(host, "exec", self.prefix + service, "cat", "/etc/qinling/qinling.conf"))
         return conf
@@ -84,8 +84,8 @@ def qinling(hosts: Hosts) -> Qinling:
 
 @pytest.fixture(scope="module")
 def function(qinling: Qinling) -> Iterator[str]:
-    """A function whose package the third host took."""
-    runtimes = wait_for("the runtime", lambda: available(qinling))
+    """Return a function whose package was uploaded to the third host."""
+    runtimes = wait_for("runtime", lambda: available(qinling))
     through(qinling, HOSTS[2])
     created: str = qinling.create_function(runtimes[0], SOURCE)["id"]
     through(qinling, None)
@@ -101,12 +101,12 @@ def available(qinling: Qinling) -> list[str]:
 
 
 def through(qinling: Qinling, host: str | None) -> None:
-    """Talk to the API of one host, or to the load balancer."""
+    """Direct requests to the API of a host, or to the load balancer."""
     qinling.endpoint = f"http://{ADDRESSES[host] if host else BACKING}:7070"
 
 
 def answers(qinling: Qinling, function: str, name: str) -> bool:
-    """Tell whether a function is executed, by any engine; a failure on the way is none of its own."""
+    """Return whether an execution succeeds on any engine; connection errors count as failures."""
     try:
         answer = qinling.session.post(
             f"{qinling.endpoint}/v1/executions",
@@ -118,11 +118,11 @@ def answers(qinling: Qinling, function: str, name: str) -> bool:
     return answer.status_code == 201 and f"Hello, {name}" in str(answer.json().get("result"))
 
 
-def test_each_configuration_is_right_for_its_host(hosts: Hosts) -> None:
+def test_configuration_matches_host(hosts: Hosts) -> None:
     for host, address in ADDRESSES.items():
         services = ["qinling_api", "qinling_engine"] if host in ENGINES else ["qinling_api"]
-        relay = ["qinling_relay"] if host in ENGINES else []
-        assert sorted(hosts.containers(host)) == [*services, *relay]
+        gateway = ["qinling_gateway"] if host in ENGINES else []
+        assert sorted(hosts.containers(host)) == [*services, *gateway]
         for service in services:
             conf = hosts.configuration(host, service)
             assert conf["etcd"]["host"] == BACKING
@@ -135,14 +135,14 @@ def test_each_configuration_is_right_for_its_host(hosts: Hosts) -> None:
         assert servers == f"{BACKING}:{hosts.settings['memcached_port']}"
 
 
-def test_the_engines_share_a_swarm_that_outlives_a_host(hosts: Hosts) -> None:
+def test_all_hosts_are_managers_of_one_swarm(hosts: Hosts) -> None:
     states = [hosts.docker(host, "info", "-f", "{{.Swarm.Cluster.ID}} {{.Swarm.ControlAvailable}}") for host in HOSTS]
     assert len(set(states)) == 1
     assert states[0].endswith("true\n")
 
 
-def test_the_hosts_docker_and_the_swarm_are_of_other_kinds(hosts: Hosts) -> None:
-    """What the other tests stand on: as tests/hosts/hosts and the scenario's prepare.yml made them."""
+def test_hosts_have_different_networks(hosts: Hosts) -> None:
+    """The other tests require the networks of tests/hosts/hosts and of the scenario's prepare.yml."""
 
     def subnet(host: str, network: str) -> str:
         return hosts.docker(host, "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network).strip()
@@ -153,17 +153,17 @@ def test_the_hosts_docker_and_the_swarm_are_of_other_kinds(hosts: Hosts) -> None
     assert [network.startswith("172.30.") for network in networks] == [True, True]
 
 
-def test_functions_get_the_api_alone_from_any_relay(hosts: Hosts, qinling: Qinling, function: str) -> None:
-    """What bridges and pools the hosts have decides nothing here: the engine's side is closed to functions."""
-    described = [json.loads(hosts.docker(host, "inspect", f"{hosts.prefix}qinling_relay"))[0] for host in ENGINES]
-    relays = [container["NetworkSettings"]["Networks"][hosts.functions]["IPAddress"] for container in described]
-    urls = [f"http://{relay}:{side}" for relay in relays for side in ("7070/healthcheck", "7071/health")]
+def test_functions_reach_only_api_through_gateways(hosts: Hosts, qinling: Qinling, function: str) -> None:
+    """Independent of the bridges and address pools of the hosts, the engine's port is closed to functions."""
+    described = [json.loads(hosts.docker(host, "inspect", f"{hosts.prefix}qinling_gateway"))[0] for host in ENGINES]
+    gateways = [container["NetworkSettings"]["Networks"][hosts.functions]["IPAddress"] for container in described]
+    urls = [f"http://{gateway}:{side}" for gateway in gateways for side in ("7070/healthcheck", "7071/health")]
     execution = qinling.execute(function, input=json.dumps({"urls": urls}))
     assert execution["status"] == "success", execution
     assert json.loads(execution["result"])["output"] == [200, 403, 200, 403]
 
 
-def test_every_api_knows_what_another_took(qinling: Qinling, function: str) -> None:
+def test_package_is_available_on_all_apis(qinling: Qinling, function: str) -> None:
     packages = set()
     for host in HOSTS:
         through(qinling, host)
@@ -176,24 +176,24 @@ def test_every_api_knows_what_another_took(qinling: Qinling, function: str) -> N
 
 
 @pytest.mark.parametrize(("way", "engine", "other"), [("restart", *ENGINES), ("reboot", *reversed(ENGINES))])
-def test_either_engine_does_and_does_again(
+def test_engine_recovers_alone(
     hosts: Hosts, qinling: Qinling, function: str, way: str, engine: str, other: str
 ) -> None:
-    """Without the other one; and without a command after its Docker or its host, a manager of three, was restarted."""
+    """One engine suffices, and after a restart of its Docker or host it recovers without intervention."""
     hosts.docker(other, "stop", "--time", "30", f"{hosts.prefix}qinling_engine")
     try:
         assert answers(qinling, function, "you")
         start = time.monotonic()
         run(SCRIPT, way, engine)
-        wait_for("executions through each API", lambda: all_answer(qinling, function), 180)
+        wait_for("executions through all APIs", lambda: all_answer(qinling, function), 180)
         print(f"{way} of {engine}: answers after {time.monotonic() - start:.0f} s")
     finally:
         hosts.docker(other, "start", f"{hosts.prefix}qinling_engine")
-    wait_for("the engines' health", lambda: all(healthy(hosts, each) for each in ENGINES))
+    wait_for("health of the engines", lambda: all(healthy(hosts, each) for each in ENGINES))
 
 
 def healthy(hosts: Hosts, host: str) -> bool:
-    """Tell whether all containers of a host are healthy, none of them stopped."""
+    """Return whether all containers of a host run and are healthy."""
     shown = hosts.docker(host, "ps", "--all", "--format", "{{.Status}}", "--filter", f"name=^/{hosts.prefix}")
     return all("(healthy)" in status for status in shown.splitlines())
 
@@ -209,15 +209,15 @@ def overrides(hosts: Hosts) -> Iterator[Path]:
 
 
 @pytest.fixture
-def lost() -> Iterator[str]:
-    """The first host, which does once what is done once, is down."""
-    run(SCRIPT, "lose", HOSTS[0])
+def paused() -> Iterator[str]:
+    """Pause the first host, which also runs the tasks of one host for all; return its name."""
+    run(SCRIPT, "pause", HOSTS[0])
     yield HOSTS[0]
     if run("docker", "inspect", "-f", "{{.State.Paused}}", HOSTS[0]).strip() == "true":
-        run(SCRIPT, "find", HOSTS[0])
+        run(SCRIPT, "unpause", HOSTS[0])
 
 
-def test_one_broken_file_stops_all_hosts(hosts: Hosts, overrides: Path) -> None:
+def test_invalid_file_of_one_host_stops_all_hosts(hosts: Hosts, overrides: Path) -> None:
     before = {host: hosts.containers(host) for host in HOSTS}
     (overrides / HOSTS[0] / "qinling.conf").write_text("[api]\napi_threads = 6\n")
     (overrides / HOSTS[2] / "qinling.conf").write_text("no sense\n")
@@ -227,41 +227,43 @@ def test_one_broken_file_stops_all_hosts(hosts: Hosts, overrides: Path) -> None:
     assert {host: hosts.containers(host) for host in HOSTS} == before
 
 
-def test_hosts_that_are_left_go_on(hosts: Hosts, qinling: Qinling, function: str, overrides: Path, lost: str) -> None:
-    """One test, because a lost host is waited for by a Swarm, and each run takes its time."""
-    left = [host for host in HOSTS if host != lost]
-    before = {host: hosts.containers(host) for host in left}
+def test_remaining_hosts_are_reconfigured(
+    hosts: Hosts, qinling: Qinling, function: str, overrides: Path, paused: str
+) -> None:
+    """One test for all runs, because the Swarm waits for a paused host, and runs take long."""
+    remaining = [host for host in HOSTS if host != paused]
+    before = {host: hosts.containers(host) for host in remaining}
     for host in ENGINES:
         (overrides / host / "qinling.conf").write_text("[engine]\nfunction_concurrency = 4\n")
 
-    # --limit: this host alone; the one that is down does not matter.
-    code, text = hosts.run_playbook("reconfigure", "--limit", left[0])
+    # --limit selects one host; the paused host does not matter.
+    code, text = hosts.run_playbook("reconfigure", "--limit", remaining[0])
     assert code == 0, text[-6000:]
-    after = {host: hosts.containers(host) for host in left}
-    changed = {host: {name for name in before[host] if before[host][name] != after[host][name]} for host in left}
-    assert changed == {left[0]: {"qinling_api", "qinling_engine"}, left[1]: set()}
-    wait_for("an execution without the first host", lambda: answers(qinling, function, "you"), 120)
+    after = {host: hosts.containers(host) for host in remaining}
+    changed = {host: {name for name in before[host] if before[host][name] != after[host][name]} for host in remaining}
+    assert changed == {remaining[0]: {"qinling_api", "qinling_engine"}, remaining[1]: set()}
+    wait_for("execution without the first host", lambda: answers(qinling, function, "you"), 120)
 
-    # All, one at a time: the lost one is named, the others are done.
-    (overrides / left[0] / "qinling.conf").unlink()
+    # All hosts, one at a time: the play reports the paused host and reconfigures the others.
+    (overrides / remaining[0] / "qinling.conf").unlink()
     code, text = hosts.run_playbook("reconfigure", "-e", "kolla_serial=1")
     assert code == 4, text[-6000:]
-    assert f"Not reached: {lost}." in text
-    assert f"--limit {lost}" in text
-    again = {host: hosts.containers(host) for host in left}
-    changed = {host: {name for name in after[host] if after[host][name] != again[host][name]} for host in left}
-    assert changed == {left[0]: {"qinling_api", "qinling_engine"}, left[1]: set()}
+    assert f"Not reached: {paused}." in text
+    assert f"--limit {paused}" in text
+    again = {host: hosts.containers(host) for host in remaining}
+    changed = {host: {name for name in after[host] if after[host][name] != again[host][name]} for host in remaining}
+    assert changed == {remaining[0]: {"qinling_api", "qinling_engine"}, remaining[1]: set()}
 
-    # It is back, and gets what it missed.
-    run(SCRIPT, "find", lost)
-    missed = hosts.containers(lost)
-    code, text = hosts.run_playbook("reconfigure", "--limit", lost)
+    # After its return the host gets the changes.
+    run(SCRIPT, "unpause", paused)
+    outdated = hosts.containers(paused)
+    code, text = hosts.run_playbook("reconfigure", "--limit", paused)
     assert code == 0, text[-6000:]
-    assert [name for name, number in hosts.containers(lost).items() if missed[name] != number] == [
+    assert [name for name, number in hosts.containers(paused).items() if outdated[name] != number] == [
         "qinling_engine", "qinling_api",
     ]  # fmt: skip
-    assert "function_concurrency" in dict(hosts.configuration(lost, "qinling_engine")["engine"])
-    wait_for("executions through each", lambda: all_answer(qinling, function), 120)
+    assert "function_concurrency" in dict(hosts.configuration(paused, "qinling_engine")["engine"])
+    wait_for("executions through all APIs", lambda: all_answer(qinling, function), 120)
 
 
 def all_answer(qinling: Qinling, function: str) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operator's directory, and playbooks run with it."""
+"""Helpers that create an operator's directory and run playbooks with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PASSWORDS = (
 
 
 def fill(directory: Path, settings: dict[str, Any]) -> Path:
-    """Give a directory a globals.yml, and a passwords.yml in which all that is needed is SECRET; return it."""
+    """Write globals.yml with `settings`, and passwords.yml with SECRET as every password; return the directory."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "globals.yml").write_text(
         "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items())
@@ -43,9 +43,9 @@ def play(
     project: Path = PROJECT,
     **variables: Any,
 ) -> tuple[int, str]:
-    """Run a playbook of a checkout; return its exit code and what it printed without the line breaks of its layout."""
-    given = json.dumps({"kolla_config_dir": str(directory), **variables})
-    command = ["ansible-playbook", "-i", inventory, "-e", given, *arguments, f"playbooks/{playbook}.yml"]
+    """Run a playbook of a checkout; return its exit code and its output with all whitespace as single blanks."""
+    extra_vars = json.dumps({"kolla_config_dir": str(directory), **variables})
+    command = ["ansible-playbook", "-i", inventory, "-e", extra_vars, *arguments, f"playbooks/{playbook}.yml"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(project / "ansible.cfg")}
     done = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -54,14 +54,14 @@ def play(
 
 
 def changed(shown: str) -> int:
-    """Return the number of changed tasks in what a run printed; fail where it shows no hosts."""
+    """Return the number of changed tasks from the output of a run; fail if it has no recap."""
     counts = re.findall(r"changed=(\d+)", shown)
     assert counts, shown[-2000:]
     return sum(map(int, counts))
 
 
 def containers(prefix: str) -> dict[str, str]:
-    """Return the containers whose names begin with a prefix, with their states."""
+    """Return the states of containers by name, for names with a prefix."""
     command = ["docker", "ps", "--all", "--filter", f"name=^{prefix}", "--format", "{{json .}}"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return {container["Names"]: container["State"] for container in map(json.loads, lines)}

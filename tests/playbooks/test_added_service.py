@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service is added with a role of data and a line in group_vars/all/projects.yml, as roles/README.md says."""
+"""A service is added with a role and an entry in group_vars/all/projects.yml, as described in roles/README.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from operator_directory import PROJECT, changed, containers, fill, play
 
-LINE = """\
+PROJECT_ENTRY = """\
   - name: echo
     definition: echo_project
     enabled: true
@@ -24,7 +24,7 @@ LINE = """\
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout with a service more: memcached under another name, from the same image."""
+    """Return a copy of the checkout with an additional service: memcached with another name and the same image."""
     copy = tmp_path_factory.mktemp("checkout") / "project"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -33,7 +33,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy2(PROJECT / name, copy / name, follow_symlinks=False)
     for path in (copy / "roles/memcached").rglob("*.yml"):
         text = path.read_text(encoding="utf-8").replace("memcached", "echo")
-        # What the image is called and has.
+        # The image keeps its name and content.
         text = text.replace("docker_image_url }}echo", "docker_image_url }}memcached").replace("enable_echo", "true")
         text = text.replace('"echo -l', '"memcached -l').replace("_listen echo", "_listen memcached")
         target = copy / "roles/echo" / path.relative_to(copy / "roles/memcached")
@@ -41,13 +41,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.write_text(text, encoding="utf-8")
     projects = copy / "group_vars/all/projects.yml"
     text = projects.read_text(encoding="utf-8")
-    projects.write_text(text.replace("  - name: qinling\n", f"{LINE}  - name: qinling\n"), encoding="utf-8")
+    projects.write_text(text.replace("  - name: qinling\n", f"{PROJECT_ENTRY}  - name: qinling\n"), encoding="utf-8")
     return copy
 
 
 @pytest.fixture(scope="module")
 def operator(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An operator's directory for this service alone; nothing of it is left on the host afterwards."""
+    """Yield an operator's directory for this service only, and destroy the deployment afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("operator")
@@ -62,20 +62,20 @@ def operator(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def run(folder: Path, checkout: Path, playbook: str, *arguments: str, **variables: str) -> str:
-    """Run a playbook, see that it succeeds, return what it printed."""
+    """Run a playbook, assert that it succeeds, and return its output."""
     inventory = str(folder / "inventory")
     code, shown = play(folder, playbook, *arguments, inventory=inventory, project=checkout, **variables)
     assert code == 0, shown[-4000:]
     return shown
 
 
-def test_it_is_deployed_and_nothing_is_left_to_do(operator: Path, checkout: Path) -> None:
+def test_added_service_is_deployed_idempotently(operator: Path, checkout: Path) -> None:
     assert changed(run(operator, checkout, "deploy")) > 0
     assert containers("added_") == {"added_echo": "running"}
     assert changed(run(operator, checkout, "deploy")) == 0
 
 
-def test_other_actions_know_it(operator: Path, checkout: Path) -> None:
+def test_other_actions_include_the_added_service(operator: Path, checkout: Path) -> None:
     assert "added_echo runs, is healthy" in run(operator, checkout, "check")
     shown = run(operator, checkout, "reconfigure", "--check", "-e", "echo_max_memory=32")
     assert changed(shown) > 0
@@ -83,7 +83,7 @@ def test_other_actions_know_it(operator: Path, checkout: Path) -> None:
     assert changed(run(operator, checkout, "upgrade", "-e", "echo_max_memory=32")) == 0
 
 
-def test_its_input_is_checked(operator: Path, checkout: Path) -> None:
+def test_input_of_the_added_service_is_checked(operator: Path, checkout: Path) -> None:
     inventory = str(operator / "inventory")
     code, shown = play(operator, "prechecks", inventory=inventory, project=checkout, echo_max_memory="much")
     assert code != 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which services get the certificates for Kubernetes: a real genconfig, which needs neither Docker nor a cluster."""
+"""Kubernetes certificates are copied to the selected services: a genconfig run without Docker and cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DESTINATIONS = {
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An operator's directory with certificates; the key is encrypted with ansible-vault."""
+    """Return an operator's directory with certificates; the key is encrypted with ansible-vault."""
     directory = tmp_path_factory.mktemp("operator")
     fill(directory, {"qinling_container_prefix": "certificates_", "node_config": str(directory / "node")})
     folder = directory / "config/qinling/qinling-engine"
@@ -38,10 +38,10 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def genconfig(operator: Path, **variables: Any) -> str:
-    """Write the configuration with the gate on, unless variables say otherwise; return what was printed."""
+    """Generate the configuration, by default with certificates, and return the output."""
     vault = ["--vault-password-file", str(operator / "vault-password")]
-    given = {"qinling_kubernetes_certificates": True, "qinling_kube_host": "https://127.0.0.1:1", **variables}
-    code, shown = play(operator, "genconfig", "--diff", *vault, **given)
+    extra_vars = {"qinling_kubernetes_certificates": True, "qinling_kube_host": "https://127.0.0.1:1", **variables}
+    code, shown = play(operator, "genconfig", "--diff", *vault, **extra_vars)
     assert code == 0, shown[-6000:]
     return shown
 
@@ -52,12 +52,12 @@ def certificates(operator: Path, service: str) -> dict[str, str]:
 
 
 def copied(operator: Path, service: str) -> dict[str, str]:
-    """Return what the container of a service copies below /etc/qinling/pki, with the modes."""
+    """Return the modes of the files that a service's container copies to /etc/qinling/pki, by path."""
     config = json.loads((operator / "node" / service / "config.json").read_text())
     return {item["dest"]: item["perm"] for item in config["config_files"] if "/pki/" in item["dest"]}
 
 
-# In this order: each starts from the files that the one before left.
+# The order matters: each case starts from the files of the previous one.
 @pytest.mark.parametrize(
     ("variables", "services"),
     [
@@ -66,9 +66,11 @@ def copied(operator: Path, service: str) -> dict[str, str]:
         ({"qinling_kubernetes_certificates_services": ["qinling-engine", "qinling-api"]}, BOTH),
         ({"qinling_kubernetes_certificates": False, "qinling_orchestrator": "kubernetes"}, []),
     ],
-    ids=["both by default", "the engine alone", "both again", "gate off"],
+    ids=["both by default", "only the engine", "both again", "disabled"],
 )
-def test_the_services_that_get_them(operator: Path, variables: dict[str, Any], services: list[str]) -> None:
+def test_certificates_are_copied_to_selected_services(
+    operator: Path, variables: dict[str, Any], services: list[str]
+) -> None:
     shown = genconfig(operator, **variables)
     for service in BOTH:
         assert certificates(operator, service) == (FILES if service in services else {})
@@ -78,7 +80,7 @@ def test_the_services_that_get_them(operator: Path, variables: dict[str, Any], s
     assert "CANARY" not in shown
 
 
-def test_ca_certificates_of_the_cloud_are_copied_for_all_to_read(operator: Path) -> None:
+def test_ca_certificates_of_the_cloud_are_world_readable(operator: Path) -> None:
     folder = operator / "certificates/ca"
     folder.mkdir(parents=True)
     (folder / "cloud.crt").write_text("the cloud's CA")

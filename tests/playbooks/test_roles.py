@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Roles in plays of an operator's own: no group_vars of this collection next to them, and no operator's directory."""
+"""Roles in an operator's own plays, without this collection's group_vars and without an operator's directory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from operator_directory import PROJECT, changed, containers
 
-# All but the one that the inventory of these tests is for.
+# The roles whose groups the inventory of these tests lacks.
 OTHERS = ("etcd", "keystone", "loadbalancer", "mariadb", "qinling", "rabbitmq")
-# What an operator writes: the role in the list `roles`, or included by a task.
+# The two ways to use a role in a play.
 PLAYS: dict[str, dict[str, Any]] = {
     "roles": {"roles": ["qinling.kolla.memcached"]},
     "include_role": {"tasks": [{"ansible.builtin.include_role": {"name": "qinling.kolla.memcached"}}]},
@@ -27,7 +27,7 @@ PLAYS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an inventory of one host, and nothing else."""
+    """Return a directory with an inventory of one host."""
     folder = tmp_path_factory.mktemp("own")
     host = f"machine ansible_connection=local ansible_python_interpreter={sys.executable}"
     (folder / "inventory").write_text(f"[memcached]\n{host}\n[other]\nmachine\n")
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def variables(folder: Path) -> Iterator[dict[str, Any]]:
-    """The variables of the play: names and a port of the test's own. Nothing is left on the host afterwards."""
+    """Yield the variables of the play, with a separate prefix and port, and destroy the deployment afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     variables = {
@@ -44,7 +44,7 @@ def variables(folder: Path) -> Iterator[dict[str, Any]]:
         "kolla_config_dir": str(folder / "none"),
         "node_config": str(folder / "node"),
         "memcached_port": port,
-        # With passwords.yml, or with variables from anywhere else.
+        # Instead of passwords.yml.
         "memcache_secret_key": "aPasswordOfTests",
         "default_container_healthcheck_interval": 2,
     }
@@ -63,7 +63,7 @@ def run(
     inventory: str = "inventory",
     **more: Any,
 ) -> str:
-    """Run a play with variables of its own and see its exit code; return what it printed, without line breaks."""
+    """Run a play, assert its exit code, and return its output with all whitespace as single blanks."""
     whole = {"hosts": "all", "gather_facts": False, "vars": {**variables, **more}, **play}
     (folder / "play.yml").write_text(json.dumps([whole]))
     done = subprocess.run(
@@ -79,18 +79,18 @@ def run(
     return " ".join((done.stdout + done.stderr).split())
 
 
-def test_the_plays_of_the_readmes_are_plays(tmp_path: Path) -> None:
-    readmes = [PROJECT / "README.md", *PROJECT.glob("roles/*/README.md")]
+def test_plays_in_documentation_are_valid(tmp_path: Path) -> None:
+    readmes = [PROJECT / "docs/actions.md", *PROJECT.glob("roles/*/README.md")]
     blocks = [block for path in readmes for block in re.findall(r"(?ms)^```yaml\n(- name: .*?)^```$", path.read_text())]
     (tmp_path / "plays.yml").write_text("---\n" + "\n".join(blocks))
     named = re.findall(r"- qinling\.kolla\.(\w+)$", "\n".join(blocks), re.MULTILINE)
-    assert set(named) == {*OTHERS, "memcached", "bootstrap", "image"}
+    assert set(named) == {*OTHERS, "memcached", "baremetal", "image"}
     command = ["ansible-playbook", "-i", "inventory/multinode", "--syntax-check", str(tmp_path / "plays.yml")]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_service_is_deployed_by_its_role_alone(folder: Path, variables: dict[str, Any]) -> None:
+def test_role_deploys_its_service(folder: Path, variables: dict[str, Any]) -> None:
     assert changed(run(folder, PLAYS["roles"], variables, "--check")) > 0
     assert containers("own_") == {}
     assert changed(run(folder, PLAYS["roles"], variables)) > 0
@@ -98,16 +98,16 @@ def test_a_service_is_deployed_by_its_role_alone(folder: Path, variables: dict[s
 
 
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
-def test_a_second_run_changes_nothing(folder: Path, variables: dict[str, Any], play: dict[str, Any]) -> None:
+def test_second_run_changes_nothing(folder: Path, variables: dict[str, Any], play: dict[str, Any]) -> None:
     assert changed(run(folder, play, variables)) == 0
     assert changed(run(folder, play, variables, "--check")) == 0
 
 
-def test_it_takes_every_action_of_kolla(folder: Path, variables: dict[str, Any]) -> None:
+def test_role_supports_every_kolla_action(folder: Path, variables: dict[str, Any]) -> None:
     assert "own_memcached runs, is healthy" in run(folder, PLAYS["roles"], variables, kolla_action="check")
     for action in ("prechecks", "pull", "genconfig", "upgrade"):
         assert changed(run(folder, PLAYS["roles"], variables, kolla_action=action)) == 0, action
-    more = {"memcached_max_memory": 32}
+    more: dict[str, Any] = {"memcached_max_memory": 32}
     assert changed(run(folder, PLAYS["include_role"], variables, kolla_action="reconfigure", **more)) > 0
     assert changed(run(folder, PLAYS["include_role"], variables, kolla_action="stop", **more)) == 1
     assert containers("own_") == {"own_memcached": "exited"}
@@ -118,22 +118,22 @@ def test_it_takes_every_action_of_kolla(folder: Path, variables: dict[str, Any])
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        # By Ansible itself, from the role's argument_specs.
+        # Checked by Ansible with the role's argument_specs.
         ({"memcached_connection_limit": "many"}, "memcached_connection_limit"),
-        # What they cannot say.
+        # Checked with the role's input rules.
         ({"memcached_connection_limit": 0}, "memcached_connection_limit: expected an integer, at least 1"),
         ({"kolla_action": "explode"}, "kolla_action: expected one of"),
-        ({"kolla_action": "destroy"}, "nothing was removed, as that was not confirmed"),
+        ({"kolla_action": "destroy"}, "nothing was removed, because destroy was not confirmed"),
     ],
 )
-def test_wrong_input_is_named(folder: Path, variables: dict[str, Any], more: dict[str, Any], words: str) -> None:
+def test_invalid_input_is_reported(folder: Path, variables: dict[str, Any], more: dict[str, Any], words: str) -> None:
     before = containers("own_")
     assert words in run(folder, PLAYS["roles"], variables, code=2, **more)
     assert containers("own_") == before
 
 
-def test_a_condition_of_the_role_does_not_leave_out_the_settings(folder: Path, variables: dict[str, Any]) -> None:
-    """Of the first host, which it leaves out, run_once would load nothing for the other."""
+def test_condition_of_the_role_does_not_skip_the_settings(folder: Path, variables: dict[str, Any]) -> None:
+    """With run_once, the settings would only be loaded on the first host, which the condition skips."""
     kolla = folder / "kolla"
     kolla.mkdir()
     (kolla / "globals.yml").write_text("memcached_connection_limit: 0\n")
@@ -146,11 +146,11 @@ def test_a_condition_of_the_role_does_not_leave_out_the_settings(folder: Path, v
 
 def test_serial_is_refused(folder: Path, variables: dict[str, Any]) -> None:
     (folder / "two").write_text(f"{(folder / 'inventory').read_text()}[memcached]\nsecond ansible_connection=local\n")
-    assert "the play has serial" in run(folder, {**PLAYS["roles"], "serial": 1}, variables, code=2, inventory="two")
+    assert "the play sets serial" in run(folder, {**PLAYS["roles"], "serial": 1}, variables, code=2, inventory="two")
 
 
 @pytest.mark.parametrize("role", OTHERS)
-def test_hosts_outside_the_groups_of_a_role_are_named(folder: Path, variables: dict[str, Any], role: str) -> None:
-    """Up to the message that no host is for it: its argument_specs are validated before that."""
+def test_play_without_hosts_of_the_role_is_refused(folder: Path, variables: dict[str, Any], role: str) -> None:
+    """The role's argument_specs are validated before this message."""
     shown = run(folder, {"roles": [f"qinling.kolla.{role}"]}, variables, code=2)
     assert f"no host of the play is in the groups of the role {role}" in shown

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's override files in Kolla's order, as the playbook "where" tells of them: on the controller alone."""
+"""The playbook "where" reports the operator's override files in Kolla's order, without access to the hosts."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from operator_directory import SECRET, fill, play
@@ -15,7 +16,7 @@ OVERRIDES = {
     "qinling/qinling-api.conf": "{% if true %}\n[DEFAULT]\n{% endif %}\nmax_logfile_count = 13\n",
     "qinling/qinling-engine.conf": "[oslo_messaging_notifications]\ndriver = three\n",
     "qinling/two/qinling.conf": "[DEFAULT]\nmax_logfile_count = 14\n",
-    # Nothing reads these in Kolla's order.
+    # Kolla does not read these paths.
     "qinling-api.conf": "[DEFAULT]\nmax_logfile_count = 15\n",
     "qinling/two/qinling-api.conf": "[DEFAULT]\nmax_logfile_count = 16\n",
 }
@@ -23,7 +24,7 @@ OVERRIDES = {
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An operator's directory for two hosts that nobody can reach."""
+    """Return an operator's directory for two unreachable hosts."""
     folder = tmp_path_factory.mktemp("operator")
     settings = {
         "enable_qinling": True,
@@ -40,12 +41,12 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def where(operator: Path, **more: str) -> tuple[int, str]:
-    """Run the playbook; return its exit code and what it printed, a block of blanks being one."""
+def where(operator: Path, **more: Any) -> tuple[int, str]:
+    """Run the playbook; return its exit code and its output with all whitespace as single blanks."""
     return play(operator, "where", inventory=str(operator / "hosts"), **more)
 
 
-def test_files_count_in_kollas_order_on_each_host(operator: Path) -> None:
+def test_files_are_merged_in_kollas_order_on_each_host(operator: Path) -> None:
     code, shown = where(operator)
     assert code == 0, shown[-3000:]
     config = operator / "config"
@@ -64,10 +65,10 @@ def test_files_count_in_kollas_order_on_each_host(operator: Path) -> None:
     ):
         assert f"{title} {first} instead of {' '.join(others)} max_logfile_count = 6 set in" in count
     assert "from qinling_log_max_count" in count
-    # Templates know the host's variables.
+    # Templates use the host's variables.
     for host, greeting in (("one", "eins"), ("two", "zwei")):
         assert f"qinling-api/qinling.conf on {host} sidecar_image = {greeting} set in {config}/qinling.conf:5" in shown
-    # An option that stands twice in a file has two values; another file's replace all of them.
+    # An option repeated in one file has two values; another file replaces both.
     driver = shown.partition("[oslo_messaging_notifications] driver ")[2]
     assert f"qinling-api/qinling.conf on one, two driver = one driver = two set in {config}/global.conf:4,5" in driver
     assert (
@@ -79,7 +80,7 @@ def test_files_count_in_kollas_order_on_each_host(operator: Path) -> None:
     assert not (operator / "node").exists()
 
 
-def test_an_option_that_no_file_sets_is_told_with_near_misses(operator: Path) -> None:
+def test_unset_option_is_reported_with_suggestions(operator: Path) -> None:
     code, shown = where(operator, option="api.api_treads")
     assert code != 0
     assert "No file sets api.api_treads; did you mean api.api_threads" in shown

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A deployment that is made here, while it is watched."""
+"""Fixture that deploys while recording visible secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from watch import PLAYS, Watch
 
 @pytest.fixture(scope="session")
 def watch(deployment: Deployment) -> Watch:
-    """The deployment's playbooks, watched since it was made."""
+    """Return the watch of the deployment, recording since before the first playbook."""
     watch = Watch(deployment)
     watch.play(PLAYS)
     watch.play("playbooks/post_deploy.yml")

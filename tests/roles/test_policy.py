@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may call what: with the policy that was deployed, after it was changed, and when it is gone.
+"""Tests of permissions with the deployed policy, after its change, and after its removal.
 
-The API asks for permission before it looks at a request any closer, so a request that is nonsense tells who is let in:
-403 for those who are not, 400 or 404 for those who are. The tests stand in the order of an operator's day.
+The API checks permissions before it validates requests, so invalid requests show them: the status is 403 without
+permission, and 400 or 404 otherwise. The tests depend on their order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import openstack
 import pytest
@@ -24,7 +25,7 @@ from qinling_http import Qinling
 from watch import PLAYS, Watch
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
-# A call for each rule that the tests change or leave alone.
+# A request for each rule under test.
 CALLS = {
     "runtime:create": ("POST", "runtimes"),
     "runtime:delete": ("DELETE", f"runtimes/{NOBODY}"),
@@ -34,61 +35,61 @@ CALLS = {
 }
 DEFAULT = {"function:get", "function_version:get"}
 
-# Run in the API's container: the rules that Qinling's code asks for, and those that oslo.policy does not understand.
-LOOK = """
+# Runs in the API's container: prints the enforced and defined rules, and whether oslo.policy parses checks.
+INSPECT = """
 import ast, json, logging, pathlib, sys
 import qinling
 from oslo_policy import _checks, _parser, policy
 from oslo_config import cfg
-asked = set()
+enforced = set()
 for path in pathlib.Path(qinling.__file__).parent.rglob("*.py"):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "enforce" and "tests" not in path.parts:
-            asked |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
-class Told(logging.Handler):
+            enforced |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+class Errors(logging.Handler):
     def emit(self, record):
         self.level_seen = max(getattr(self, "level_seen", 0), record.levelno)
-def understood(check):
-    told = Told()
-    logging.getLogger("oslo_policy").addHandler(told)
+def parsed(check):
+    errors = Errors()
+    logging.getLogger("oslo_policy").addHandler(errors)
     _parser.parse_rule(check)
-    logging.getLogger("oslo_policy").removeHandler(told)
-    return getattr(told, "level_seen", 0) < logging.ERROR
+    logging.getLogger("oslo_policy").removeHandler(errors)
+    return getattr(errors, "level_seen", 0) < logging.ERROR
 checks = json.load(sys.stdin)
 enforcer = policy.Enforcer(cfg.ConfigOpts(), policy_file="/etc/qinling/policy.yaml")
 enforcer.conf([])
 enforcer.load_rules()
 print(json.dumps({
-    "asked": sorted(asked),
+    "enforced": sorted(enforced),
     "rules": {name: str(check) for name, check in enforcer.rules.items()},
-    "sound": enforcer.check_rules(),
-    "understood": {check: understood(check) for check in checks},
+    "valid": enforcer.check_rules(),
+    "parsed": {check: parsed(check) for check in checks},
 }))
 """
 
 
-def in_api(deployment: Deployment, checks: list[str]) -> dict[str, object]:
-    """Return what LOOK prints in the API's container for some checks."""
-    command = ["docker", "exec", "-i", f"{deployment.prefix}qinling_api", "python", "-c", LOOK]
+def in_api(deployment: Deployment, checks: list[str]) -> dict[str, Any]:
+    """Return the output of INSPECT in the API's container for checks."""
+    command = ["docker", "exec", "-i", f"{deployment.prefix}qinling_api", "python", "-c", INSPECT]
     done = subprocess.run(command, input=json.dumps(checks), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.fixture(scope="session")
 def administrator(deployment: Deployment, watch: Watch) -> Qinling:
-    """Qinling as the cloud's administrator sees it."""
+    """Return a client of the cloud's administrator."""
     return Qinling(deployment.directory / "clouds.yaml")
 
 
 @pytest.fixture(scope="session")
 def member(deployment: Deployment, watch: Watch) -> Iterator[Qinling]:
-    """Qinling as a user sees it who is a member of a project, and nothing else."""
+    """Return a client of a user whose only role is member of a project."""
     clouds = deployment.directory / "clouds.yaml"
     auth = yaml.safe_load(clouds.read_text())["clouds"]["qinling"]["auth"]
     with openstack.connect(auth=auth, load_yaml_config=False, load_envvars=False) as cloud:
         identity = cloud.identity
-        # Not a password change of a user that a run before left: it would revoke tokens of the same second.
+        # Not a new password for the user of a previous run, which would revoke tokens of the same second.
         for found in (identity.find_user("policy"), identity.find_project("policy")):
             if found:
                 found.delete(identity)
@@ -103,10 +104,10 @@ def member(deployment: Deployment, watch: Watch) -> Iterator[Qinling]:
 
 
 def allowed(qinling: Qinling) -> set[str]:
-    """Return the rules that let a user in."""
+    """Return the rules that permit a user."""
     found = set()
     for rule, (method, path) in CALLS.items():
-        json_body = {"json": {}} if method == "POST" else {}
+        json_body: dict[str, Any] = {"json": {}} if method == "POST" else {}
         answer = qinling.session.request(method, f"{qinling.endpoint}/v1/{path}", timeout=60, **json_body)
         assert answer.status_code in {200, 400, 403, 404}, f"{rule}: {answer.status_code} {answer.text}"
         if answer.status_code != 403:
@@ -114,24 +115,24 @@ def allowed(qinling: Qinling) -> set[str]:
     return found
 
 
-def test_a_policy_of_one_rule_changes_that_rule_alone(member: Qinling, administrator: Qinling) -> None:
+def test_policy_of_one_rule_changes_only_that_rule(member: Qinling, administrator: Qinling) -> None:
     assert allowed(member) == DEFAULT | {"runtime:create"}
     assert allowed(administrator) == set(CALLS)
 
 
-def test_every_rule_that_qinling_asks_for_is_there(deployment: Deployment, watch: Watch) -> None:
-    """A rule that is not there would be decided by `default`: any owner may."""
-    seen = in_api(deployment, [])
-    assert len(seen["asked"]) > 20
-    assert set(seen["asked"]) <= set(seen["rules"])
-    # And none that nothing asks for, save those which others refer to.
+def test_policy_defines_all_enforced_rules(deployment: Deployment, watch: Watch) -> None:
+    """A missing rule would fall back to `default`, which permits every owner."""
+    inspected = in_api(deployment, [])
+    assert len(inspected["enforced"]) > 20
+    assert set(inspected["enforced"]) <= set(inspected["rules"])
+    # Only rules that other rules refer to are not enforced.
     helpers = {"context_is_admin", "owner", "admin_or_owner", "default"}
-    assert set(seen["rules"]) - set(seen["asked"]) == helpers
-    assert seen["sound"]
+    assert set(inspected["rules"]) - set(inspected["enforced"]) == helpers
+    assert inspected["valid"]
 
 
 def tables() -> ModuleType:
-    """The table-driven unit tests of policies."""
+    """Return the module with the table-driven unit tests of policies."""
     path = Path(__file__).resolve().parents[1] / "unit/plugin_utils/test_policy.py"
     spec = importlib.util.spec_from_file_location("policy_tables", path)
     assert spec
@@ -145,25 +146,23 @@ def tables() -> ModuleType:
     return module
 
 
-def test_oslo_policy_understands_what_the_prechecks_let_through(deployment: Deployment) -> None:
+def test_oslo_policy_parses_policies_that_pass_prechecks(deployment: Deployment) -> None:
     unit = tables()
-    sound, broken = unit.SOUND, [check for check, _words in unit.UNSOUND]
-    understood = in_api(deployment, [*sound, *broken])["understood"]
-    assert [check for check in sound if not understood[check]] == []
-    # Of what the prechecks stop, oslo.policy takes some for a check that fails when it is asked.
-    assert [check for check in broken if understood[check]] == [
-        check for check in unit.UNSOUND_LATER if check in broken
-    ]
+    sound, broken = unit.VALID, [check for check, _words in unit.INVALID]
+    parsed = in_api(deployment, [*sound, *broken])["parsed"]
+    assert [check for check in sound if not parsed[check]] == []
+    # oslo.policy parses some of the rejected checks, which then fail at enforcement.
+    assert [check for check in broken if parsed[check]] == [check for check in unit.INVALID_LATER if check in broken]
 
 
-def test_it_goes_to_the_api_alone(deployment: Deployment) -> None:
+def test_policy_is_only_in_api(deployment: Deployment) -> None:
     inside = "find / -xdev -name 'policy.*' -path '*qinling*' -not -path '*/site-packages/*'"
     assert "/etc/qinling/policy.yaml" in deployment.inside("qinling_api", "sh", "-c", f"{inside} 2>/dev/null; true")
     assert deployment.inside("qinling_engine", "sh", "-c", f"{inside} 2>/dev/null; true").strip() == ""
     assert sorted(path.parent.name for path in deployment.node_config.rglob("policy.*")) == ["qinling-api"]
 
 
-def test_another_policy_restarts_the_api_alone(
+def test_changed_policy_recreates_only_api(
     deployment: Deployment, watch: Watch, member: Qinling, administrator: Qinling
 ) -> None:
     folder = deployment.directory / "config/qinling"
@@ -176,22 +175,22 @@ def test_another_policy_restarts_the_api_alone(
     shown = " ".join(watch.play(PLAYS, "-e", "kolla_action=reconfigure").split())
     after = deployment.ids()
     assert [name for name in before if before[name] != after[name]] == ["qinling_api"]
-    assert "the role admin is not enough any more for runtime:delete" in shown
+    assert "the role admin no longer suffices for runtime:delete" in shown
     assert allowed(member) == DEFAULT - {"function:get"}
     assert allowed(administrator) == set(CALLS) - {"runtime:delete"}
 
 
-def test_without_a_policy_all_is_as_it_was(
+def test_removed_policy_restores_defaults(
     deployment: Deployment, watch: Watch, member: Qinling, administrator: Qinling
 ) -> None:
-    """And with new passwords all goes on, without anybody having seen them."""
+    """The same run changes passwords, for test_secrets.py."""
     (deployment.directory / "config/qinling/policy.json").unlink()
     path = deployment.directory / "passwords.yml"
     passwords = yaml.safe_load(path.read_text())
     new = {name: secrets.token_urlsafe(20) for name in ("qinling_database_password", "qinling_keystone_password")}
     path.write_text(yaml.safe_dump(passwords | new))
     deployment.passwords.update(new)
-    watch.learn()
+    watch.add_passwords()
     watch.play(PLAYS, "-e", "kolla_action=reconfigure")
     assert allowed(member) == DEFAULT
     assert allowed(administrator) == set(CALLS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs playbooks with everything that can be shown, and keeps what anybody could have seen meanwhile."""
+"""Runs playbooks with the most verbose output, and records all visible data in which secrets could appear."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from urllib.parse import quote, quote_plus
 import docker
 from deployment import PROJECT, Deployment
 
-# Plays of an operator's own, by the roles alone.
+# An operator's plays, which use the roles directly.
 PLAYS = "molecule/roles/deploy.yml"
 
 
 def spellings(secret: str) -> set[bytes]:
-    """Return the forms in which a secret may be written, inside a longer text in base64 as well."""
+    """Return the encodings of a secret, including base64 at any offset in a longer text."""
     raw = secret.encode()
     found = {raw, quote(secret).encode(), quote(secret, safe="").encode(), quote_plus(secret).encode()}
     found.add(json.dumps(secret)[1:-1].encode())
     for before in range(3):
-        # What stands before and after it in the text changes the characters at its ends.
+        # The surrounding text changes the first and last characters.
         whole = base64.b64encode(b"\0" * before + raw)
         start = (before * 8 + 5) // 6
         found.add(whole[start : (before + len(raw)) * 8 // 6])
@@ -36,7 +36,7 @@ def spellings(secret: str) -> set[bytes]:
 
 
 class Watch:
-    """What was to be seen while playbooks ran: their output, command lines, and containers as Docker describes them."""
+    """Data that was visible while playbooks ran: their output, command lines, and inspections of containers."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -45,15 +45,15 @@ class Watch:
         self.output: list[str] = []
         self.command_lines: set[bytes] = set()
         self.containers: dict[str, str] = {}
-        self.learn()
+        self.add_passwords()
 
-    def learn(self) -> None:
-        """Take in the passwords as they are now; those of before stay secret."""
+    def add_passwords(self) -> None:
+        """Add the current passwords to the secrets; previous ones remain."""
         for name, value in self.deployment.passwords.items():
             self.secrets[f"{name} {value[:2]}…"] = value
 
     def play(self, playbook: str, *arguments: str) -> str:
-        """Run a playbook of the project with -vvv and --diff while watching; return its output; fail where it fails."""
+        """Run a playbook with -vvv and --diff while recording, and return its output; fail if it fails."""
         command = [
             "ansible-playbook",
             "-i",
@@ -88,16 +88,16 @@ class Watch:
                 if folder.name.isdigit():
                     try:
                         self.command_lines.add((folder / "cmdline").read_bytes())
-                    except OSError:  # It ended meanwhile.
+                    except OSError:  # The process has ended.
                         continue
 
     def _containers(self, done: threading.Event) -> None:
         api = docker.from_env().api
         while not done.wait(0.3):
-            self.look_at_containers(api)
+            self.record_containers(api)
 
-    def look_at_containers(self, api: docker.APIClient | None = None) -> None:
-        """Keep what Docker says of the deployment's containers, also of those that live shortly."""
+    def record_containers(self, api: docker.APIClient | None = None) -> None:
+        """Record the inspections of the deployment's containers, including short-lived ones."""
         api = api or docker.from_env().api
         for found in api.containers(all=True, filters={"name": self.deployment.prefix}):
             if found["Id"] not in self.containers:
@@ -106,18 +106,18 @@ class Watch:
                 except docker.errors.NotFound:
                     continue
 
-    def told_by(self, texts: Iterable[str | bytes]) -> list[str]:
-        """Return the names of the secrets that any of some texts holds."""
+    def secrets_in(self, texts: Iterable[str | bytes]) -> list[str]:
+        """Return the names of the secrets that any of the texts contains."""
         whole = b"\n".join(text.encode(errors="replace") if isinstance(text, str) else text for text in texts)
         return [name for name, secret in self.secrets.items() if any(form in whole for form in spellings(secret))]
 
     def loose_files(self, folder: Path, only_new: bool) -> Iterator[Path]:
-        """Return files of a folder that are open to more than owner and group, or may be run."""
-        # os.walk passes over folders that go meanwhile.
+        """Yield the files of a directory that others can access, or that are executable."""
+        # os.walk ignores directories that disappear.
         for path in (Path(at, name) for at, _folders, names in os.walk(folder) for name in names):
             try:
                 status = path.lstat()
-            except OSError:  # It went meanwhile.
+            except OSError:  # The file has been removed.
                 continue
             new = status.st_mtime >= self.started or not only_new
             if (
@@ -129,26 +129,26 @@ class Watch:
                 yield path
 
     def open_files(self, folder: Path, only_new: bool = False) -> dict[str, list[str]]:
-        """Return files that are open to others and hold a secret, with the names of those."""
+        """Return the names of secrets in files that others can access, by path."""
         found = {}
         for path in self.loose_files(folder, only_new):
             try:
                 content = path.read_bytes()
             except OSError:
                 continue
-            if told := self.told_by([content]):
-                found[str(path)] = told
+            if names := self.secrets_in([content]):
+                found[str(path)] = names
         return found
 
     def open_files_inside(self, container: str) -> str:
-        """Return the files of a container, save those it mounts, that are open to others and hold a secret."""
+        """Return the files in a container, except mounts, that others can access and that contain a secret."""
         forms = b"\n".join(sorted({form for secret in self.secrets.values() for form in spellings(secret)}))
-        look = (
+        search = (
             "umask 077; forms=$(mktemp -p /dev/shm) && cat > $forms; "
             f"find / -xdev -type f -perm /007 -newermt @{int(self.started)} -size -32M -exec grep -lFf $forms {{}} +; "
             "rm $forms"
         )
-        command = ["docker", "exec", "-i", "-u", "0", self.deployment.prefix + container, "sh", "-c", look]
+        command = ["docker", "exec", "-i", "-u", "0", self.deployment.prefix + container, "sh", "-c", search]
         return subprocess.run(command, input=forms, capture_output=True, timeout=120, check=False).stdout.decode()
 
 

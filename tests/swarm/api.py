@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands in for Qinling's API behind the relay: serves one package to workers, and says that it is healthy.
+"""Replacement of Qinling's API behind the gateway: serves one package to workers, and reports healthy.
 
-Started on the manager node by `nodes` as `python3 api.py SOCKET`; prints each request and who sent it.
+`nodes` starts it on the manager node as `python3 api.py SOCKET`. It prints each request with its sender.
 """
 
 import http.server
 import io
+import socket
 import socketserver
 import sys
 import zipfile
 from pathlib import Path
 
-# As Qinling's API has it, so that workers load a package once.
+# As in Qinling's API, so that workers download a package once.
 TAG = '"package-1"'
 FUNCTION = """
 import os
@@ -52,9 +53,9 @@ def package() -> bytes:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        known = self.headers.get("If-None-Match") == TAG
-        content = b"{}" if "healthcheck" in self.path else b"" if known else package()
-        self.send_response(304 if known else 200)
+        cached = self.headers.get("If-None-Match") == TAG
+        content = b"{}" if "healthcheck" in self.path else b"" if cached else package()
+        self.send_response(304 if cached else 200)
         self.send_header("ETag", TAG)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -67,9 +68,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
-    def get_request(self):
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         request, _ = super().get_request()
-        return request, ("relay", 0)
+        return request, ("gateway", 0)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fixtures of the package's own tests on a Swarm, for those that want several nodes."""
+"""The package's fixtures for tests on a Swarm, reused for tests of several nodes."""
 
 import importlib.util
 import sys
@@ -13,8 +13,10 @@ pytest.register_assert_rewrite("test_swarm_live")
 
 import test_swarm_live  # noqa: E402 - found on the path from above
 
-# By its place: there are several modules of that name.
+# Loaded by path, because several modules have this name.
 _spec = importlib.util.spec_from_file_location("qinling_kolla_conftest", TESTS / "conftest.py")
+assert _spec
+assert _spec.loader
 _settings = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_settings)
 

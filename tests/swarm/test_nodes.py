@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Swarm driver on a Swarm of several nodes: `nodes up`, then `nodes test`."""
+"""Tests of the Swarm driver on several nodes; run `nodes up`, then `nodes test`."""
 
 import os
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qinling_kolla.orchestrator import swarm_spec as spec
@@ -17,19 +18,19 @@ WORKERS_ONLY = ["node.role==worker"]
 
 
 @pytest.fixture
-def far(swarm_conf):
-    """Let tasks run on no node but those that neither the driver nor the relay is on."""
+def far(swarm_conf: Any) -> Any:
+    """Restrict tasks to nodes that run neither the driver nor the gateway."""
     swarm_conf.set_override("placement_constraints", WORKERS_ONLY, "swarm")
     yield swarm_conf
     swarm_conf.clear_override("placement_constraints", "swarm")
 
 
 @pytest.fixture
-def nodes(manager):
-    """Set the availability of a node by its name; all are active again in the end."""
+def nodes(manager: Any) -> Any:
+    """Return a function that sets the availability of nodes; reactivate all nodes at the end."""
 
-    def set_all(availability, *names):
-        with manager.client._asking("set nodes") as client:
+    def set_all(availability: Any, *names: Any) -> Any:
+        with manager.client._request("set nodes") as client:
             for node in client.nodes():
                 if node["Description"]["Hostname"] in names and node["Spec"]["Availability"] != availability:
                     client.update_node(
@@ -40,16 +41,16 @@ def nodes(manager):
     set_all("active", *NODES)
 
 
-def where(manager, services):
-    """Return the names of the nodes on which these services' tasks run."""
-    with manager.client._asking("list nodes") as client:
+def where(manager: Any, services: Any) -> Any:
+    """Return the names of the nodes that run the tasks of services."""
+    with manager.client._request("list nodes") as client:
         names = {node["ID"]: node["Description"]["Hostname"] for node in client.nodes()}
     groups = spec.by_service(manager.client.tasks([service["ID"] for service in services]))
     found = [spec.running(tasks) for tasks in groups.values()]
     return sorted(names[task["NodeID"]] for task in found if task)
 
 
-def pool(manager, image=IMAGE):
+def pool(manager: Any, image: Any = IMAGE) -> Any:
     runtime_id = str(uuid.uuid4())
     start = time.monotonic()
     manager.create_pool(runtime_id, image)
@@ -57,7 +58,7 @@ def pool(manager, image=IMAGE):
     return runtime_id
 
 
-def claim(manager, etcd, runtime_id, count=1):
+def claim(manager: Any, etcd: Any, runtime_id: Any, count: Any = 1) -> Any:
     function_id = str(uuid.uuid4())
     names, url = manager.scaleup_function(function_id, 0, identifier=runtime_id, count=count)
     for name in names:
@@ -66,18 +67,18 @@ def claim(manager, etcd, runtime_id, count=1):
     return function_id, names, url
 
 
-def test_pool_is_spread_over_nodes(manager, swarm_conf):
+def test_pool_is_spread_over_nodes(manager: Any, swarm_conf: Any) -> None:
     swarm_conf.set_override("replicas", 2 * len(NODES), "swarm")
     runtime_id = pool(manager)
     services = manager._pool_services(runtime_id)
     assert set(where(manager, services)) == set(NODES)
-    # Each is told an image that its node can pull, and answers through the relay, on whatever node it is.
+    # Each node can pull the image, and each worker answers through the gateway.
     assert {service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] for service in services} == {IMAGE}
     workers = manager._running(services)
     assert [manager.adapter.ping(found) for found in workers] == [None] * (2 * len(NODES))
 
 
-def test_function_on_another_node(manager, etcd, far):
+def test_function_runs_on_another_node(manager: Any, etcd: Any, far: Any) -> None:
     far.set_override("replicas", 3, "swarm")
     runtime_id = pool(manager)
     assert NODES[0] not in where(manager, manager._pool_services(runtime_id))
@@ -93,7 +94,7 @@ def test_function_on_another_node(manager, etcd, far):
     more, same = manager.scaleup_function(function_id, 0, identifier=runtime_id, count=2)
     assert same == url
     assert len({*names, *more}) == 3
-    # All three get work.
+    # All three workers get executions.
     addresses = {run(manager, function_id, url, entry="main.address")[1]["output"] for _ in range(40)}
     assert addresses == {
         found.address for found in manager._running(manager._services(manager._function(function_id, 0)))
@@ -104,8 +105,8 @@ def test_function_on_another_node(manager, etcd, far):
     assert not manager._services({})
 
 
-def test_package_is_downloaded_through_the_relay(manager, etcd, far):
-    """The function's network has no way out but the relay, from any node."""
+def test_package_is_downloaded_through_the_gateway(manager: Any, etcd: Any, far: Any) -> None:
+    """On every node the gateway is the only way out of the functions' network."""
     runtime_id = pool(manager)
     function_id, _, url = claim(manager, etcd, runtime_id)
     for _ in range(3):
@@ -119,13 +120,13 @@ def test_package_is_downloaded_through_the_relay(manager, etcd, far):
 
 
 @pytest.mark.parametrize(
-    "given, expected, success",
+    ("given", "expected", "success"),
     [
         (["sh", "-c", "echo one two"], "one two\n", True),
         (["sh", "-c", "echo before; exit 3"], "before", False),
     ],
 )
-def test_image_function_on_another_node(manager, far, given, expected, success):
+def test_image_function_runs_on_another_node(manager: Any, far: Any, given: Any, expected: Any, success: Any) -> None:
     name = str(uuid.uuid4())
     start = time.monotonic()
     manager.prepare_execution("f", 0, rlimit=RLIMIT, image=OTHER, identifier=name, input=given)
@@ -133,14 +134,14 @@ def test_image_function_on_another_node(manager, far, given, expected, success):
     print(f"image function: {time.monotonic() - start:.2f} s, {result}")
     assert done is success
     assert expected in result["logs"]
-    # What is seen from the manager: no finer than it looks, but never nothing.
+    # The manager measures the duration at the interval of its polls.
     assert 0 < result["duration"] < 5
     if not success:
         assert "status 3" in result["output"]
     assert manager.client.service(name) is None
 
 
-def test_drained_node(manager, etcd, nodes):
+def test_worker_of_drained_node_is_moved(manager: Any, etcd: Any, nodes: Any) -> None:
     nodes("drain", NODES[0])
     runtime_id = pool(manager)
     function_id, names, url = claim(manager, etcd, runtime_id)
@@ -149,7 +150,7 @@ def test_drained_node(manager, etcd, nodes):
     nodes("drain", *NODES[1:])
     own = manager._services(manager._function(function_id, 0))
     start, answers = time.monotonic(), []
-    # Executions go on all the time; Swarm moves the worker, and it stays this function's.
+    # Executions continue while Swarm moves the worker, which stays assigned to the function.
     while where(manager, own) != NODES[:1]:
         answers.append(run(manager, function_id, url))
         assert time.monotonic() < start + 30

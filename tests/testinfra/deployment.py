@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A deployment as its operator sees it: his directory, his containers, his playbooks."""
+"""A deployment under test: its operator's directory, containers and playbooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-BACKING = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
+BACKING_SERVICES = ["etcd", "mariadb", "rabbitmq", "memcached", "keystone"]
 
 
 _TASK = re.compile(r"^TASK \[(.+?)\] \**$", re.MULTILINE)
@@ -23,17 +23,17 @@ _CHANGED = re.compile(r"^changed: \[([^\]]+)\](?: => \(item=(.*?)\))?(?: =>.*)?$
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run changed, as task, host and item of each; what it printed; and the containers that are others since."""
+    """The changes of a run as (task, host, item), its output, and the containers that it recreated."""
 
     changed: list[tuple[str, str, str]]
     shown: str
-    made_anew: list[str]
+    recreated: list[str]
 
 
 class Deployment:
-    """A deployment on this machine.
+    """A local deployment.
 
-    `directory` is the operator's; `settings` is its globals.yml, `passwords` its passwords.yml.
+    `directory` is its operator's directory, `settings` its globals.yml, `passwords` its passwords.yml.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -47,40 +47,40 @@ class Deployment:
 
     @property
     def services(self) -> list[str]:
-        """The containers that belong to it, without prefix."""
-        return [*BACKING, "qinling_api", "qinling_engine", *([] if self.kubernetes else ["qinling_relay"])]
+        """Return the names of the deployment's containers, without prefix."""
+        return [*BACKING_SERVICES, "qinling_api", "qinling_engine", *([] if self.kubernetes else ["qinling_gateway"])]
 
     def inspect(self, name: str) -> dict[str, Any]:
-        """Return what Docker knows of a container."""
-        return json.loads(run("docker", "inspect", self.prefix + name))[0]
+        """Return the inspection of a container."""
+        return dict(json.loads(run("docker", "inspect", self.prefix + name))[0])
 
     def ids(self) -> dict[str, str]:
-        """Return the ids of all containers by name."""
+        """Return the IDs of all containers by name."""
         return {name: self.inspect(name)["Id"] for name in self.services}
 
     def inside(self, name: str, *command: str) -> str:
-        """Return what a command prints in a container; fail where it fails."""
+        """Run a command in a container and return its output; fail if it fails."""
         return run("docker", "exec", self.prefix + name, *command)
 
     def play(self, playbook: str, *arguments: str) -> str:
-        """Run one of the collection's playbooks as an operator does and return what it printed; fail where it fails."""
+        """Run a playbook of the collection and return its output; fail if it fails."""
         command = ["ansible-playbook", "-i", "inventory/all-in-one", "-e", f"kolla_config_dir={self.directory}"]
         return run(*command, *arguments, f"playbooks/{playbook}.yml")
 
     def reconfigure(self, *arguments: str) -> Outcome:
-        """Run reconfigure, with --check first; fail where the two do not say the same, or show a secret."""
-        foretold = self._outcome("--check", "--diff", "-vvv", *arguments)
+        """Run reconfigure with --check and without; fail if their changes differ, or their output contains a secret."""
+        predicted = self._outcome("--check", "--diff", "-vvv", *arguments)
         done = self._outcome("--diff", *arguments)
-        assert foretold.made_anew == []
-        assert foretold.changed == done.changed, f"--check: {foretold.changed}; then: {done.changed}"
+        assert predicted.recreated == []
+        assert predicted.changed == done.changed, f"--check: {predicted.changed}; without: {done.changed}"
         named = {
             name
             for task, _host, _item in done.changed
             if (match := re.search(r"Containers \| Run (.+)", task))
             for name in match[1].split(", ")
         }
-        assert named == {self.prefix + name for name in done.made_anew}, f"{named}, {done.made_anew}"
-        for outcome in (foretold, done):
+        assert named == {self.prefix + name for name in done.recreated}, f"{named}, {done.recreated}"
+        for outcome in (predicted, done):
             assert not [name for name, secret in self.passwords.items() if secret in outcome.shown]
         return done
 
@@ -92,8 +92,8 @@ class Deployment:
 
 
 def changed_tasks(shown: str) -> list[tuple[str, str, str]]:
-    """Return what a playbook's output marks as changed: task, host and item of each. Fails where it shows no task."""
-    assert _TASK.search(shown), f"no task is to be seen in: {shown[-2000:]}"
+    """Return the changes in the output of a playbook as (task, host, item); fail if it contains no task."""
+    assert _TASK.search(shown), f"no task in: {shown[-2000:]}"
     task, found = "", []
     for line in shown.splitlines():
         if match := _TASK.match(line):
@@ -104,8 +104,8 @@ def changed_tasks(shown: str) -> list[tuple[str, str, str]]:
 
 
 def run(*command: str) -> str:
-    """Run a command in the project's folder and return its standard output; fail where it fails, showing its end."""
-    # Molecule asks for colours where CI is set; what is compared here has none.
+    """Run a command in the project's directory and return its standard output; fail with the end of its output."""
+    # Molecule enables colours if CI is set.
     environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=900, check=False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a deployment leaves on its host: containers, files, modes, secrets."""
+"""Tests of a deployment on its host: containers, files, modes, secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_containers_are_healthy_and_not_root(host: Host, deployment: Deployment)
     for name in deployment.services:
         container = deployment.inspect(name)
         assert container["State"]["Health"]["Status"] == "healthy", name
-        # The tests of survival kill the engine.
+        # test_survival.py kills the engine.
         assert container["RestartCount"] == 0 or name == "qinling_engine", name
         assert container["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", name
         assert not container["HostConfig"]["Privileged"], name
@@ -21,15 +21,15 @@ def test_containers_are_healthy_and_not_root(host: Host, deployment: Deployment)
         assert "Uid:\t0\t" not in status, name
 
 
-def test_no_secret_where_others_can_read(host: Host, deployment: Deployment) -> None:
-    """Labels, environment and command lines are open to every user who may list containers or processes."""
+def test_secrets_are_not_in_labels_environment_or_command_lines(host: Host, deployment: Deployment) -> None:
+    """All users who can list containers or processes can read these."""
     shown = host.check_output("ps -eo args") + "".join(
         json.dumps(deployment.inspect(name)) for name in deployment.services
     )
     assert not [variable for variable, secret in deployment.passwords.items() if secret in shown]
 
 
-def test_configuration_is_closed(host: Host, deployment: Deployment) -> None:
+def test_configuration_is_not_readable_by_others(host: Host, deployment: Deployment) -> None:
     for path in host.check_output("find %s -mindepth 1 -type d", str(deployment.node_config)).splitlines():
         assert host.file(path).mode & 0o007 == 0, path
     files = host.check_output("find %s -type f", str(deployment.node_config)).splitlines()
@@ -37,12 +37,12 @@ def test_configuration_is_closed(host: Host, deployment: Deployment) -> None:
     assert not [path for path in files if host.file(path).mode & 0o077]
 
 
-def test_operators_secrets_are_closed(deployment: Deployment) -> None:
+def test_credentials_are_not_readable_by_others(deployment: Deployment) -> None:
     for name in ("passwords.yml", "clouds.yaml", "admin-openrc.sh"):
         assert (deployment.directory / name).stat().st_mode & 0o077 == 0, name
 
 
-def test_configuration_in_the_containers(host: Host, deployment: Deployment) -> None:
+def test_configuration_matches_service(host: Host, deployment: Deployment) -> None:
     api = deployment.inside("qinling_api", "cat", "/etc/qinling/qinling.conf")
     engine = deployment.inside("qinling_engine", "cat", "/etc/qinling/qinling.conf")
     assert f"port = {deployment.settings['qinling_api_port']}" in api
@@ -54,19 +54,19 @@ def test_configuration_in_the_containers(host: Host, deployment: Deployment) -> 
         assert line in engine
         assert line not in api
     assert deployment.inside("qinling_api", "stat", "-c", "%a:%U", "/etc/qinling/qinling.conf").strip() == "600:qinling"
-    # The engine never reads a policy.
+    # The engine does not use a policy.
     assert "policy.yaml" not in deployment.inside("qinling_engine", "ls", "/etc/qinling")
 
 
 def test_storage_is_shared(deployment: Deployment) -> None:
-    """What the API stores survives it, and is what the engine sees."""
+    """API and engine mount the same volume."""
     for name in ("qinling_api", "qinling_engine"):
         mounts = {mount["Destination"].rstrip("/"): mount.get("Name") for mount in deployment.inspect(name)["Mounts"]}
         assert mounts["/var/lib/qinling"] == f"{deployment.prefix}qinling"
 
 
-def test_health_address_tells_the_truth(host: Host, deployment: Deployment) -> None:
-    """While etcd is away the API says so, and says so no longer when it is back."""
+def test_healthcheck_reports_etcd_outage(host: Host, deployment: Deployment) -> None:
+    """The API is unhealthy only while etcd is unavailable."""
     port = deployment.settings["qinling_api_port"]
     address = f"http://{deployment.api_address}:{port}/healthcheck"
     answer = json.loads(host.check_output("curl -s %s", address))

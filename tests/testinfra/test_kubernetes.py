@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for Kubernetes: who has them, what a new one touches, what prechecks say of a bad one, and the gate."""
+"""Tests of certificates for Kubernetes: access, rotation, validation, and removal."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ HOLDERS = ("qinling_api", "qinling_engine")
 
 @pytest.fixture(autouse=True)
 def only_kubernetes(deployment: Deployment) -> None:
-    """Skip where the deployment under test works on Docker Swarm."""
+    """Skip the tests for deployments on Docker Swarm."""
     if not deployment.kubernetes:
         pytest.skip("this deployment has no Kubernetes")
 
 
-@pytest.fixture()
+@pytest.fixture
 def certificates(deployment: Deployment) -> Path:
-    """The folder of the operator's certificates."""
+    """Return the directory of the operator's certificates."""
     return deployment.directory / "config" / "qinling" / "qinling-engine"
 
 
@@ -33,7 +33,7 @@ def on_host(deployment: Deployment, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", HOLDERS)
-def test_the_service_alone_can_read_the_certificates(deployment: Deployment, certificates: Path, name: str) -> None:
+def test_certificates_are_readable_only_by_service(deployment: Deployment, certificates: Path, name: str) -> None:
     paths = [f"{PKI}/{file}" for file in NAMES]
     modes = deployment.inside(name, "stat", "-c", "%n %a %U:%G", "/etc/qinling/pki", PKI, *paths)
     assert modes.splitlines() == [
@@ -49,7 +49,7 @@ def test_the_service_alone_can_read_the_certificates(deployment: Deployment, cer
             assert run("docker", "exec", "--user", other, deployment.prefix + name, *readable) == "closed\n"
 
 
-def test_the_engine_alone_connects_to_the_cluster(deployment: Deployment) -> None:
+def test_only_engine_connects_to_cluster(deployment: Deployment) -> None:
     kube_host = f"kube_host = {deployment.settings['qinling_kube_host']}"
     assert kube_host in deployment.inside("qinling_engine", "cat", "/etc/qinling/qinling.conf")
     assert "[kubernetes]" not in deployment.inside("qinling_api", "cat", "/etc/qinling/qinling.conf")
@@ -69,19 +69,19 @@ def test_pods_are_confined(deployment: Deployment) -> None:
             assert set(container["resources"]["limits"]) >= {"cpu", "memory"}
 
 
-def test_rotation_restarts_the_containers_that_hold_it(deployment: Deployment, certificates: Path) -> None:
+def test_rotation_recreates_only_containers_with_certificates(deployment: Deployment, certificates: Path) -> None:
     old = (certificates / "kubernetes.crt").read_text()
     deployment.play("kubernetes_credentials", "-e", "qinling_kubernetes_credentials_renew=true")
     assert (certificates / "kubernetes.crt").read_text() != old
     assert (certificates / "kubernetes.key").stat().st_mode & 0o077 == 0
     done = deployment.reconfigure()
-    assert done.made_anew == list(HOLDERS)
+    assert done.recreated == list(HOLDERS)
     assert "PRIVATE KEY" not in done.shown
     for name in HOLDERS:
         assert deployment.inside(name, "cat", f"{PKI}/qinling.crt") == (certificates / "kubernetes.crt").read_text()
 
 
-def test_bad_certificates_are_named_before_anything_changes(deployment: Deployment, certificates: Path) -> None:
+def test_invalid_certificates_are_reported_before_changes(deployment: Deployment, certificates: Path) -> None:
     before = deployment.ids()
     good = (certificates / "kubernetes.key").read_bytes()
     try:
@@ -95,18 +95,18 @@ def test_bad_certificates_are_named_before_anything_changes(deployment: Deployme
     assert deployment.ids() == before
 
 
-def test_fewer_containers_and_gate_off_remove_the_certificates(deployment: Deployment) -> None:
+def test_unneeded_certificates_are_removed(deployment: Deployment) -> None:
     files = on_host(deployment, "qinling_engine")
     assert on_host(deployment, "qinling_api") == files == ["kubernetes.crt", "kubernetes.key", "kubernetes_ca.crt"]
     off = {
         "qinling_kubernetes_certificates": False,
         "qinling_kube_host": "",
         "qinling_runtimes": [],
-        "qinling_relay_port": deployment.settings["qinling_api_port"] + 1,
+        "qinling_gateway_port": deployment.settings["qinling_api_port"] + 1,
     }
     try:
-        engine_alone = {"qinling_kubernetes_certificates_services": ["qinling-engine"]}
-        assert deployment.reconfigure("-e", json.dumps(engine_alone)).made_anew == ["qinling_api"]
+        engine_only = {"qinling_kubernetes_certificates_services": ["qinling-engine"]}
+        assert deployment.reconfigure("-e", json.dumps(engine_only)).recreated == ["qinling_api"]
         assert on_host(deployment, "qinling_api") == []
         assert "pki" not in deployment.inside("qinling_api", "ls", "/etc/qinling")
         assert on_host(deployment, "qinling_engine") == files

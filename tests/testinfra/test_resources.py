@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources on the servers of a deployment: a schema on its MariaDB, a file in a container."""
+"""Tests of resources on a deployment: a schema in its MariaDB, a file in a container."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._resources.file impo
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Resource, Run
 from deployment import Deployment, run
 
-# With everything that a name may not be taken for: a wildcard, a quotation mark, a placeholder.
+# Contains a wildcard, a quotation mark and a placeholder, which must have no effect in a name.
 SCHEMA = "test_of%`resources"
 USER = "test_of_resources"
 CONTAINER = "test_of_resources"
@@ -25,9 +25,9 @@ CONTAINER = "test_of_resources"
 
 @pytest.fixture(scope="module")
 def server(deployment: Deployment) -> dict[str, Any]:
-    """The address and the administrator of the deployment's MariaDB."""
+    """Return the address and the administrator of the deployment's MariaDB."""
     if deployment.kubernetes:
-        pytest.skip("shown on Docker Swarm")
+        pytest.skip("tested on Docker Swarm")
     return {
         "host": "127.0.0.1",
         "port": deployment.settings["database_port"],
@@ -39,7 +39,7 @@ def server(deployment: Deployment) -> dict[str, Any]:
 
 @pytest.fixture
 def admin(server: dict[str, Any]) -> Iterator[Any]:
-    """A cursor of the administrator; schema and user are removed afterwards."""
+    """Return a cursor of the administrator; remove schema and user at the end."""
     connection = pymysql.connect(
         host=server["host"], port=server["port"], user="root", password=server["admin_password"]
     )
@@ -58,21 +58,21 @@ def applied(resource: Resource) -> list[str]:
     return resource.done
 
 
-def test_a_schema_and_its_user(server: dict[str, Any], admin: Any) -> None:
+def test_schema_and_user_are_created(server: dict[str, Any], admin: Any) -> None:
     everything = [f"schema {SCHEMA}", f"user {USER}", f"privileges of {USER} on schema {SCHEMA}"]
     assert applied(database(server, check=True)) == everything
     assert not admin.execute("SELECT 1 FROM mysql.user WHERE User = %s", (USER,))
     assert applied(database(server)) == everything
     assert database(server).differences() == []
     assert applied(database(server)) == []
-    # Of the user's own schema alone, whatever else its name could match.
+    # Privileges on the user's schema only, not on other schemas that its name would match as a pattern.
     admin.execute(f"SHOW GRANTS FOR {USER}")
     grants = [row[0] for row in admin.fetchall() if "ALL PRIVILEGES" in row[0]]
     assert len(grants) == 1
     assert r"`test\_of\%``resources`" in grants[0]
 
 
-def test_a_password_that_does_not_fit_is_set(server: dict[str, Any], admin: Any) -> None:
+def test_different_password_is_set(server: dict[str, Any], admin: Any) -> None:
     applied(database(server))
     with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
         database(server, "another").differences()
@@ -83,21 +83,21 @@ def test_a_password_that_does_not_fit_is_set(server: dict[str, Any], admin: Any)
     assert database(server, "another").differences() == []
 
 
-def test_privileges_that_were_taken_are_given_again(server: dict[str, Any], admin: Any) -> None:
+def test_revoked_privileges_are_granted(server: dict[str, Any], admin: Any) -> None:
     applied(database(server))
     admin.execute(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {USER}")
     assert applied(database(server)) == [f"privileges of {USER} on schema {SCHEMA}"]
     assert database(server).differences() == []
 
 
-def test_a_wrong_administrator_is_reported(server: dict[str, Any]) -> None:
+def test_wrong_administrator_password_is_reported(server: dict[str, Any]) -> None:
     with pytest.raises(QinlingError, match=r"Access denied for user 'root'.*check database_password"):
         applied(database({**server, "admin_password": "wrong"}))
 
 
 @pytest.fixture
 def container(deployment: Deployment) -> Iterator[str]:
-    """A container that writes down the signals that it gets."""
+    """Return the name of a container that records its signals."""
     image = deployment.inspect("memcached")["Config"]["Image"]
     command = "trap 'echo reloaded >> /tmp/signals' USR2; while :; do sleep 0.1; done"
     run(
@@ -119,9 +119,9 @@ def container(deployment: Deployment) -> Iterator[str]:
     run("docker", "rm", "--force", CONTAINER)
 
 
-def test_a_file_reaches_the_container_if_it_is_valid(container: str, tmp_path: Path) -> None:
+def test_valid_file_is_copied_to_container(container: str, tmp_path: Path) -> None:
     path = tmp_path / "some.cfg"
-    desired = {
+    desired: dict[str, Any] = {
         "path": str(path),
         "content": "valid\n",
         "mode": "0640",
@@ -156,7 +156,7 @@ def test_a_file_reaches_the_container_if_it_is_valid(container: str, tmp_path: P
         assert container in str(raised.value)
     assert path.read_text() == "valid\n"
 
-    # The host's file is as desired, and the container's is not: it alone is copied.
+    # Only the container's file differs, so only that is copied.
     subprocess.run(["docker", "exec", container, "rm", "/tmp/some.cfg"], check=True)
     assert applied(File(desired, Run())) == both[1:]
     unsignalled = {**desired["container"], "signal": ""}

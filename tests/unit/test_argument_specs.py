@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The argument_specs agree with the defaults, the globals with their checks, the page of variables with both."""
+"""The argument_specs agree with the defaults and globals, and the page of variables with both."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from jinja2.nativetypes import NativeEnvironment
 
 PROJECT = Path(__file__).resolve().parents[2]
 OTHER_ENTRIES = {("settings", "globals"), ("service", "project"), ("service", "service")}
@@ -22,8 +23,11 @@ def load(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
+RENAMED = load(PROJECT / "roles/settings/meta/renamed_variables.yml")
+
+
 def entries(role: str) -> dict[str, Any]:
-    """Return a role's entry points, without those of globals and projects: these are no defaults of the role."""
+    """Return a role's entry points, without those of globals and projects, which are not defaults of the role."""
     specs = load(PROJECT / "roles" / role / "meta/argument_specs.yml")["argument_specs"]
     return {name: spec for name, spec in specs.items() if (role, name) not in OTHER_ENTRIES}
 
@@ -52,7 +56,7 @@ def global_options() -> dict[str, dict[str, Any]]:
 
 
 def templated(value: Any) -> bool:
-    """Tell whether a default has a template in it, at any depth."""
+    """Return whether a default contains a template, at any depth."""
     if isinstance(value, dict):
         return any(templated(part) for pair in value.items() for part in pair)
     if isinstance(value, list):
@@ -61,31 +65,43 @@ def templated(value: Any) -> bool:
 
 
 def differences(options: dict[str, dict[str, Any]], defaults: dict[str, Any]) -> list[str]:
-    """Return where the specification of a default is another than the default, or is missing."""
-    wrong = []
-    for name, value in defaults.items():
+    """Return messages about specified defaults that differ from the defaults in the file, or are missing."""
+    messages = []
+    for name, raw in defaults.items():
+        renamed = name in RENAMED.values() and "default" in options[name]
+        value = NativeEnvironment().from_string(raw).render() if renamed else raw
         if name not in options or (templated(value) and "default" not in options[name]):
             continue
         if "default" not in options[name]:
-            wrong.append(f"{name}: the specification has no default, the file has {value!r}")
+            messages.append(f"{name}: the specification has no default, the file has {value!r}")
         elif options[name]["default"] != value or isinstance(options[name]["default"], bool) != isinstance(value, bool):
-            wrong.append(f"{name}: {options[name]['default']!r} in the specification, {value!r} in the file")
-    return wrong
+            messages.append(f"{name}: {options[name]['default']!r} in the specification, {value!r} in the file")
+    return messages
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_default_is_specified_and_the_other_way_round(role: str) -> None:
+def test_options_and_defaults_have_the_same_names(role: str) -> None:
     optional = {name for name, option in options_of(role).items() if not option.get("required")}
     assert optional == set(defaults_of(role))
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_literal_defaults_are_the_same(role: str) -> None:
+def test_literal_defaults_equal_the_specified_defaults(role: str) -> None:
     assert not differences(options_of(role), defaults_of(role))
 
 
+@pytest.mark.parametrize(("alias", "name"), RENAMED.items())
+def test_deprecated_name_is_the_default_of_the_new_name(alias: str, name: str) -> None:
+    """The default of a renamed variable is the value of its deprecated name if an operator sets it."""
+    (default,) = [found[name] for found in (global_defaults(), *map(defaults_of, ROLES)) if name in found]
+    environment = NativeEnvironment()
+    # Used by the remaining default, which is not relevant.
+    environment.filters["combine"] = lambda *_: None
+    assert environment.from_string(default).render({alias: "set by the operator"}) == "set by the operator", name
+
+
 @pytest.mark.parametrize("role", ROLES)
-def test_defaults_pass_the_check_themselves(role: str) -> None:
+def test_literal_defaults_are_valid(role: str) -> None:
     options = options_of(role)
     literal = {name: value for name, value in defaults_of(role).items() if not templated(value)}
     result = ArgumentSpecValidator({name: options[name] for name in literal}).validate(
@@ -95,15 +111,15 @@ def test_defaults_pass_the_check_themselves(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_option_is_described(role: str) -> None:
+def test_options_have_description_and_type(role: str) -> None:
     for name, option in options_of(role).items():
         text = option["description"] if isinstance(option["description"], str) else " ".join(option["description"])
         assert text.strip().endswith("."), name
         assert "type" in option, name
 
 
-def test_globals_are_checked() -> None:
-    """Each global with a value of its own has its type checked; those that follow from others are only strings."""
+def test_literal_globals_are_specified() -> None:
+    """Globals with a literal default have a specified type; templated defaults are only strings."""
     literal = {name for name, value in global_defaults().items() if not templated(value)}
     assert not literal - set(global_options())
     assert not set(global_options()) - set(global_defaults())
@@ -111,7 +127,7 @@ def test_globals_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("values", "words"),
     [
         ({"memcached_port": "abc"}, "memcached_port"),
         ({"enable_etcd": "maybe"}, "enable_etcd"),
@@ -120,21 +136,21 @@ def test_globals_are_checked() -> None:
         ({"kolla_action": "explode"}, "kolla_action"),
     ],
 )
-def test_a_wrong_type_is_named(given: dict[str, Any], words: str) -> None:
-    messages = ArgumentSpecValidator(global_options()).validate(given, validate_role_argument_spec=True).error_messages
+def test_invalid_value_is_reported(values: dict[str, Any], words: str) -> None:
+    messages = ArgumentSpecValidator(global_options()).validate(values, validate_role_argument_spec=True).error_messages
     assert len(messages) == 1
     assert words in messages[0]
 
 
-def test_what_yaml_and_templates_make_of_values_passes() -> None:
-    given = {"memcached_port": "11211", "enable_etcd": "yes", "enable_mariadb": "no", "enable_keystone": True}
-    result = ArgumentSpecValidator(global_options()).validate(given, validate_role_argument_spec=True)
+def test_string_values_of_other_types_are_valid() -> None:
+    values = {"memcached_port": "11211", "enable_etcd": "yes", "enable_mariadb": "no", "enable_keystone": True}
+    result = ArgumentSpecValidator(global_options()).validate(values, validate_role_argument_spec=True)
     assert not result.error_messages
     assert result.validated_parameters["memcached_port"] == 11211
     assert result.validated_parameters["enable_etcd"] is True
 
 
-def test_the_actions_are_those_that_the_roles_know() -> None:
+def test_actions_equal_those_of_the_roles() -> None:
     site = load(PROJECT / "roles/site/vars/main.yml")
     actions, tasks = site["__site_actions"], load(PROJECT / "roles/service/vars/main.yml")["__service_tasks"]
     assert set(global_options()["kolla_action"]["choices"]) == {*actions, *site["__site_playbooks"]}
@@ -144,8 +160,8 @@ def test_the_actions_are_those_that_the_roles_know() -> None:
         assert (PROJECT / "roles/service/tasks" / path).is_file()
 
 
-def test_each_action_is_a_playbook_and_a_command_of_make() -> None:
-    """By the names of Kolla's commands (kolla_ansible/cli/commands.py)."""
+def test_actions_are_playbooks_and_make_targets() -> None:
+    """The names are those of Kolla's commands (kolla_ansible/cli/commands.py)."""
     names = set(global_options()["kolla_action"]["choices"]) - {"precheck", "config"}
     playbooks = {path.stem for path in (PROJECT / "playbooks").glob("*.yml")}
     assert {name.replace("-", "_") for name in names} <= playbooks
@@ -154,22 +170,23 @@ def test_each_action_is_a_playbook_and_a_command_of_make() -> None:
 
 
 def expanded(value: Any, variables: dict[str, Any], seen: frozenset[str] = frozenset()) -> str:
-    """Return the text of a default together with that of the variables that it refers to."""
+    """Return the text of a default, followed by the texts of the variables that it refers to."""
     text = str(value)
     names = (set(re.findall(r"\b[a-z]\w+", text)) & set(variables)) - seen
     return " ".join([text, *(expanded(variables[name], variables, seen | names) for name in sorted(names))])
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_passwords_are_not_needed_where_none_is_used(role: str) -> None:
-    """A role's main entry is checked on stop and destroy as well, which have to work without a passwords.yml."""
+def test_options_of_main_do_not_need_passwords(role: str) -> None:
+    """A role's main entry point is also validated on stop and destroy, which must work without passwords.yml."""
     variables = {**global_defaults(), **defaults_of(role)}
     for name in entries(role).get("main", {}).get("options", {}):
         assert not re.search(r"\b[a-z]\w*_password\b", expanded(variables.get(name, ""), variables)), name
 
 
-def test_the_page_of_variables_is_current() -> None:
+@pytest.mark.parametrize("program", ["generate.py", "architecture.py"])
+def test_generated_documentation_is_up_to_date(program: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(PROJECT / "docs/generate.py"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, str(PROJECT / "docs" / program), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

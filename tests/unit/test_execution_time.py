@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a synchronous execution goes through waits for the longest function that the operator allows."""
+"""All timeouts of a synchronous execution exceed the maximum timeout of functions."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import yaml
 
 QINLING = Path(__file__).resolve().parents[2] / "roles/qinling"
 PACKAGE = QINLING.parent / "image/files/qinling_kolla/src/qinling_kolla"
-# Sections of the relay that carry no execution.
+# Sections of the gateway's configuration without executions.
 SHORT = {"defaults", "backend health"}
 
 
 def number(file: str, pattern: str) -> int:
-    """Return the number that a file of Qinling's package has for a name."""
+    """Return the number that a pattern matches in a file of Qinling's package."""
     found = re.search(pattern, (PACKAGE / file).read_text())
     assert found, pattern
     return int(found[1])
 
 
 def timeouts(limit: int) -> dict[str, list[int]]:
-    """Return the seconds that each section of the relay's file waits for client or server, by section."""
+    """Return the timeouts of client and server in seconds, by section of the gateway's configuration."""
     environment = jinja2.Environment(trim_blocks=True)
     default = yaml.safe_load((QINLING / "defaults/main.yml").read_text())["qinling_haproxy_timeout"]
     seconds = environment.from_string(default).render(qinling_max_timeout=limit)
-    template = environment.from_string((QINLING / "templates/qinling-relay.cfg.j2").read_text())
+    template = environment.from_string((QINLING / "templates/qinling-gateway.cfg.j2").read_text())
     found: dict[str, list[int]] = {}
     section = ""
-    for line in template.render(qinling_relay_port=7071, qinling_haproxy_timeout=seconds).splitlines():
+    for line in template.render(qinling_gateway_port=7071, qinling_haproxy_timeout=seconds).splitlines():
         if line and line[0].isalpha():
             section = line
         elif wait := re.match(r"\s+(?:timeout (?:client|server)|hard-stop-after) (\d+)s", line):
@@ -40,7 +40,7 @@ def timeouts(limit: int) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("limit", [300, 3600])
-def test_the_relay_waits_for_worker_package_and_function(limit: int) -> None:
+def test_gateway_timeouts_cover_worker_package_and_function(limit: int) -> None:
     waiting = number("reclaim.py", r"WAIT_SECONDS = (\d+)")
     margin = number("config.py", r'"worker_read_margin",\s+default=(\d+)')
     found = {section: seconds for section, seconds in timeouts(limit).items() if section not in SHORT}

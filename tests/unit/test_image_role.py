@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image role: its data is consistent, and its scripts work, with stand-ins for the commands that they call."""
+"""The image role: its data is consistent, and its scripts work with stubs for the commands that they call."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ CATALOG = VARS["__image_catalog"]
 LOCKS = sorted({image["lock"] for image in CATALOG if "lock" in image})
 
 
-def test_argument_specs_state_the_defaults() -> None:
+def test_argument_specs_have_the_defaults() -> None:
     assert {name: option["default"] for name, option in OPTIONS.items()} == DEFAULTS
 
 
-def test_choices_are_the_catalog() -> None:
+def test_choices_equal_the_catalog() -> None:
     assert OPTIONS["qinling_image_names"]["choices"] == [image["name"] for image in CATALOG]
 
 
-def test_parents_come_first() -> None:
+def test_parents_precede_their_children() -> None:
     seen = {""}
     for image in CATALOG:
         assert image["parent"] in seen, image["name"]
@@ -40,15 +40,15 @@ def test_parents_come_first() -> None:
 
 
 @pytest.mark.parametrize("image", CATALOG, ids=lambda image: image["name"])
-def test_files_of_an_image_are_there(image: dict[str, object]) -> None:
+def test_files_of_an_image_exist(image: dict[str, object]) -> None:
     for source in image.get("sources", []):  # type: ignore[attr-defined]
         assert (FILES / source).exists()
-    if image["name"] not in ("memcached", "qinling-relay", "qinling-api", "qinling-engine"):
+    if image["name"] not in ("memcached", "qinling-gateway", "qinling-api", "qinling-engine"):
         assert (FILES / str(image["name"])).is_dir()
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_locks_are_exact_and_name_no_index(lock: str) -> None:
+def test_locks_are_exact_and_without_index(lock: str) -> None:
     text = (FILES / lock / "requirements.txt").read_text()
     assert "://" not in text
     assert "--index" not in text
@@ -56,7 +56,7 @@ def test_locks_are_exact_and_name_no_index(lock: str) -> None:
         assert re.fullmatch(r"[a-z0-9._-]+==\S+(\s+--hash=sha256:[0-9a-f]{64})+\s*", entry), entry
 
 
-def test_the_lock_of_the_base_is_what_installs_the_others() -> None:
+def test_lock_of_the_base_has_the_installers() -> None:
     text = (FILES / "base" / "requirements.txt").read_text()
     assert re.findall(r"^([a-z]+)==", text, re.M) == ["kolla", "pip", "setuptools"]
 
@@ -76,8 +76,8 @@ def test_scripts_parse(script: Path) -> None:
     subprocess.run(["/bin/bash", "-n", str(script)], check=True)
 
 
-def stand_in(folder: Path, name: str, body: str) -> None:
-    """Write a command that the script under test finds first on its PATH."""
+def stub(folder: Path, name: str, body: str) -> None:
+    """Write a stub of a command, which comes first in the PATH of the script under test."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/bash\n{body}\n")
@@ -85,7 +85,7 @@ def stand_in(folder: Path, name: str, body: str) -> None:
 
 
 def run(script: Path, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``script`` with the stand-ins of ``folder`` before everything else."""
+    """Run ``script`` with the stubs in ``folder`` first in its PATH."""
     return subprocess.run(
         ["/bin/bash", str(script), *arguments],
         env={"PATH": f"{folder}:{os.environ['PATH']}", **environment},
@@ -105,7 +105,7 @@ OTHER = "Acme|Acme|https://packages.example/apt/"
     [
         ([DEBIAN, SECURITY], "", "", ["http://mirror.example/debian", "http://mirror.example/security"]),
         ([OTHER, DEBIAN], "", "", ["http://mirror.example/debian", None]),
-        # Before the first "apt update" of a host neither origin nor label are known.
+        # Before a host's first "apt update", origin and label are unknown.
         (
             ["$(ORIGIN)|$(LABEL)|http://a.example/debian/", "$(ORIGIN)|$(LABEL)|http://a.example/debian-security/"],
             "",
@@ -128,8 +128,8 @@ def test_host_finds_mirrors(
     tmp_path: Path, indexes: list[str], mirror: str, security: str, expected: list[str | None]
 ) -> None:
     bin_ = tmp_path / "bin"
-    stand_in(bin_, "apt-get", "printf '%s\\n' " + " ".join(f"'{line}'" for line in indexes) if indexes else "exit 1")
-    stand_in(bin_, "apt-config", "exit 1")
+    stub(bin_, "apt-get", "printf '%s\\n' " + " ".join(f"'{line}'" for line in indexes) if indexes else "exit 1")
+    stub(bin_, "apt-config", "exit 1")
     result = run(FILES / "build" / "host.sh", bin_, str(tmp_path / "build"), "trixie", mirror, security)
     assert result.returncode == 0, result.stderr
     main, updates = expected
@@ -140,12 +140,12 @@ def test_host_finds_mirrors(
     assert (tmp_path / "build" / "host" / "mirror").read_text().strip() == main
 
 
-def test_host_hands_on_what_reaching_the_mirror_needs(tmp_path: Path) -> None:
+def test_host_passes_settings_for_the_mirror(tmp_path: Path) -> None:
     bin_ = tmp_path / "bin"
     certificates = tmp_path / "ca.pem"
     certificates.write_text("certificate\n")
-    stand_in(bin_, "apt-get", "exit 0")
-    stand_in(
+    stub(bin_, "apt-get", "exit 0")
+    stub(
         bin_,
         "apt-config",
         f"""if [[ $1 == shell ]]; then echo "file='{certificates}'"; else cat <<'DUMP'
@@ -170,20 +170,20 @@ fi""",
     assert {path.stat().st_mode & 0o077 for path in host.iterdir()} == {0}
 
 
-def test_a_new_run_fetches_package_lists_again(tmp_path: Path) -> None:
+def test_new_run_fetches_package_lists_again(tmp_path: Path) -> None:
     bin_ = tmp_path / "bin"
-    stand_in(bin_, "apt-get", "exit 0")
-    stand_in(bin_, "apt-config", "exit 0")
+    stub(bin_, "apt-get", "exit 0")
+    stub(bin_, "apt-config", "exit 0")
     (tmp_path / "apt").mkdir()
     (tmp_path / "apt" / "updated").touch()
     assert run(FILES / "build" / "host.sh", bin_, str(tmp_path), "trixie", "", "").returncode == 0
     assert not (tmp_path / "apt" / "updated").exists()
 
 
-def test_wheels_are_fetched_once_a_lock(tmp_path: Path) -> None:
+def test_wheels_are_fetched_once_per_lock(tmp_path: Path) -> None:
     bin_ = tmp_path / "bin"
     calls = tmp_path / "calls"
-    stand_in(
+    stub(
         bin_,
         "fakepip",
         f'echo "$*" >> {calls}\n'
@@ -212,8 +212,8 @@ def test_wheels_are_fetched_once_a_lock(tmp_path: Path) -> None:
     assert (tmp_path / "wheels" / "some").resolve() != first
     last = calls.read_text().splitlines()[-1]
     assert last.startswith("--verbose download ")
-    for wanted in ("--require-hashes", "--no-deps", "--python-version 3.13", "--abi cp313"):
-        assert wanted in last
+    for option in ("--require-hashes", "--no-deps", "--python-version 3.13", "--abi cp313"):
+        assert option in last
 
 
 def mariadb_bootstrap(tmp_path: Path, *, statements: bool = True) -> subprocess.CompletedProcess[str]:
@@ -221,17 +221,17 @@ def mariadb_bootstrap(tmp_path: Path, *, statements: bool = True) -> subprocess.
     data = tmp_path / "data"
     data.mkdir(exist_ok=True)
     bin_ = tmp_path / "bin"
-    stand_in(bin_, "mariadb-install-db", f"mkdir {data}/mysql")
-    stand_in(bin_, "mariadbd", f"cat > {tmp_path}/ran")
+    stub(bin_, "mariadb-install-db", f"mkdir {data}/mysql")
+    stub(bin_, "mariadbd", f"cat > {tmp_path}/ran")
     if statements:
         (tmp_path / "bootstrap.sql").write_text("SET something;\n")
     text = (FILES / "mariadb-server/root/usr/local/bin/kolla_extend_start").read_text()
-    for there, here in {
+    for original, replacement in {
         "/var/lib/mysql": data,
         "/etc/mysql/": f"{tmp_path}/",
         "/var/log/kolla/mariadb": tmp_path / "log",
     }.items():
-        text = text.replace(there, str(here))
+        text = text.replace(original, str(replacement))
     script = tmp_path / "script"
     script.write_text("set -o errexit -o pipefail -o nounset\n" + text)
     return run(script, bin_, KOLLA_BOOTSTRAP="")
@@ -244,7 +244,7 @@ def mariadb_bootstrap(tmp_path: Path, *, statements: bool = True) -> subprocess.
         (["lost+found/"], 0, "changed=true"),
         (["mysql/", "ibdata1"], 0, "changed=false"),
         ([".bootstrap", "mysql/", "ibdata1"], 0, "changed=true"),
-        (["somebody's file"], 1, None),
+        (["unknown file"], 1, None),
     ],
 )
 def test_mariadb_bootstrap(tmp_path: Path, content: list[str], code: int, last: str | None) -> None:
@@ -267,15 +267,15 @@ def test_mariadb_bootstrap(tmp_path: Path, content: list[str], code: int, last: 
         assert mariadb_bootstrap(tmp_path).stdout.splitlines()[-1] == "changed=false"
 
 
-def test_mariadb_bootstrap_wants_its_statements(tmp_path: Path) -> None:
+def test_mariadb_bootstrap_needs_its_statements(tmp_path: Path) -> None:
     result = mariadb_bootstrap(tmp_path, statements=False)
     assert result.returncode == 1
-    assert "bootstrap.sql is missing" in result.stderr
+    assert "bootstrap.sql: file not found" in result.stderr
     assert list((tmp_path / "data").iterdir()) == []
 
 
 class KeystoneProgram:
-    """The image's keystone-bootstrap beside a Keystone that has no database, and writes down what it was told."""
+    """The image's keystone-bootstrap with a fake Keystone, which has no database and records its commands."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.folder, self.answers, self.messages = folder, [["a"], ["a"]], list[str]()
@@ -294,7 +294,7 @@ class KeystoneProgram:
             if arguments[1] == "bootstrap":
                 bootstrap().do_bootstrap()
                 return
-            with (folder / "told").open("a") as stream:
+            with (folder / "commands").open("a") as stream:
                 stream.write(" ".join(arguments[1:]) + "\n")
             print("noise")
             if arguments[1] == "db_sync":
@@ -314,15 +314,15 @@ class KeystoneProgram:
         exec(compile(path.read_text(), str(path), "exec"), self.namespace)
         self.namespace["SETTINGS"] = folder
 
-    def made(self, *names: str) -> None:
+    def create(self, *names: str) -> None:
         for name in names:
             (self.folder / name).parent.mkdir(exist_ok=True)
             (self.folder / name).touch()
 
     def run(self) -> set[str]:
-        """Run it; return which of Keystone's commands it ran."""
+        """Run keystone-bootstrap, and return the commands of keystone-manage that it ran."""
         self.namespace["main"]()
-        return set((self.folder / "told").read_text().splitlines())
+        return set((self.folder / "commands").read_text().splitlines())
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def keystone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KeystoneProgram
         (["User admin already has role admin on project admin."], ["a"], ["a"], "false"),
     ],
 )
-def test_keystone_bootstrap_knows_a_change(
+def test_keystone_bootstrap_detects_changes(
     keystone: KeystoneProgram,
     capfd: pytest.CaptureFixture[str],
     messages: list[str],
@@ -351,19 +351,19 @@ def test_keystone_bootstrap_knows_a_change(
     expected: str,
 ) -> None:
     keystone.messages, keystone.answers = messages, [before, after]
-    keystone.made("tables", "fernet-keys/0", "credential-keys/0")
+    keystone.create("tables", "fernet-keys/0", "credential-keys/0")
     assert keystone.run() == {"db_sync --check"}
     assert capfd.readouterr().out.splitlines() == [*messages, f"changed={expected}"]
 
 
-def test_keystone_bootstrap_makes_what_is_missing(keystone: KeystoneProgram, capfd: pytest.CaptureFixture[str]) -> None:
-    keystone.made("fernet-keys/1")
+def test_keystone_bootstrap_creates_missing_parts(keystone: KeystoneProgram, capfd: pytest.CaptureFixture[str]) -> None:
+    keystone.create("fernet-keys/1")
     setup = "credential_setup --keystone-user keystone --keystone-group keystone"
     assert keystone.run() == {"db_sync --check", "db_sync", setup}
     assert capfd.readouterr().out.splitlines()[-1] == "changed=true"
 
 
-def test_keystone_bootstrap_ends_where_a_command_fails(keystone: KeystoneProgram) -> None:
+def test_keystone_bootstrap_stops_if_a_command_fails(keystone: KeystoneProgram) -> None:
     keystone.sync = 1
     with pytest.raises(SystemExit, match="keystone-manage db_sync failed"):
         keystone.run()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that tasks include exist: a syntax check does not look into includes that happen at run time."""
+"""Included files exist: a syntax check does not cover dynamic includes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = [
 
 
 def tasks_of(item: Any) -> Iterator[dict[str, Any]]:
-    """Return all mappings of a YAML document, at any depth."""
+    """Yield all mappings of a YAML document, at any depth."""
     if isinstance(item, dict):
         yield item
     for part in item.values() if isinstance(item, dict) else item if isinstance(item, list) else ():
@@ -28,7 +28,7 @@ def tasks_of(item: Any) -> Iterator[dict[str, Any]]:
 
 
 def included(path: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Return what a file includes by a name without templates, and the files of which one has to exist."""
+    """Yield the includes of a file without templates in their names, and the files of which one must exist."""
     for task in tasks_of(yaml.safe_load(path.read_text(encoding="utf-8"))):
         for action in ("include_role", "import_role"):
             role = task.get(f"ansible.builtin.{action}")
@@ -37,19 +37,19 @@ def included(path: Path) -> Iterator[tuple[str, list[Path]]]:
                 tasks = PROJECT / "roles" / str(role["name"]).rpartition(".")[2] / "tasks"
                 yield f"{role['name']}: {name}", [tasks / f"{name}.yml"]
         for action in ("include_tasks", "import_tasks", "import_playbook"):
-            name = task.get(f"ansible.builtin.{action}")
-            if isinstance(name, str) and "{{" not in name:
+            included = task.get(f"ansible.builtin.{action}")
+            if isinstance(included, str) and "{{" not in included:
                 above = [folder for folder in path.parents if folder.name == "tasks"]
-                yield name, [path.parent / name, *(folder / name for folder in above)]
+                yield included, [path.parent / included, *(folder / included for folder in above)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_what_is_included_exists(path: Path) -> None:
+def test_included_files_exist(path: Path) -> None:
     missing = [name for name, files in included(path) if not any(file.is_file() for file in files)]
     assert missing == []
 
 
-def test_the_files_are_seen() -> None:
+def test_includes_are_found() -> None:
     names = [name for path in FILES for name, _files in included(path)]
     assert "qinling.kolla.qinling: kubernetes_credentials" in names
     assert "wait_for_dependencies.yml" in names

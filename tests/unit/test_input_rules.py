@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every variable that ends in a service's configuration has a rule, or a reason why it has none."""
+"""Every variable of a service's configuration has a rule, or a reason why it has none."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs, prechecks
-from ansible_collections.qinling.kolla.plugins.plugin_utils._input.inputs import Knowledge
+from ansible_collections.qinling.kolla.plugins.plugin_utils._input.inputs import InputSchema
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROLES = ("etcd", "keystone", "mariadb", "memcached", "qinling", "rabbitmq")
-KNOWN = Knowledge.load(PROJECT / "roles", PROJECT / "group_vars/all")
+SCHEMA = InputSchema.load(PROJECT / "roles", PROJECT / "group_vars/all")
 DEFAULTS = [*(PROJECT / f"roles/{role}/defaults/main.yml" for role in ROLES), *PROJECT.glob("group_vars/all/*.yml")]
 VARIABLES = sorted({name for path in DEFAULTS for name in inputs._mapping(path) if not name.startswith("__")})
-ASCENDING = {name for order in KNOWN.ascending for name in order}
-# They take any text or number at all.
-LOOSE = {"any", "text", "string", "int", "like_int", "float"}
+ASCENDING = {name for order in SCHEMA.ascending for name in order}
+# Types that accept any text or number.
+UNRESTRICTED = {"any", "text", "string", "int", "like_int", "float"}
 
 
 def has_rule(spec: Any) -> bool:
-    """Tell whether an expectation refuses more than another type."""
+    """Return whether an expectation restricts more than the type."""
     full = prechecks._full(spec)
     kind = full.get("type", "any")
     if {"choices", "pattern", "min", "max"} & set(full):
@@ -31,44 +31,46 @@ def has_rule(spec: Any) -> bool:
     if kind == "dict":
         parts = [*(full.get("options") or {}).values(), *(full[key] for key in ("keys", "values") if key in full)]
         return any(map(has_rule, parts))
-    return kind not in LOOSE
+    return kind not in UNRESTRICTED
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-def test_it_has_a_rule_or_a_reason_for_none(name: str) -> None:
-    ruled = has_rule(KNOWN.variables.get(name, "any")) or name in ASCENDING
-    reason = KNOWN.free_form.get(name, "")
-    assert ruled or reason, f"{name}: add a rule, or a reason under free_form, to the meta/input_rules.yml of its role"
-    assert not (ruled and reason), f"{name} has a rule, and is free-form as well"
+def test_variable_has_a_rule_or_a_reason(name: str) -> None:
+    restricted = has_rule(SCHEMA.variables.get(name, "any")) or name in ASCENDING
+    reason = SCHEMA.free_form.get(name, "")
+    assert restricted or reason, (
+        f"{name}: add a rule, or a reason under free_form, to the meta/input_rules.yml of its role"
+    )
+    assert not (restricted and reason), f"{name} has a rule and is free-form"
 
 
-def test_every_reason_is_of_a_variable_that_there_is() -> None:
-    assert not set(KNOWN.free_form) - set(VARIABLES)
-    assert all(len(reason.split()) > 3 for reason in KNOWN.free_form.values())
+def test_reasons_refer_to_existing_variables() -> None:
+    assert not set(SCHEMA.free_form) - set(VARIABLES)
+    assert all(len(reason.split()) > 3 for reason in SCHEMA.free_form.values())
 
 
 def literal(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values that no template makes."""
+    """Return the values without templates."""
     return {name: value for name, value in values.items() if "{{" not in str(value)}
 
 
 @pytest.mark.parametrize("path", DEFAULTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_literal_defaults_keep_their_rules(path: Path) -> None:
+def test_literal_defaults_comply_with_the_rules(path: Path) -> None:
     values = literal(inputs._mapping(path))
-    specs = {name: spec for name, spec in KNOWN.variables.items() if name in values}
+    specs = {name: spec for name, spec in SCHEMA.variables.items() if name in values}
     assert prechecks.variable_findings(specs, values) == []
 
 
 @pytest.mark.parametrize("path", [*PROJECT.glob("molecule/*/globals.yml")], ids=lambda path: path.parent.name)
-def test_settings_of_the_scenarios_keep_the_rules(path: Path) -> None:
+def test_settings_of_scenarios_comply_with_the_rules(path: Path) -> None:
     values = literal(inputs._mapping(path))
-    specs = {name: spec for name, spec in KNOWN.variables.items() if name in values}
+    specs = {name: spec for name, spec in SCHEMA.variables.items() if name in values}
     assert specs
     assert prechecks.variable_findings(specs, values) == []
-    assert inputs.number_findings(path.read_text(), "f", KNOWN.variables) == []
+    assert inputs.number_findings(path.read_text(), "f", SCHEMA.variables) == []
 
 
-# As Kolla Ansible's group_vars and roles spell them: most numbers are strings, and 'no' is a boolean of many spellings.
+# Values from Kolla Ansible's group_vars and roles, where most numbers are strings.
 KOLLA: dict[str, Any] = {
     "database_port": "3306",
     "default_container_dimensions": {"ulimits": {"nofile": {"soft": 1048576, "hard": 1048576}}},
@@ -95,8 +97,8 @@ KOLLA: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", KOLLA)
-def test_values_as_kolla_spells_them_keep_the_rules(name: str) -> None:
-    assert prechecks.variable_findings({name: KNOWN.variables[name]}, {name: KOLLA[name]}) == []
+def test_values_of_kolla_comply_with_the_rules(name: str) -> None:
+    assert prechecks.variable_findings({name: SCHEMA.variables[name]}, {name: KOLLA[name]}) == []
 
 
 BAD: list[tuple[str, Any, str]] = [
@@ -112,8 +114,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("openstack_cacert", "ca.pem", "expected an absolute path"),
     ("qinling_runtimes", [{"name": "a", "image": "A:@"}], "element 1: image expected an image"),
     ("qinling_swarm_placement_constraints", ["node.labels"], "element 1: expected key==value"),
-    ("qinling_relay_subnets", ["10.0.0.0/8", "fd00::/8"], "element 2: expected an IPv4 network (address/bits"),
-    ("qinling_relay_network_subnet", "fd00:29::/64", "expected an IPv4 network (address/bits"),
+    ("qinling_gateway_subnets", ["10.0.0.0/8", "fd00::/8"], "element 2: expected an IPv4 network (address/bits"),
+    ("qinling_gateway_network_subnet", "fd00:29::/64", "expected an IPv4 network (address/bits"),
     ("default_container_dimensions", {"memlimit": 1}, "unknown keys: memlimit"),
     ("etcd_extra_volumes", ["/a"], "element 1: expected source:target"),
     ("rpc_transport_url", "rabbit//user:hunter2@x", "expected a URL of oslo.messaging"),
@@ -124,21 +126,21 @@ BAD: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "words"), BAD)
-def test_what_breaks_a_rule_is_reported(name: str, value: Any, words: str) -> None:
-    (finding,) = prechecks.variable_findings({name: KNOWN.variables[name]}, {name: value})
+def test_values_that_break_a_rule_are_reported(name: str, value: Any, words: str) -> None:
+    (finding,) = prechecks.variable_findings({name: SCHEMA.variables[name]}, {name: value})
     assert finding.where == name
     assert words in finding.message
     assert "hunter2" not in finding.message
 
 
-def test_integers_of_another_base_are_reported_with_what_yaml_makes_of_them() -> None:
+def test_integers_of_another_base_are_reported() -> None:
     text = (
         "qinling_api_port: 07070\nmemcached_port: 6:07:50\nopenstack_service_workers: 1_0\ndatabase_port: 3306\n"
-        'etcd_client_port: "02379"\nqinling_tag: 0777\nkolla_max_fail_percentage: 5\nqinling_relay_port: 0\n'
+        'etcd_client_port: "02379"\nqinling_tag: 0777\nkolla_max_fail_percentage: 5\nqinling_gateway_port: 0\n'
     )
-    assert [str(finding) for finding in inputs.number_findings(text, "f", KNOWN.variables)] == [
+    assert [str(finding) for finding in inputs.number_findings(text, "f", SCHEMA.variables)] == [
         f"f:{line}: {name}: YAML reads {raw} as {number}; expected a plain decimal number; write {number}, "
-        "or the number that is meant"
+        "or the intended number"
         for line, name, raw, number in (
             (1, "qinling_api_port", "07070", 3640),
             (2, "memcached_port", "6:07:50", 22070),
@@ -147,19 +149,19 @@ def test_integers_of_another_base_are_reported_with_what_yaml_makes_of_them() ->
     ]
 
 
-def test_an_unusual_value_is_warned_of() -> None:
+def test_unusual_value_causes_a_warning() -> None:
     values = {"qinling_keystone_role": "nosuchrole"}
-    (warning,) = inputs.unusual_warnings(KNOWN.variables, values)
+    (warning,) = inputs.unusual_warnings(SCHEMA.variables, values)
     assert warning.startswith(
         "qinling_keystone_role: nosuchrole is not one of service, admin: a role that Keystone does"
     )
-    assert inputs.unusual_warnings(KNOWN.variables, {"qinling_keystone_role": "admin"}) == []
+    assert inputs.unusual_warnings(SCHEMA.variables, {"qinling_keystone_role": "admin"}) == []
 
 
-def test_what_this_collection_made_of_passwords_is_not_evaluated() -> None:
-    own = {"rpc_transport_url": KNOWN.global_defaults["rpc_transport_url"], "openstack_region_name": "RegionOne"}
-    assert KNOWN.given(own) == ["openstack_region_name"]
-    assert sorted(KNOWN.given({**own, "rpc_transport_url": "rabbit//x"})) == [
+def test_defaults_that_use_passwords_are_not_evaluated() -> None:
+    own = {"rpc_transport_url": SCHEMA.global_defaults["rpc_transport_url"], "openstack_region_name": "RegionOne"}
+    assert SCHEMA.given(own) == ["openstack_region_name"]
+    assert sorted(SCHEMA.given({**own, "rpc_transport_url": "rabbit//x"})) == [
         "openstack_region_name",
         "rpc_transport_url",
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each service's qinling.conf has the options that the service reads, so that a change restarts no other one."""
+"""Each service's qinling.conf only has the options that the service reads, so that changes do not restart others."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "roles/qinling/templates/qinling.conf.j2"
 SERVICES = ("qinling-api", "qinling-engine")
-# By section and option: who reads it, in Qinling 5.0.0, in the libraries that it calls, or in our package.
+# The services that read an option, in Qinling 5.0.0, its libraries or our package, by section and option.
 API, ENGINE, BOTH = {"qinling-api"}, {"qinling-engine"}, set(SERVICES)
 READERS: dict[str, dict[str, set[str]]] = {
     "DEFAULT": {
         **dict.fromkeys(("debug", "log_dir", "use_stderr"), BOTH),
         **dict.fromkeys(("log_rotation_type", "max_logfile_size_mb", "max_logfile_count"), BOTH),
         "transport_url": BOTH,
-        # Only the API calls: the engine serves.
+        # Only the API sends RPC calls.
         "rpc_response_timeout": API,
-        # In URLs of webhooks, and for workers.
+        # For URLs of webhooks, and for workers.
         "qinling_endpoint": BOTH,
     },
     "api": dict.fromkeys(
@@ -39,7 +39,7 @@ READERS: dict[str, dict[str, set[str]]] = {
         ENGINE,
     ),
     "resource_limits": {
-        # The API checks what functions ask for; the engine limits pools, and finds executions that were lost.
+        # The API validates requests of functions; the engine limits pools and detects lost executions.
         **dict.fromkeys(("default_cpu", "default_memory", "default_timeout"), API),
         **dict.fromkeys(("min_cpu", "min_memory"), API),
         **dict.fromkeys(("max_cpu", "max_memory", "min_timeout", "max_timeout"), BOTH),
@@ -48,28 +48,28 @@ READERS: dict[str, dict[str, set[str]]] = {
     "keystone_authtoken": {
         **dict.fromkeys(("www_authenticate_uri", "auth_url", "username", "password", "cafile", "region_name"), BOTH),
         **dict.fromkeys(("project_name", "project_domain_name", "user_domain_name"), BOTH),
-        # The check of options needs it to know the plugin's.
+        # Option validation needs it to load the plugin's options.
         "auth_type": BOTH,
-        # Of the middleware.
+        # Options of the middleware.
         **dict.fromkeys(("service_token_roles_required", "memcached_servers"), API),
         **dict.fromkeys(("memcache_security_strategy", "memcache_secret_key"), API),
     },
     "storage": dict.fromkeys(("provider", "file_system_dir"), API),
     "etcd": dict.fromkeys(("host", "port", "protocol", "ca_cert", "cert_file", "cert_key"), BOTH),
-    # Neither sends any: what Kolla's globals say of notifications, for what an operator adds to them.
+    # Unused by default: Kolla's globals for notifications, for options that an operator adds.
     "oslo_messaging_notifications": dict.fromkeys(("transport_url", "driver", "topics"), BOTH),
     "oslo_messaging_rabbit": {
         **dict.fromkeys(("use_queue_manager", "rabbit_quorum_queue", "rabbit_transient_quorum_queue"), BOTH),
         **dict.fromkeys(("rabbit_stream_fanout", "rabbit_qos_prefetch_count", "ssl", "ssl_ca_file"), BOTH),
     },
-    # The queue manager of oslo.messaging locks.
+    # For the locks of oslo.messaging's queue manager.
     "oslo_concurrency": {"lock_path": BOTH},
     "oslo_policy": {"policy_file": API},
     "oslo_middleware": {"enable_proxy_headers_parsing": API},
 }
-OF_ORCHESTRATOR: dict[str, dict[str, dict[str, set[str]]]] = {
+ORCHESTRATOR_READERS: dict[str, dict[str, dict[str, set[str]]]] = {
     "kubernetes": {
-        # What a worker requests of its node.
+        # Resource requests of workers.
         "resource_limits": dict.fromkeys(("min_cpu", "min_memory"), BOTH),
         "kubernetes": dict.fromkeys(
             (
@@ -88,28 +88,28 @@ OF_ORCHESTRATOR: dict[str, dict[str, dict[str, set[str]]]] = {
         ),
     },
     "swarm": {
-        "swarm": dict.fromkeys(("docker_host", "network", "replicas", "relay_url", "placement_constraints"), ENGINE)
+        "swarm": dict.fromkeys(("docker_host", "network", "replicas", "gateway_url", "placement_constraints"), ENGINE)
     },
 }
 
 
 def options(service: str, orchestrator: str) -> set[tuple[str, str]]:
-    """Render a service's file with everything on that can be; return section and name of each option."""
+    """Return section and name of each option in a service's file, rendered with all features enabled."""
     environment = jinja2.Environment(trim_blocks=True)
     environment.filters["bool"] = lambda value: str(value) == "yes"
     text = TEMPLATE.read_text()
     names = jinja2.meta.find_undeclared_variables(environment.parse(text))
     assert {"service_name", "qinling_orchestrator"} <= names
-    given = {"service_name": service, "qinling_orchestrator": orchestrator, "qinling_etcd_protocol": "https"}
+    variables = {"service_name": service, "qinling_orchestrator": orchestrator, "qinling_etcd_protocol": "https"}
     parser = configparser.ConfigParser(interpolation=None, default_section="", allow_no_value=True)
-    parser.read_string(environment.from_string(text).render({**dict.fromkeys(names, "yes"), **given}))
+    parser.read_string(environment.from_string(text).render({**dict.fromkeys(names, "yes"), **variables}))
     return {(section, option) for section in parser.sections() for option in parser[section]}
 
 
-@pytest.mark.parametrize("orchestrator", OF_ORCHESTRATOR)
+@pytest.mark.parametrize("orchestrator", ORCHESTRATOR_READERS)
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_has_the_options_that_it_reads(service: str, orchestrator: str) -> None:
-    more = OF_ORCHESTRATOR[orchestrator]
+def test_service_has_the_options_that_it_reads(service: str, orchestrator: str) -> None:
+    more = ORCHESTRATOR_READERS[orchestrator]
     readers = {section: {**READERS.get(section, {}), **more.get(section, {})} for section in [*READERS, *more]}
     if orchestrator == "kubernetes":
         del readers["api"]["unix_socket"]

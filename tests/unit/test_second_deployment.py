@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's recipe for a second deployment names everything that two deployments on one host would share."""
+"""The recipe in docs/second-deployment.md sets everything that two deployments on one host would share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROLES = sorted(path.parents[1].name for path in (PROJECT / "roles").glob("*/vars
 @pytest.fixture(scope="module")
 def recipe() -> dict[str, Any]:
     """Return the variables of the recipe."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    text = (PROJECT / "docs/second-deployment.md").read_text(encoding="utf-8")
     found = re.search(r"globals\.yml <<'END'\n(qinling_container_prefix: .*?)END\n", text, re.DOTALL)
     assert found
     variables: dict[str, Any] = yaml.safe_load(found[1])
@@ -32,14 +32,14 @@ def global_defaults() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_port_of_a_role_is_set(role: str, recipe: dict[str, Any]) -> None:
+def test_recipe_sets_the_ports_of_a_role(role: str, recipe: dict[str, Any]) -> None:
     variables = yaml.safe_load((PROJECT / "roles" / role / "vars/main.yml").read_text(encoding="utf-8"))
     assert {port["name"] for port in variables.get(f"__{role}_ports", [])} <= set(recipe)
 
 
-def test_every_port_among_the_globals_is_set_to_another_one(recipe: dict[str, Any]) -> None:
+def test_recipe_changes_the_ports_of_the_globals(recipe: dict[str, Any]) -> None:
     defaults = global_defaults()
-    # Kolla's own ProxySQL listens there.
+    # The port of Kolla's own ProxySQL.
     ports = {name for name, value in defaults.items() if name.endswith("_port") and isinstance(value, int)}
     assert ports - {"proxysql_admin_port"} <= set(recipe)
     taken = {value for name, value in defaults.items() if name in ports} | {5672}
@@ -48,5 +48,5 @@ def test_every_port_among_the_globals_is_set_to_another_one(recipe: dict[str, An
     assert not taken & set(chosen)
 
 
-def test_names_and_directories_are_set(recipe: dict[str, Any]) -> None:
+def test_recipe_sets_names_and_directories(recipe: dict[str, Any]) -> None:
     assert {name for name in recipe if not name.endswith("_port")} == {"qinling_container_prefix", "node_config"}

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python environments with each supported ansible-core, kept in the user's cache for all checkouts.
+"""Python environments with the supported ansible-core versions, cached for all checkouts of the user.
 
-As a script it prints the folder of an environment's programs.
-
-Argument: a version (2.16), "lowest" or "highest".
+As a script it prints the directory of an environment's programs; its argument is a version, "lowest" or "highest".
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qinling.kolla"
-# By ansible-core: the release of the package `ansible` that comes with it and holds the collections, and the Python
-# versions that run it. `make test` itself runs on the one of requirements.txt.
+# By version of ansible-core: the release of the package `ansible` with its collections, and the supported Python
+# versions in order of preference. The other tests use the version in requirements.txt.
 VERSIONS = {
     "2.16": ("9.13.0", ("3.12", "3.11", "3.10")),
     "2.18": ("11.13.0", ("3.13", "3.12", "3.11")),
@@ -27,18 +25,18 @@ VERSIONS = {
     "2.21": ("14.5.0", ("3.14", "3.13", "3.12")),
 }
 LOWEST, *_, HIGHEST = VERSIONS
-# What of the pinned tools is not installed: Ansible, which differs, and the clients, which no playbook uses.
-_LEFT_OUT = re.compile(r"ansible|python-|-r ")
+# Pinned packages that are not installed: Ansible, whose version differs, and the clients, which playbooks do not use.
+_EXCLUDED = re.compile(r"ansible|python-|-r ")
 _TEST_TOOLS = re.compile(r"oslo\.config|pytest==")
 
 
 class NoPythonError(Exception):
-    """This machine has no Python that runs an ansible-core."""
+    """No installed Python supports a version of ansible-core."""
 
 
 def requirements(version: str) -> list[str]:
-    """Return what is installed for an ansible-core: its `ansible`, and what the pinned lists have beside it."""
-    needed = [line for line in _lines("requirements.txt") if not _LEFT_OUT.match(line)]
+    """Return the requirements of an environment: its release of `ansible`, and the other pinned packages."""
+    needed = [line for line in _lines("requirements.txt") if not _EXCLUDED.match(line)]
     tools = [line for line in _lines("requirements-test.txt") if _TEST_TOOLS.match(line)]
     return [f"ansible=={VERSIONS[version][0]}", f"ansible-core~={version}.0", *needed, *tools]
 
@@ -49,24 +47,24 @@ def _lines(name: str) -> list[str]:
 
 
 def python_of(version: str) -> str:
-    """Return the interpreter for an ansible-core, from PATH or pyenv; raise NoPythonError where there is none."""
+    """Return the interpreter for a version of ansible-core, from PATH or pyenv; raise NoPythonError if none exists."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for python in VERSIONS[version][1]:
         candidates = [shutil.which(f"python{python}"), *sorted(map(str, pyenv.glob(f"{python}.*/bin/python")))]
         for candidate in filter(None, candidates):
-            # A shim of pyenv is there for versions that are not selected too, and only fails.
+            # pyenv also has shims for versions that are not selected, which fail.
             if subprocess.run([candidate, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
                 return candidate
     raise NoPythonError(
-        f"ansible-core {version}: there is no Python for it; expected one of {', '.join(VERSIONS[version][1])} on PATH "
-        f"or in {pyenv}; install one"
+        f"ansible-core {version}: no supported Python; expected one of {', '.join(VERSIONS[version][1])} on PATH "
+        f"or in {pyenv}; install one of them"
     )
 
 
 def programs(version: str) -> Path:
-    """Return the folder of the programs of an ansible-core's environment, which is made where it is missing."""
-    wanted, python = requirements(version), python_of(version)
-    digest = hashlib.sha256("\n".join([python, *wanted]).encode()).hexdigest()[:16]
+    """Return the directory of the programs of an environment, which is created if missing."""
+    needed, python = requirements(version), python_of(version)
+    digest = hashlib.sha256("\n".join([python, *needed]).encode()).hexdigest()[:16]
     folder = CACHE / f"ansible-core-{version}-{digest}"
     complete = folder / ".complete"
     if not complete.exists():
@@ -74,8 +72,8 @@ def programs(version: str) -> Path:
             shutil.rmtree(old)
         subprocess.run([python, "-m", "venv", str(folder)], check=True)
         pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        subprocess.run([*pip, *wanted], check=True, stdout=sys.stderr)
-        # The many collections that nothing here uses stay uncompiled.
+        subprocess.run([*pip, *needed], check=True, stdout=sys.stderr)
+        # The collections are not compiled, because the tests use few of them.
         compiling = [str(folder / "bin/python"), "-m", "compileall", "-q", "-j", "0", "-x", "ansible_collections"]
         subprocess.run([*compiling, str(folder / "lib")], check=False, stdout=subprocess.DEVNULL)
         complete.touch()
@@ -88,5 +86,5 @@ if __name__ == "__main__":
         print(programs(name))
     except NoPythonError as error:
         print(error, file=sys.stderr)
-        # As a test that is skipped.
+        # tests/run reports this status as skipped.
         sys.exit(77)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Playbook runs by any of the supported ansible-core."""
+"""Runs of playbooks with the supported ansible-core versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PINNED = "pinned"
 
 
 def programs(version: str) -> Path:
-    """Return the folder of an ansible-core's programs; skip the test where this machine has no Python for it."""
+    """Return the directory of the programs of an ansible-core version; skip the test if no Python supports it."""
     if version == PINNED:
         return Path(sys.executable).parent
     try:
@@ -26,9 +26,9 @@ def programs(version: str) -> Path:
 
 
 def play(directory: Path, playbook: str, *arguments: str, version: str = PINNED, inventory: str = "") -> str:
-    """Run a playbook with an operator's directory, by an ansible-core; return what it printed, fail where it fails.
+    """Run a playbook with a version of ansible-core and return its output; fail if it fails.
 
-    `playbook` is a path in the project, `inventory` one of an inventory that is not inventory/all-in-one.
+    `playbook` is a path in the project; `inventory` defaults to inventory/all-in-one.
     """
     command = [str(programs(version) / "ansible-playbook"), "-i", inventory or "inventory/all-in-one"]
     command += ["-e", f"kolla_config_dir={directory}", *arguments, playbook]
@@ -41,7 +41,7 @@ def play(directory: Path, playbook: str, *arguments: str, version: str = PINNED,
 
 
 def changed(shown: str) -> int:
-    """Return the number of changed tasks in what a run printed; fail where it shows no hosts."""
+    """Return the number of changed tasks in the output of a run; fail if it contains no recap."""
     counts = re.findall(r"changed=(\d+)", shown)
     assert counts, shown[-2000:]
     return sum(map(int, counts))

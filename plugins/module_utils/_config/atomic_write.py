@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes files so that nobody ever sees half of one."""
+"""Replace files atomically, so that a reader never sees a partly written file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import tempfile
 from pathlib import Path
 
 
-def write_beside(path: Path, content: bytes, prefix: str, mode: int = 0o600, owner: tuple[int, int] = (-1, -1)) -> Path:
-    """Takes a path, what shall be there, how the new file's name begins, its mode and owner (-1 leaves user or group).
+def write_temporary(
+    path: Path, content: bytes, prefix: str, mode: int = 0o600, owner: tuple[int, int] = (-1, -1)
+) -> Path:
+    """Write the content to a temporary file in the directory of `path`, for an atomic rename, and return it.
 
-    Returns a new file in the same directory, which can take the place of the path atomically. While it is written only
-    this user can read it.
+    The name of the temporary file begins with `prefix`. Only the current user can read the file while it is written.
+    `owner` is the numeric user and group; -1 leaves either unchanged.
     """
     descriptor, name = tempfile.mkstemp(prefix=prefix, dir=path.parent)
     temporary = Path(name)
@@ -31,8 +33,8 @@ def write_beside(path: Path, content: bytes, prefix: str, mode: int = 0o600, own
 
 
 def replace(path: Path, content: bytes, prefix: str, mode: int = 0o600, owner: tuple[int, int] = (-1, -1)) -> None:
-    """Takes what `write_beside` takes, puts the new file in the place of the path."""
-    temporary = write_beside(path, content, prefix, mode, owner)
+    """Replace the file at `path` atomically; the parameters are those of `write_temporary`."""
+    temporary = write_temporary(path, content, prefix, mode, owner)
     try:
         temporary.replace(path)
     except BaseException:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Unified view of a configuration file before and after, without its secrets."""
+"""Mask secrets in configuration files, diffs and logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = (
     r"[\w.-]*(?:pass|pwd|secret|token|credential|transport_url|connection(?!s)|private|passphrase|fernet|cookie)[\w.-]*"
 )
 _KEY_NAME = r"(?:[\w.-]*[_.-])?keys?(?:_?\d+)?"
-# Names that only look like those above: they tell where or how long, not what.
+# Names that match the patterns above but contain a location, a duration or a size, not a secret.
 _HARMLESS = re.compile(r"(?:file|path|dir|directory|time|timeout|ttl|interval|size|retries|lifetime|expiration)$", re.I)
 _OPTION = re.compile(rf"""^(\s*(?:-\s+)?["']?({_NAME}|{_KEY_NAME})["']?\s*[:=]\s*)(.*)$""", re.I)
 _INLINE = re.compile(
@@ -27,12 +27,12 @@ _PEM_END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY-----")
 
 
 def is_secret_name(name: str) -> bool:
-    """Takes the name of an option or variable, returns whether its value is to be hidden."""
+    """Return whether the value of an option or variable with this name is secret."""
     return bool(re.fullmatch(f"{_NAME}|{_KEY_NAME}", name, re.I)) and not _HARMLESS.search(name)
 
 
 def literals(secrets: Iterable[str]) -> list[str]:
-    """Takes secret values, returns the spellings in which a file may hold them, the longest first."""
+    """Return the spellings in which a file may contain the secret values, the longest first."""
     found = set()
     for secret in secrets:
         lines = [line.strip() for line in secret.splitlines()]
@@ -43,15 +43,15 @@ def literals(secrets: Iterable[str]) -> list[str]:
 
 
 def hide(text: str, secrets: list[str]) -> str:
-    """Takes a text and the output of `literals`, returns the text without any of these values."""
+    """Mask secret values in a text; `secrets` is the result of `literals`."""
     return re.sub("|".join(re.escape(secret) for secret in secrets), MASK, text) if secrets else text
 
 
 def mask_lines(text: str, secrets: list[str]) -> list[str]:
-    """Takes a text and the output of `literals`, returns its lines with everything secret replaced."""
+    """Return the lines of a text with all secrets masked; `secrets` is the result of `literals`."""
     masked = []
     inside_pem = False
-    hidden_indent = -1  # Indentation of the option whose value goes on in the lines below it.
+    hidden_indent = -1  # Indentation of the secret option whose value continues on the following lines.
     hidden_list = False
     for line in text.split("\n"):
         body = line.lstrip()
@@ -82,16 +82,16 @@ def mask_lines(text: str, secrets: list[str]) -> list[str]:
 
 
 def mask_line(line: str, secrets: list[str]) -> str:
-    """Take a line of any text, such as a log, and the output of `literals`; return it without what is secret."""
+    """Mask secrets in a line of any text, such as a log; `secrets` is the result of `literals`."""
     shown = hide(line, secrets)
     shown = _INLINE.sub(lambda m: m.group(0) if _HARMLESS.search(m.group(2)) else m.group(1) + MASK, shown)
     return _URL.sub(rf"\g<1>{MASK}@", shown)
 
 
 def mask_pair(before: str, after: str, secrets: Iterable[str]) -> tuple[str, str]:
-    """Takes a file's text before and after, and secret values; returns both texts fit to be shown.
+    """Mask the secret values in a file's text before and after a change.
 
-    A line whose secret has changed differs in what is shown, without either value.
+    A line whose secret has changed is marked with (before) and (after), so that a diff shows the change.
     """
     spellings = literals(secrets)
     raw = [before.split("\n"), after.split("\n")]
@@ -115,9 +115,9 @@ def mask_pair(before: str, after: str, secrets: Iterable[str]) -> tuple[str, str
 
 
 def _mask_alike(lines: list[str], other: list[str]) -> list[str]:
-    """Takes masked lines and the other side's; hides what stands where the other side hides something.
+    """Mask the parts of lines that the `other` side of a diff masks.
 
-    A rotated secret is known by value on one side only, and its option's name may not tell.
+    The value of a rotated secret is known for one side only, and the option's name may not identify it as secret.
     """
     shapes = {line for line in other if MASK in line and line.replace(MASK, "").strip(" \t\"',")}
     patterns = [(re.compile(re.escape(shape).replace(re.escape(MASK), ".*")), shape) for shape in sorted(shapes)]

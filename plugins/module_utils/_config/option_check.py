@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options of oslo.config held against what the libraries in an image know: a container without network tells it."""
+"""Validate options of oslo.config with the libraries of an image, in a container without network access."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PULL_TIMEOUT = 1800
 
 
 def deployed(api: DockerApi, check: dict[str, Any]) -> bool:
-    """Takes Docker's API and a check, returns whether a container of the same image has the same files already."""
+    """Return whether a container of the same image was already created with the files of a check."""
     status, container = api.get(f"/containers/{check['container']}/json")
     if status != 200 or container["Config"]["Labels"].get(CONFIGURATION) != check["digest"]:
         return False
@@ -30,10 +30,10 @@ def deployed(api: DockerApi, check: dict[str, Any]) -> bool:
 
 
 def docker(*arguments: str, text: str = "", seconds: int = TIMEOUT) -> tuple[int, str, str]:
-    """Run Docker's command for at most so many seconds; return its exit status, its output and its errors."""
+    """Run the docker command; return its exit status, standard output and standard error."""
     try:
-        # The arguments are names of images, and no shell reads them.
-        done = subprocess.run(  # noqa: S603
+        # The arguments are names of images; no shell is involved.
+        completed = subprocess.run(  # noqa: S603
             [shutil.which("docker") or "docker", *arguments],
             input=text,
             capture_output=True,
@@ -45,17 +45,17 @@ def docker(*arguments: str, text: str = "", seconds: int = TIMEOUT) -> tuple[int
         return 1, "", f"no answer within {seconds} s"
     except OSError as error:
         return 1, "", f"docker: {error.strerror}"
-    return done.returncode, done.stdout, done.stderr.strip()
+    return completed.returncode, completed.stdout, completed.stderr.strip()
 
 
 def pull(image: str) -> str:
-    """Pull an image; return why that failed, or nothing."""
+    """Pull an image; return the reason if that fails."""
     status, _output, errors = docker("pull", "--quiet", image, seconds=PULL_TIMEOUT)
     return (errors or f"docker pull ended with {status}") if status else ""
 
 
-def ask(image: str, request: dict[str, Any], script: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
-    """Takes an image, what oslo_options reads and its script; returns findings by name, or why there are none."""
+def run_script(image: str, request: dict[str, Any], script: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
+    """Run the `script` (oslo_options.py) in an image; return its findings by file, and the reason if it fails."""
     name = f"qinling_options_{os.getpid()}_{zlib.crc32(image.encode())}"
     options = ["--rm", "--interactive", "--name", name, "--network", "none", "--log-driver", "none"]
     options += ["--read-only", "--cap-drop", "ALL", "--entrypoint", "python3"]
@@ -64,14 +64,14 @@ def ask(image: str, request: dict[str, Any], script: str) -> tuple[dict[str, lis
         return json.loads(output.splitlines()[-1]), ""
     except (ValueError, IndexError):
         docker("rm", "--force", name)
-        told = [line for line in errors.splitlines() if not line.startswith("See 'docker")]
-        return {}, f"the image {image} can not tell its options: {(told or [f'it ended with {code}'])[-1]}"
+        lines = [line for line in errors.splitlines() if not line.startswith("See 'docker")]
+        return {}, f"the options of image {image} cannot be read: {(lines or [f'exit status {code}'])[-1]}"
 
 
 def validate(api: DockerApi, request: dict[str, Any]) -> dict[str, Any]:
-    """Takes Docker's API and the request; returns what was found, and what was and was not validated."""
+    """Validate the files of a request; return ``{found, validated, not_validated}``: findings, services, reasons."""
     validated: list[str] = []
-    missing: dict[str, str] = {}
+    not_validated: dict[str, str] = {}
     by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for check in request["checks"]:
         if not request["force"] and deployed(api, check):
@@ -79,29 +79,29 @@ def validate(api: DockerApi, request: dict[str, Any]) -> dict[str, Any]:
         else:
             by_image[check["image"]].append(check)
 
-    def look(image: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
+    def check_image(image: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
         if not api.has_image(image):
             if not request["pull"]:
                 return {}, f"the image {image} is not on this host yet"
             if problem := pull(image):
-                return {}, f"the image {image} can not be fetched: {problem}"
+                return {}, f"the image {image} cannot be pulled: {problem}"
         files: dict[str, str] = {}
         provided: dict[str, list[str]] = {}
         for item in by_image[image]:
             for path, text in item["files"].items():
                 files[f"{item['service']}/{path}"] = text
                 provided[f"{item['service']}/{path}"] = item["provided"]
-        return ask(image, {"files": files, "provided": provided}, request["script"])
+        return run_script(image, {"files": files, "provided": provided}, request["script"])
 
     found = []
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for image, (answer, problem) in zip(by_image, pool.map(look, by_image), strict=True):
+        for image, (findings, problem) in zip(by_image, pool.map(check_image, by_image), strict=True):
             for check in by_image[image]:
                 if problem:
-                    missing[check["service"]] = problem
+                    not_validated[check["service"]] = problem
                     continue
                 validated.append(check["service"])
                 for path in check["files"]:
-                    place = {"service": check["service"], "file": path}
-                    found += [{**place, **item} for item in answer[f"{check['service']}/{path}"]]
-    return {"found": found, "validated": sorted(validated), "not_validated": missing}
+                    location = {"service": check["service"], "file": path}
+                    found += [{**location, **item} for item in findings[f"{check['service']}/{path}"]]
+    return {"found": found, "validated": sorted(validated), "not_validated": not_validated}

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Holds configuration files against the options that the Python libraries around it know.
+"""Validate configuration files with the options of the installed Python libraries.
 
-The text of this file is run by the Python of a service's image, so that it is the image's own options that count: those
-that its packages list under the entry point ``oslo.config.opts``, as for oslo.config's sample generator and validator.
-That validator looks at names only. Here values are looked at too, by oslo.config itself, and so are the options that an
-authentication plugin adds to its section once ``auth_type`` names it.
+The Python of a service's image runs this script, so that the options of the image apply: those that its packages list
+under the entry point ``oslo.config.opts``, as for oslo.config's sample generator and validator. That validator checks
+names only. This script also checks values, with oslo.config itself, and the options that an authentication plugin adds
+to its section if ``auth_type`` names the plugin.
 
 It reads ``{"files": {name: text}, "provided": {name: [path]}}`` from standard input and prints ``{name: [finding]}``.
-Files stay in memory. `provided` are the paths that the service's container has beyond its image.
+Files stay in memory. `provided` are the paths that the service's container has in addition to those of its image.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-# Options that name a file which has to be there; the libraries list them as plain strings. Those of [kubernetes] are
-# checked with the certificates themselves.
+# Options that name a file that has to exist; the libraries declare them as strings. The files of [kubernetes] are
+# checked together with the certificates.
 FILE_OPTIONS = frozenset(
     (section, name)
     for section, names in {
@@ -33,12 +33,12 @@ FILE_OPTIONS = frozenset(
     for name in names
 )
 
-# What the libraries list: a section and its options.
+# Options of the libraries: a section and its options.
 Listed = list[tuple[str, list[Any]]]
 
 
 def installed_options() -> Listed:
-    """Returns the options that the installed libraries list, in order of their names."""
+    """Return the options of the installed libraries, ordered by the names of the entry points."""
     listed = []
     for entry in sorted(importlib.metadata.entry_points(group="oslo.config.opts"), key=lambda entry: entry.name):
         for group, options in entry.load()():
@@ -46,25 +46,25 @@ def installed_options() -> Listed:
     return listed
 
 
-class Known:
-    """The options that count for one file."""
+class OptionSchema:
+    """The options that one file may contain."""
 
     def __init__(self, path: str, listed: Listed) -> None:
         from oslo_config import cfg
 
         self.cfg = cfg
         self.conf = cfg.ConfigOpts()
-        # Before any option is known: what belongs to command lines would be parsed as such.
+        # Called before options are registered: otherwise command-line options would be parsed.
         self.conf([], default_config_files=[path], default_config_dirs=[])
-        # By section and by each name that oslo.config would read: the option, and the section that it belongs to now.
+        # By section and by each name that oslo.config accepts: the option and its current section.
         self.names: dict[tuple[str, str], tuple[str, Any]] = {}
         for group, options in listed:
             self.add(group, options)
 
     def add(self, group: str, options: Iterable[Any]) -> None:
-        """Takes a section and options of it, adds them; of two with the same name the first counts."""
+        """Add the options of a section; of two options with the same name, the first applies."""
         for option in options:
-            option.required = False  # An option that is not set is no bad value.
+            option.required = False  # A missing option is not an invalid value.
             try:
                 self.conf.register_opt(option, group=None if group == "DEFAULT" else group)
             except self.cfg.DuplicateOptError:
@@ -75,87 +75,87 @@ class Known:
                 self.names.setdefault((fold(section), name), (group, option))
 
     def find(self, section: str, name: str) -> tuple[str, Any] | None:
-        """Takes a section and a name as a file has them, returns the section and option that are meant, if any."""
+        """Return the current section and the option for a section and name in a file; None if unknown."""
         return self.names.get((fold(section), name))
 
     def value(self, group: str, option: Any) -> Any:
-        """Takes a section and its option, returns the value that it has."""
+        """Return the parsed value of an option."""
         return self.conf[option.dest] if group == "DEFAULT" else self.conf[group][option.dest]
 
-    def near(self, section: str, name: str) -> list[str]:
-        """Takes what nobody knows, returns what may have been meant, the likeliest first."""
+    def similar(self, section: str, name: str) -> list[str]:
+        """Return suggestions for an unknown option, the most similar first."""
         sections = {group for group, _option in self.names}
         folded = fold(section)
-        places = [group for group, known in self.names if known == name.replace("-", "_") and group != folded]
+        matches = [group for group, option in self.names if option == name.replace("-", "_") and group != folded]
         if folded not in sections:
             likely = difflib.get_close_matches(folded.lower(), {group.lower() for group in sections})
-            places.sort(key=lambda group: (group.lower() not in likely, group))
-            found = [f"[{group}] {name.replace('-', '_')}" for group in places]
+            matches.sort(key=lambda group: (group.lower() not in likely, group))
+            found = [f"[{group}] {name.replace('-', '_')}" for group in matches]
             return (found or [f"the section [{group}]" for group in sorted(sections) if group.lower() in likely])[:3]
-        own = [known for group, known in self.names if group == folded]
-        found = [f"[{section}] {known}" for known in difflib.get_close_matches(name.replace("-", "_"), own, 2, 0.7)]
-        return (found + [f"[{group}] {name.replace('-', '_')}" for group in sorted(places)])[:3]
+        own = [option for group, option in self.names if group == folded]
+        found = [f"[{section}] {option}" for option in difflib.get_close_matches(name.replace("-", "_"), own, 2, 0.7)]
+        return (found + [f"[{group}] {name.replace('-', '_')}" for group in sorted(matches)])[:3]
 
 
 def fold(section: str) -> str:
-    """Takes a section's name, returns it as oslo.config compares it."""
+    """Return a section's name in the case in which oslo.config compares names."""
     return section if section == "DEFAULT" else section.lower()
 
 
-def is_there(path: str, provided: Iterable[str]) -> bool:
-    """Tell whether a path exists here, or is among paths that are provided, or below one of them."""
+def exists(path: str, provided: Iterable[str]) -> bool:
+    """Return whether a path exists in the image, or is one of the `provided` paths or below one of these."""
     return os.path.exists(path) or any(  # noqa: PTH110 - the image's Python runs this
-        path == given or path.startswith(f"{given.rstrip('/')}/") for given in provided
+        path == parent or path.startswith(f"{parent.rstrip('/')}/") for parent in provided
     )
 
 
 def findings(text: str, listed: Listed, provided: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Return what is wrong with a file's text: section, option, kind, message or near names.
+    """Return the findings about a file's text, each ``{section, option, kind}`` with a `message` or similar names.
 
-    `listed` are the options of the libraries, `provided` the paths that are in the container though not in the image.
+    `listed` are the options of the libraries, `provided` the paths that the container has in addition to the image.
     """
-    # A file that has no name and no place on a disk.
+    # oslo.config needs a path; a memory file keeps secrets off the disk.
     descriptor = os.memfd_create("options")
     try:
         os.write(descriptor, text.encode())
         path = f"/proc/self/fd/{descriptor}"
-        known = Known(path, listed)
+        schema = OptionSchema(path, listed)
         sections: dict[str, dict[str, list[str]]] = {}
-        known.cfg.ConfigParser(path, sections).parse()
-        wrong = _authentication(known, sections)
-        incomplete = {finding["section"] for finding in wrong}
+        schema.cfg.ConfigParser(path, sections).parse()
+        found = _authentication(schema, sections)
+        incomplete = {finding["section"] for finding in found}
         for section, options in sections.items():
             for name in options:
-                meant = known.find(section, name)
-                if meant is None and section in incomplete:
+                match = schema.find(section, name)
+                if match is None and section in incomplete:
                     continue
-                if meant is None:
-                    near = known.near(section, name)
-                    wrong.append({"section": section, "option": name, "kind": "unknown", "near": near})
+                if match is None:
+                    similar = schema.similar(section, name)
+                    found.append({"section": section, "option": name, "kind": "unknown", "near": similar})
                     continue
                 try:
-                    value = known.value(*meant)
-                except known.cfg.NoSuchOptError:
-                    # How oslo.config tells of a $ that leads nowhere.
-                    wrong.append({"section": section, "option": name, "kind": "reference"})
+                    value = schema.value(*match)
+                except schema.cfg.NoSuchOptError:
+                    # oslo.config raises this for a $reference that cannot be resolved.
+                    found.append({"section": section, "option": name, "kind": "reference"})
                     continue
-                except (ValueError, known.cfg.Error) as error:
+                except (ValueError, schema.cfg.Error) as error:
                     message = str(error).rpartition(" is not valid: ")[2].rstrip(".")
                 else:
-                    if value and (section, name) in FILE_OPTIONS and not is_there(str(value), provided):
-                        wrong.append({"section": section, "option": name, "kind": "file", "message": str(value)})
+                    if value and (section, name) in FILE_OPTIONS and not exists(str(value), provided):
+                        found.append({"section": section, "option": name, "kind": "file", "message": str(value)})
                     continue
-                wrong.append({"section": section, "option": name, "kind": "bad", "message": message})
+                found.append({"section": section, "option": name, "kind": "bad", "message": message})
     finally:
         os.close(descriptor)
-    return wrong
+    return found
 
 
-def _authentication(known: Known, sections: dict[str, dict[str, list[str]]]) -> list[dict[str, Any]]:
-    """Adds the options of the authentication plugins that sections name; returns what is wrong with their names."""
-    wrong = []
+def _authentication(schema: OptionSchema, sections: dict[str, dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """Add the options of the authentication plugins that sections name; return findings about unknown plugins."""
+    found = []
     for section in list(sections):
-        if not sections[section].get("auth_type") or known.find(section, "auth_type") is None:
+        if not sections[section].get("auth_type") or schema.find(section, "auth_type") is None:
             continue
         from keystoneauth1 import exceptions, loading
 
@@ -163,15 +163,15 @@ def _authentication(known: Known, sections: dict[str, dict[str, list[str]]]) -> 
         try:
             options = loading.get_auth_plugin_conf_options(plugin)
         except exceptions.NoMatchingPlugin:
-            message = f"there is no authentication plugin of the name {plugin}"
-            wrong.append({"section": section, "option": "auth_type", "kind": "bad", "message": message})
+            message = f"the authentication plugin {plugin} does not exist"
+            found.append({"section": section, "option": "auth_type", "kind": "bad", "message": message})
             continue
-        known.add(sections[section].get("auth_section", [section])[-1], options)
-    return wrong
+        schema.add(sections[section].get("auth_section", [section])[-1], options)
+    return found
 
 
 def main() -> None:
-    """Answers the request on standard input."""
+    """Read a request from standard input and print the findings."""
     listed = installed_options()
     request = json.load(sys.stdin)
     provided = request["provided"]

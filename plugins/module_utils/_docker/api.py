@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""The few calls of Docker's API that checks and backups need, with Python's standard library only."""
+"""Client of the Docker Engine API that needs only Python's standard library."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SOCKET = "/var/run/docker.sock"
 
 
 class DockerUnreachableError(Exception):
-    """The engine does not answer; the message says why."""
+    """The engine does not answer; the message contains the reason."""
 
 
 class DockerRefusedError(Exception):
-    """The engine answers a request with an error; the message says why."""
+    """The engine answers a request with an error; the message contains the reason."""
 
 
 def _data(body: bytes) -> Any:
-    """Return the data of an answer's body: its text where it is no JSON."""
+    """Return the data of a response body, or its text if it is not JSON."""
     try:
         return json.loads(body) if body else None
     except ValueError:
@@ -34,7 +34,7 @@ def _data(body: bytes) -> Any:
 
 
 def _message(status: int, data: Any) -> str:
-    """Return the engine's message in an answer that is an error, or the status where there is no message."""
+    """Return the engine's error message, or the status if the response has no message."""
     text = data.get("message") if isinstance(data, dict) else data
     return str(text or "").strip() or f"status {status}"
 
@@ -53,19 +53,19 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class DockerApi:
-    """Docker's engine behind a Unix socket."""
+    """The Docker engine behind a Unix socket. Every request raises DockerUnreachableError if it is not answered."""
 
     def __init__(self, path: str, timeout: float = 20) -> None:
         self.path = path
         self.timeout = timeout
 
     def get(self, url: str) -> tuple[int, Any]:
-        """Takes a URL's path, returns the answer's status and its data; raises DockerUnreachableError."""
+        """Return the status and the data of a GET request."""
         status, body = self.raw(url)
         return status, _data(body)
 
     def file(self, container: str, path: str) -> bytes | None:
-        """Takes a container and the path of a file in it, returns the file's content, none if there is none."""
+        """Return the content of a file in a container; None if it does not exist."""
         status, body = self.raw(f"/containers/{quote(container)}/archive?path={quote(path)}")
         if status != 200:
             return None
@@ -74,7 +74,7 @@ class DockerApi:
             return member.read() if member else None
 
     def put_file(self, container: str, path: str, content: bytes, mode: int) -> None:
-        """Write a file that belongs to root into a container; raises as `change`."""
+        """Write a file that belongs to root into a container. Raise DockerRefusedError if the engine refuses."""
         directory, _slash, name = path.rpartition("/")
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -85,46 +85,43 @@ class DockerApi:
         self.change("PUT", url, self.timeout, body=stream.getvalue())
 
     def kill(self, container: str, signal: str) -> None:
-        """Send a signal, such as USR2, to a container's first process; raises as `change`."""
+        """Send a signal, such as USR2, to the main process of a container. Raise DockerRefusedError on failure."""
         self.change("POST", f"/containers/{quote(container)}/kill?signal={quote(signal)}", self.timeout)
 
     def file_end(self, container: str, path: str, size: int) -> bytes:
-        """Return the last `size` bytes of a file in a container, running or not; nothing where there is no such file.
-
-        Raises DockerUnreachableError.
-        """
-        with self._answer("GET", f"/containers/{quote(container)}/archive?path={quote(path)}") as answer:
-            if answer.status != 200:
+        """Return the last `size` bytes of a file in a running or stopped container; empty if it does not exist."""
+        with self._response("GET", f"/containers/{quote(container)}/archive?path={quote(path)}") as response:
+            if response.status != 200:
                 return b""
-            # A log may be large: it passes by in pieces.
+            # A log may be large: read it in chunks.
             end = b""
-            with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=answer, mode="r|") as archive:
+            with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=response, mode="r|") as archive:
                 member = archive.next()
                 content = archive.extractfile(member) if member else None
-                while content and (piece := content.read(1 << 20)):
-                    end = (end + piece)[-size:]
+                while content and (chunk := content.read(1 << 20)):
+                    end = (end + chunk)[-size:]
             return end
 
     def change(self, method: str, url: str, seconds: float, *, missing_ok: bool = False, body: Any = None) -> None:
-        """Request a change, which may take so many seconds; with `missing_ok`, of something that may be gone.
+        """Send a request that changes an object; with `missing_ok`, the object need not exist.
 
-        `body` is the request's data, of JSON's types, or a tar archive. Raises DockerUnreachableError, and
-        DockerRefusedError with the engine's message.
+        `body` is data of JSON's types or a tar archive. Raise DockerRefusedError with the engine's message if the
+        engine refuses.
         """
-        with self._answer(method, url, timeout=seconds, body=body) as answer:
-            if answer.status >= 400 and not (missing_ok and answer.status == 404):
-                raise DockerRefusedError(_message(answer.status, _data(answer.read())))
+        with self._response(method, url, timeout=seconds, body=body) as response:
+            if response.status >= 400 and not (missing_ok and response.status == 404):
+                raise DockerRefusedError(_message(response.status, _data(response.read())))
 
     def raw(self, url: str) -> tuple[int, bytes]:
-        """Takes a URL's path, returns the answer's status and its body; raises DockerUnreachableError."""
-        with self._answer("GET", url) as answer:
-            return answer.status, answer.read()
+        """Return the status and the body of a GET request."""
+        with self._response("GET", url) as response:
+            return response.status, response.read()
 
     @contextlib.contextmanager
-    def _answer(
+    def _response(
         self, method: str, url: str, timeout: float | None = None, body: Any = None
     ) -> Iterator[http.client.HTTPResponse]:
-        """Yield the engine's answer to a request, as long as it is read; raises DockerUnreachableError."""
+        """Yield the engine's response; the connection is closed afterwards."""
         connection = _UnixConnection(self.path, timeout or self.timeout)
         try:
             archive = isinstance(body, bytes)
@@ -133,7 +130,7 @@ class DockerApi:
             connection.request(method, url, data, {} if data is None else {"Content-Type": kind})
             yield connection.getresponse()
         except FileNotFoundError as error:
-            raise DockerUnreachableError("there is no such socket") from error
+            raise DockerUnreachableError("the socket does not exist") from error
         except PermissionError as error:
             raise DockerUnreachableError("permission denied; become root or join the group docker") from error
         except (OSError, http.client.HTTPException) as error:
@@ -142,45 +139,44 @@ class DockerApi:
             connection.close()
 
     def version(self) -> dict[str, Any]:
-        """Returns what the engine says about itself."""
+        """Return the data of GET /version."""
         status, data = self.get("/version")
         if status != 200 or not isinstance(data, dict):
-            raise DockerUnreachableError(f"it answers {status} when asked for its version")
+            raise DockerUnreachableError(f"the request for its version returned status {status}")
         return data
 
     def found(self, url: str) -> Any:
-        """Return the data of a list that the engine always has; raises DockerUnreachableError, DockerRefusedError."""
+        """Return the data of a resource that always exists. Raise DockerRefusedError if the engine refuses."""
         status, data = self.get(url)
         if status != 200:
             raise DockerRefusedError(f"{url.partition('?')[0]}: {_message(status, data)}")
         return data
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return all containers as the engine lists them; raises as `found`."""
+        """Return all containers as GET /containers/json lists them. Raise DockerRefusedError if the engine refuses."""
         listed: list[dict[str, Any]] = self.found("/containers/json?all=1") or []
         return listed
 
     def volumes(self) -> dict[str, dict[str, str]]:
-        """Return the labels of all volumes by name; raises as `found`."""
+        """Return the labels of all volumes by name. Raise DockerRefusedError if the engine refuses."""
         volumes = (self.found("/volumes") or {}).get("Volumes") or []
         return {str(volume["Name"]): volume.get("Labels") or {} for volume in volumes}
 
     def create_volume(self, name: str, labels: Mapping[str, str], check: bool = False) -> bool:
-        """Create a volume, unless it exists or this is a check; return whether it did not exist; raises as `change`."""
+        """Create a volume if it does not exist; return whether it was absent. With `check`, do not create it."""
         absent = self.get(f"/volumes/{quote(name)}")[0] == 404
         if absent and not check:
             self.change("POST", "/volumes/create", self.timeout, body={"Name": name, "Labels": dict(labels)})
         return absent
 
     def networks(self) -> dict[str, dict[str, str]]:
-        """Return the labels of all networks by name; raises as `found`."""
+        """Return the labels of all networks by name. Raise DockerRefusedError if the engine refuses."""
         return {str(network["Name"]): network.get("Labels") or {} for network in self.found("/networks") or []}
 
     def swarm_names(self, kind: str, label: str) -> list[str]:
-        """Return the names of the Swarm's `kind` (services, configs) with a label; raises as `found`.
+        """Return the names of the Swarm's services or configs (`kind`) with a label.
 
-        A node without a Swarm, or that does not manage it, has none. A manager that is locked, or that does not reach
-        the others, cannot tell.
+        A node that is not a Swarm manager has none. Raise DockerRefusedError if a manager is locked or has no quorum.
         """
         try:
             found = self.found(f"/{kind}?filters={quote(json.dumps({'label': [label]}))}")
@@ -192,7 +188,7 @@ class DockerApi:
         return sorted(str(item["Spec"]["Name"]) for item in found or [])
 
     def containers(self) -> list[dict[str, Any]]:
-        """Return all containers as ``{id, name, labels, image, state, pid, ports}``; raises as `found`."""
+        """Return all containers as ``{id, name, labels, image, state, pid, ports}``."""
         found = []
         for item in self.listing():
             pid = 0
@@ -217,10 +213,10 @@ class DockerApi:
         return found
 
     def has_image(self, image: str) -> bool:
-        """Takes an image's name, returns whether the engine has it."""
+        """Return whether an image exists on the host."""
         return self.get(f"/images/{quote(image)}/json")[0] == 200
 
-    def registry_answer(self, image: str) -> tuple[int, str]:
-        """Return the status and the message with which an image's registry answers a request without a login."""
+    def registry_status(self, image: str) -> tuple[int, str]:
+        """Return the status and the message of a request to an image's registry without a login."""
         status, data = self.get(f"/distribution/{quote(image)}/json")
         return status, data.get("message", "") if isinstance(data, dict) else str(data or "")

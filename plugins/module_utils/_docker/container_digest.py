@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""The digest of all that a container is made from, and which containers of a list are up to date by their label."""
+"""Compute digests of the definitions of containers, and find the containers whose labels match them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# The label of a container that holds the digest of what it was made from.
+# Labels of a container: digests of its definition, its configuration files and the inputs of the service's last
+# bootstrap.
 LABEL = "qinling.kolla/definition"
 CONFIGURATION = "qinling.kolla/configuration"
-# Digest of what the last bootstrap of the service was for, in its container, which is created after that.
 BOOTSTRAP = "qinling.kolla/bootstrap"
-# Stands in a container's groups for the group that may use Docker's socket, which only the host knows.
+# Placeholder in a container's groups for the group of Docker's socket, whose number depends on the host.
 SOCKET_GROUP = "@docker_socket_group"
-# What of a service's entry (`<project>_services`) a container is made from; the rest concerns others.
-MADE_FROM = (
+# The keys of a service's entry (`<project>_services`) that define its container.
+CONTAINER_KEYS = (
     "image",
     "network_mode",
     "networks",
@@ -33,10 +33,9 @@ MADE_FROM = (
 
 
 def canonical(value: Any) -> Any:
-    """Return a value with every scalar in it as text, so that it is the same on every ansible-core.
+    """Return a value in which all scalars are text, so that digests do not depend on the version of ansible-core.
 
-    The result of `{{ 30 }}` is a number since ansible-core 2.19, and text before. Docker takes either for what a
-    container is made from, but a digest and a comparison would see a difference.
+    The result of `{{ 30 }}` is a number since ansible-core 2.19, and text before.
     """
     if value is None:
         return ""
@@ -48,7 +47,7 @@ def canonical(value: Any) -> Any:
 
 
 def is_disabled(test: Any) -> bool:
-    """Return whether a health check's test switches the check off: NONE as a string or a list, as Kolla takes it."""
+    """Return whether a health check is disabled: its test is NONE, as a string or a list (Kolla accepts both)."""
     return test == "NONE" or (isinstance(test, list | tuple) and list(test) == ["NONE"])
 
 
@@ -59,22 +58,22 @@ def has_healthcheck(service: Mapping[str, Any]) -> bool:
 
 
 def definition_of(service: Mapping[str, Any], configuration: str, settings: Mapping[str, Any]) -> str:
-    """Return the digest of all that a service's container is made from.
+    """Return the digest of the definition of a service's container.
 
-    `configuration` is the digest of its files, `settings` is what containers of all services have in common.
+    `configuration` is the digest of its files, `settings` are the settings that all containers share.
     """
-    made_from = {key: service[key] for key in MADE_FROM if key in service}
-    whole = json.dumps(canonical([made_from, configuration, settings]), sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+    container = {key: service[key] for key in CONTAINER_KEYS if key in service}
+    definition = json.dumps(canonical([container, configuration, settings]), sort_keys=True)
+    return hashlib.sha256(definition.encode()).hexdigest()[:16]
 
 
 def bootstrap_of(inputs: Any) -> str:
-    """Return the digest of what a bootstrap depends on besides the image."""
+    """Return the digest of the inputs of a bootstrap, without the image."""
     return hashlib.sha256(json.dumps(canonical(inputs), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def with_group(service: Mapping[str, Any], group: int) -> dict[str, Any]:
-    """Return a service's entry with the number of the group that may use Docker's socket."""
+    """Return a service's entry in which SOCKET_GROUP is replaced by the number of the group of Docker's socket."""
     groups = service.get("groups") or []
     if SOCKET_GROUP not in groups:
         return dict(service)
@@ -82,31 +81,34 @@ def with_group(service: Mapping[str, Any], group: int) -> dict[str, Any]:
 
 
 def unchanged_of(
-    local: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]
+    local: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], desired: Mapping[str, str]
 ) -> dict[str, Mapping[str, Any]]:
-    """Return by service the containers of services `local` whose definition is unchanged, running or not.
+    """Return the containers, running or not, of `local` services whose definition is unchanged, by service.
 
-    `found` is Docker's list of containers (GET /containers/json of its API). It shows an image by the name that the
-    container was made from, unless that name means another image by now. `wanted` are the present definitions.
+    `found` is the list of GET /containers/json. It shows an image by the name with which the container was created,
+    unless that name now refers to another image. `desired` are the desired digests by service.
     """
-    return _labelled(local, found, LABEL, wanted)
+    return _labelled(local, found, LABEL, desired)
 
 
 def bootstrapped_of(
-    local: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]
+    local: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], desired: Mapping[str, str]
 ) -> list[str]:
     """Return the services whose container was created after a bootstrap with the same image and inputs.
 
-    `wanted` are the digests of inputs (`bootstrap_of`) by service.
+    `desired` are the digests of inputs (`bootstrap_of`) by service.
     """
-    services = {name: local[name] for name in wanted if name in local}
-    return list(_labelled(services, found, BOOTSTRAP, wanted))
+    services = {name: local[name] for name in desired if name in local}
+    return list(_labelled(services, found, BOOTSTRAP, desired))
 
 
 def _labelled(
-    services: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]], label: str, wanted: Mapping[str, str]
+    services: Mapping[str, Mapping[str, Any]],
+    found: Iterable[Mapping[str, Any]],
+    label: str,
+    desired: Mapping[str, str],
 ) -> dict[str, Mapping[str, Any]]:
-    """Return by service the containers of that name that have the service's image, and a label as `wanted`."""
+    """Return the containers with the service's name and image and the desired value of a label, by service."""
     by_name = {name.lstrip("/"): container for container in found for name in container["Names"]}
     pairs = {name: by_name.get(service["container_name"]) for name, service in services.items()}
     return {
@@ -114,14 +116,14 @@ def _labelled(
         for name, container in pairs.items()
         if container
         and container["Image"] == services[name]["image"]
-        and (container["Labels"] or {}).get(label) == wanted[name]
+        and (container["Labels"] or {}).get(label) == desired[name]
     }
 
 
 def up_to_date_of(
     local: Mapping[str, Mapping[str, Any]], unchanged: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> list[str]:
-    """Return which of the services `local` need nothing: their container is `unchanged`, runs, is healthy if asked."""
+    """Return the `local` services whose `unchanged` container runs, and is healthy if it has a health check."""
     return [
         name
         for name, container in unchanged.items()

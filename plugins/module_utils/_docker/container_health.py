@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Waits until containers are well: their own health check is run as soon and as often as it makes sense.
+"""Wait until containers are healthy, by running their health checks directly.
 
-Docker itself asks for the first time after a whole interval, which is where the time of starting goes otherwise.
+Docker runs the first health check only after a whole interval, which would dominate the time of a deployment.
 """
 
 from __future__ import annotations
@@ -19,61 +19,61 @@ from typing import Any
 from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import mask_line
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import SOCKET, DockerApi, DockerUnreachableError
 
-# A container that ends again and again is given up.
+# A container that exits more often than this has failed.
 MAX_RESTARTS = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
-# What is read of a container's output and log file, and the lines of each that are shown.
+# Limits for reading a container's output and log file, and the number of lines of each in a report.
 _OUTPUT_LINES, _FILE_BYTES, _SHOWN_LINES = 1000, 1 << 17, 20
 _LONGEST_LINE = 500
-# What kolla_start (a trace of its commands) and kolla_set_configs (its progress, not its errors) write at each start.
+# Output of kolla_start (a trace of its commands) and of kolla_set_configs (its progress, not its errors).
 _STARTUP = re.compile(r"\++ |Running command: '|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} INFO ")
-# The time that a line of a log begins with, in the host's time zone: oslo.log, MariaDB, RabbitMQ.
+# The time at the beginning of a log line, in the host's time zone: oslo.log, MariaDB, RabbitMQ.
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d) +(\d{1,2}:\d\d:\d\d)")
 _NO_SUCH_CONTAINER: dict[str, Any] = {}
 
 
 @dataclass
 class Outcome:
-    """What became of one container: whether it is well, what Docker knows of it, its health check's last output."""
+    """The result for one container: its details from Docker (`found`), and its health check's last `output`."""
 
     name: str
-    well: bool
+    healthy: bool
     found: Mapping[str, Any]
-    said: str
-    # Seconds that it was waited for.
+    output: str
+    # Seconds.
     waited: float
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """What Docker calls the container's state."""
+        """Return the container's `State` as Docker reports it."""
         return self.found.get("State") or {}
 
     @property
     def restarts(self) -> int:
-        """How often Docker started the container again."""
+        """Return the number of restarts."""
         return int(self.found.get("RestartCount") or 0)
 
     def summary(self) -> dict[str, str]:
-        """Return name, image and status; the status is healthy or running where the container is well."""
+        """Return name, image and status; a container without a health check is running instead of healthy."""
         health = "healthy" if command_of(_own_test(self.found)) else "running"
         running = "unhealthy" if self.state.get("Status") == "running" else self.state.get("Status") or "missing"
         image = (self.found.get("Config") or {}).get("Image") or "unknown"
-        return {"name": self.name, "image": str(image), "status": health if self.well else str(running)}
+        return {"name": self.name, "image": str(image), "status": health if self.healthy else str(running)}
 
 
 def command_of(test: list[str]) -> list[str]:
-    """Takes a health check's test as Docker has it, returns the command; empty for none."""
+    """Return the command of a health check's test in Docker's format; empty if there is no check."""
     kind, *words = test or ["NONE"]
     return {"CMD": words, "CMD-SHELL": ["sh", "-c", *words]}.get(kind, [])
 
 
 def _own_test(found: Mapping[str, Any]) -> list[str]:
-    """Return the test of the health check that a container was made with."""
+    """Return the test of the health check with which a container was created."""
     return ((found.get("Config") or {}).get("Healthcheck") or {}).get("Test") or []
 
 
 def pauses() -> Any:
-    """Yields the seconds between two looks: short at first, then longer."""
+    """Yield the seconds between two checks, with increasing length."""
     pause = FIRST_PAUSE
     while True:
         yield pause
@@ -81,13 +81,13 @@ def pauses() -> Any:
 
 
 class Host:
-    """Docker on this host, as waiting needs it."""
+    """Docker on this host."""
 
     def __init__(self) -> None:
         self.api = DockerApi(SOCKET)
 
     def inspect(self, name: str) -> Mapping[str, Any]:
-        """Returns what Docker knows of a container, nothing if there is none."""
+        """Return a container's details; empty if it does not exist or Docker does not answer."""
         try:
             status, found = self.api.get(f"/containers/{name}/json")
         except DockerUnreachableError:
@@ -95,15 +95,15 @@ class Host:
         return found if status == 200 else _NO_SUCH_CONTAINER
 
     def execute(self, name: str, command: list[str], seconds: float) -> tuple[int, str]:
-        """Runs a command in a container, returns how it ended and what it wrote."""
+        """Run a command in a container; return its exit status and output."""
         return self._docker("exec", name, *command, seconds=seconds)
 
     def output(self, name: str) -> str:
-        """Return the end of what a container wrote to its standard output and error."""
+        """Return the end of a container's standard output and error."""
         return self._docker("logs", "--tail", str(_OUTPUT_LINES), name, seconds=30)[1]
 
     def log_file(self, name: str, path: str) -> str:
-        """Return the end of a file in a container, running or not; nothing where it cannot be read."""
+        """Return the end of a file in a running or stopped container; empty if it cannot be read."""
         try:
             return self.api.file_end(name, path, _FILE_BYTES).decode("utf-8", "replace")
         except DockerUnreachableError:
@@ -112,7 +112,7 @@ class Host:
     @staticmethod
     def _docker(*words: str, seconds: float) -> tuple[int, str]:
         try:
-            done = subprocess.run(  # noqa: S603
+            completed = subprocess.run(  # noqa: S603
                 ["docker", *words],  # noqa: S607
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -121,7 +121,7 @@ class Host:
             )
         except subprocess.TimeoutExpired:
             return 124, f"no answer within {seconds:.0f} s"
-        return done.returncode, done.stdout.decode("utf-8", "replace")
+        return completed.returncode, completed.stdout.decode("utf-8", "replace")
 
 
 def wait_for(
@@ -132,43 +132,43 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Takes a container's name, its health check and how long it may take; returns what became of it.
+    """Wait until a container is healthy, for at most `seconds`.
 
-    It is well where Docker says so, or its health check says so now; without a health check, where it runs. A test that
-    is not given is the container's own.
+    A container is healthy if Docker reports this, or if its health check succeeds; without a health check, if it runs.
+    An empty `test` means the health check with which the container was created.
     """
     start = clock()
     end = start + seconds
-    said = ""
+    output = ""
     for pause in pauses():
         found = host.inspect(name)
-        outcome = Outcome(name, False, found, said, clock() - start)
+        outcome = Outcome(name, False, found, output, clock() - start)
         command = command_of(test or _own_test(found))
         running = outcome.state.get("Status") == "running"
         if running and ((outcome.state.get("Health") or {}).get("Status") == "healthy" or not command):
-            return replace(outcome, well=True)
+            return replace(outcome, healthy=True)
         if running:
-            code, said = host.execute(name, command, max(1.0, min(30.0, end - clock())))
-            outcome = Outcome(name, code == 0, found, said, clock() - start)
-        if outcome.well or outcome.restarts > MAX_RESTARTS or not found or clock() >= end:
+            code, output = host.execute(name, command, max(1.0, min(30.0, end - clock())))
+            outcome = Outcome(name, code == 0, found, output, clock() - start)
+        if outcome.healthy or outcome.restarts > MAX_RESTARTS or not found or clock() >= end:
             return outcome
         sleep(pause)
     raise AssertionError("pauses end")  # pragma: no cover
 
 
 def program_lines(output: str) -> list[str]:
-    """Return the last lines that a program wrote to its container's output, without those of the image's start.
+    """Return the last lines of a container's output, without the output of the image's start scripts.
 
-    Where there are no others, the start is what failed, and its lines are returned.
+    If the program wrote nothing, the start failed, and its lines are returned.
     """
     lines = [line for line in output.splitlines() if line.strip()]
     return ([line for line in lines if not _STARTUP.match(line)] or lines)[-_SHOWN_LINES:]
 
 
 def lines_since(text: str, created: str) -> list[str]:
-    """Return the last lines of a log file that were written since a container was created, as Docker has that moment.
+    """Return the last lines of a log file since the container was created (`created` is Docker's timestamp).
 
-    A line without a time belongs to the one before it; a log whose lines have no time is taken as it is.
+    A line without a time belongs to the preceding line; a log without any times is not filtered.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     moments = [_moment(line) for line in lines]
@@ -180,7 +180,7 @@ def lines_since(text: str, created: str) -> list[str]:
 
 
 def _moment(line: str) -> float | None:
-    """Return the seconds since the epoch of the time that a line begins with, if it does."""
+    """Return the time at the beginning of a line, in seconds since the epoch; None if the line has no time."""
     found = _TIME.match(line)
     try:
         return datetime.strptime(" ".join(found.groups()), "%Y-%m-%d %H:%M:%S").timestamp() if found else None
@@ -189,17 +189,17 @@ def _moment(line: str) -> float | None:
 
 
 def report(outcome: Outcome, test: list[str], logs: Mapping[str, list[str]], secrets: list[str]) -> str:
-    """Return what an operator needs to know of a container that is not healthy, without `secrets`.
+    """Return the message about a container that is not healthy.
 
-    `logs` are lines by where they are from, the most telling first; `secrets` is the output of masking.literals.
+    `logs` are lines by their source, the most useful first; `secrets` is the result of masking.literals.
     """
-    early = ", and was given up as it ends again and again" if outcome.restarts > MAX_RESTARTS else ""
+    early = "; gave up because it exits repeatedly" if outcome.restarts > MAX_RESTARTS else ""
     command = " ".join((test or _own_test(outcome.found))[1:]) or "none"
     parts = [
         f"The container {outcome.name} did not become healthy within {outcome.waited:.0f} s{early}.",
         f"It is {outcome.state.get('Status') or 'missing'}, and was restarted {outcome.restarts} times.",
     ]
-    sources = {f"its health check ({command})": outcome.said.splitlines(), **logs}
+    sources = {f"its health check ({command})": outcome.output.splitlines(), **logs}
     for source, lines in sources.items():
         shown = [f"    {mask_line(line.rstrip(), secrets)[:_LONGEST_LINE]}" for line in lines if line.strip()]
         parts += [f"The last lines of {source}:", *shown] if shown else [f"The last lines of {source}: none"]
@@ -207,7 +207,7 @@ def report(outcome: Outcome, test: list[str], logs: Mapping[str, list[str]], sec
 
 
 def logs_of(outcome: Outcome, log_file: str, logs_volume: str, host: Host) -> dict[str, list[str]]:
-    """Return the last lines of a container by where they are from: its program's log file, and its output."""
+    """Return the last lines of a container's log file and of its output, by their source."""
     created = str(outcome.found.get("Created") or "")
     file = {f"{log_file} in the volume {logs_volume}": lines_since(host.log_file(outcome.name, log_file), created)}
     return {**(file if log_file else {}), f'"docker logs {outcome.name}"': program_lines(host.output(outcome.name))}
@@ -216,14 +216,14 @@ def logs_of(outcome: Outcome, log_file: str, logs_volume: str, host: Host) -> di
 def wait_for_all(
     containers: list[Mapping[str, Any]], seconds: int, logs_volume: str, secrets: list[str], host: Host
 ) -> tuple[list[dict[str, str]], list[str]]:
-    """Takes containers (`name`, `test`, `log_file`) and how long all may take, and what may not be shown.
+    """Wait for all `containers` (``{name, test, log_file}``), for at most `seconds` in total.
 
-    Returns a summary of each, and a report on each that is not well.
+    Return a summary of each container, and a report about each that is not healthy.
     """
     with ThreadPoolExecutor(max_workers=max(1, len(containers))) as pool:
         outcomes = list(pool.map(lambda item: wait_for(item["name"], item["test"], seconds, host), containers))
     return [outcome.summary() for outcome in outcomes], [
         report(outcome, item["test"], logs_of(outcome, item["log_file"], logs_volume, host), secrets)
         for item, outcome in zip(containers, outcomes, strict=True)
-        if not outcome.well
+        if not outcome.healthy
     ]

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""A service's entry in Kolla's service dictionary as the bodies of Docker's API that create its container.
+"""Convert a service of Kolla's service dictionary to the requests of Docker's API that create its container.
 
 Source of the format: https://docs.docker.com/reference/api/engine/version/v1.41/, ContainerCreate and NetworkConnect.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import canonical, is_disabled
 
-# Kolla's dimensions and the keys of HostConfig, by how Docker takes their values: bytes, numbers, text.
+# Kolla's dimensions and the keys of HostConfig, by the type of their values: bytes, numbers, text.
 _SIZES = {
     "mem_limit": "Memory",
     "mem_reservation": "MemoryReservation",
@@ -33,11 +33,11 @@ _PORT = re.compile(r"(?:(?P<address>\[[^]]+\]|[^:]+):)?(?P<host>\d+):(?P<contain
 
 
 def bytes_of(size: Any) -> int:
-    """Return a size such as 512m, Kolla's 512mb or a number of bytes as bytes, and -1 or unlimited as -1."""
+    """Return a size such as 512m, Kolla's 512mb or a number of bytes in bytes; -1 for -1 or unlimited."""
     text = str(size).strip()
     if text in ("-1", "unlimited"):
         return -1
-    # human_to_bytes takes an upper case B alone for bytes.
+    # human_to_bytes accepts only an upper-case B for bytes.
     return int(human_to_bytes(re.sub(r"(?i)(?<=[kmgtpezy])b$", "", text)))
 
 
@@ -50,10 +50,7 @@ def nanoseconds_of(duration: Any) -> int:
 
 
 def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a health check of Kolla's (durations are numbers of seconds, or have units) as Docker's Healthcheck.
-
-    One that is switched off has no durations.
-    """
+    """Return Kolla's health check (durations in seconds, or with units) as Docker's Healthcheck."""
     test = healthcheck["test"]
     if is_disabled(test):
         return {"Test": ["NONE"]}
@@ -66,7 +63,7 @@ def healthcheck_of(healthcheck: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ulimits_of(ulimits: Any) -> list[dict[str, Any]]:
-    """Return ulimits, Kolla's mapping of name to soft and hard or Docker's list of name:soft:hard, as Docker's."""
+    """Return ulimits (Kolla's mapping of name to soft and hard, or a list of name:soft:hard) as Docker's Ulimits."""
     if isinstance(ulimits, Mapping):
         parts = [
             (name, limit["soft"], limit["hard"]) if isinstance(limit, Mapping) else (name, limit, limit)
@@ -79,12 +76,12 @@ def ulimits_of(ulimits: Any) -> list[dict[str, Any]]:
 
 
 def ports_of(published: list[str]) -> dict[str, Any]:
-    """Return published ports, each [address:]port:port of the container[/protocol], as Docker's PortBindings."""
+    """Return published ports, each ``[address:]host_port:container_port[/protocol]``, as Docker's PortBindings."""
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in published:
         match = _PORT.fullmatch(str(port))
         if match is None:
-            raise ValueError(f"published port {port}: expected [address:]port:port of the container[/protocol]")
+            raise ValueError(f"published port {port}: expected [address:]host_port:container_port[/protocol]")
         address = (match["address"] or "").strip("[]")
         bindings.setdefault(f"{match['container']}/{match['protocol'] or 'tcp'}", []).append(
             {"HostIp": address, "HostPort": match["host"]}
@@ -117,17 +114,17 @@ def spec_of(
     labels: Mapping[str, str],
     absent_mounts: list[str],
 ) -> dict[str, Any]:
-    """Return what the module `containers` takes for a service: ``{service, container, body, networks}``.
+    """Return a service's entry for the module `containers`: ``{service, container, body, networks}``.
 
-    `settings` is what containers of all services have in common, `labels` those of this one, `absent_mounts` the
-    volumes that are left out as the host does not have them.
+    `settings` are shared by all containers, `labels` are those of this container, `absent_mounts` are volumes to omit
+    because the host does not have the files.
     """
     volumes = [str(volume) for volume in service.get("volumes") or [] if volume and volume not in absent_mounts]
     ports = ports_of(service.get("published_ports") or [])
     environment = {"KOLLA_CONFIG_STRATEGY": "COPY_ALWAYS", "KOLLA_SERVICE_NAME": name}
     environment |= canonical(service.get("environment") or {})
-    # Docker attaches a container to one network when it creates it.
-    first, *others = service.get("networks") or [None]
+    # Docker connects a container to only one network when it creates it.
+    first, *further = service.get("networks") or [None]
     return {
         "service": name,
         "container": str(service["container_name"]),
@@ -145,12 +142,12 @@ def spec_of(
             ),
             **({"NetworkingConfig": {"EndpointsConfig": {first["name"]: _endpoint(first)}}} if first else {}),
         },
-        "networks": [{"name": network["name"], "endpoint": _endpoint(network)} for network in others],
+        "networks": [{"name": network["name"], "endpoint": _endpoint(network)} for network in further],
     }
 
 
 def _integer(value: Any) -> int:
-    # A template may make 500.0 of 500.
+    # A template may render 500 as 500.0.
     return int(float(value))
 
 

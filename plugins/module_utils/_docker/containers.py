@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Containers of a project, created, replaced or started in one call.
+"""Create, replace or start the containers of a project in one call.
 
-This replaces a call of community.docker's docker_container (or docker_volume) for each: on two cores, such a call
-takes about 1.1 s, of which Docker needs 0.3 s. The label `definition` alone decides what is done.
+One call replaces a task with community.docker's docker_container or docker_volume per object: on two cores, such a task
+takes about 1.1 s, of which Docker needs 0.3 s. Containers are compared by their image and the label `definition`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker import servi
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import LABEL
 
 _SECONDS = 120
-# What starts a container that exists, by its state; without an entry, it runs or has to be replaced.
+# Actions that start an existing container, by its state; other states are running, or need a replacement.
 _START = {"created": "start", "exited": "start", "paused": "unpause"}
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A container as it has to be: see `container_spec.spec_of`."""
+    """The desired state of a container: see `container_spec.spec_of`."""
 
     service: str
     container: str
@@ -31,13 +31,13 @@ class Spec:
     networks: list[Mapping[str, Any]] = field(default_factory=list)
 
     def is_unchanged(self, present: Mapping[str, Any]) -> bool:
-        """Return whether a container, as Docker lists it, was created from this."""
+        """Return whether a container, as Docker lists it, was created from this definition and image."""
         labels = present.get("Labels") or {}
         return (labels.get(LABEL), present["Image"]) == (self.body["Labels"][LABEL], self.body["Image"])
 
 
 def action_of(spec: Spec, present: Mapping[str, Any] | None) -> str:
-    """Return what makes a container as it has to be: create, replace, start, unpause, or nothing."""
+    """Return the action that brings a container to its desired state: create, replace, start, unpause; or empty."""
     if present is None:
         return "create"
     if not spec.is_unchanged(present) or present["State"] == "dead":
@@ -46,10 +46,10 @@ def action_of(spec: Spec, present: Mapping[str, Any] | None) -> str:
 
 
 def run(specs: Iterable[Spec], host: service_backup.Host, *, backup: bool, check: bool) -> dict[str, str]:
-    """Create, replace or start containers; return what was done by container, those without anything left out.
+    """Create, replace or start containers; return the actions by container, without unchanged containers.
 
-    With `backup`, a container that is replaced becomes the service's backup, or what is known of an interrupted run
-    decides. With `check`, nothing is done. Raises DockerUnreachableError, DockerRefusedError.
+    With `backup`, a replaced container becomes the service's backup (see `service_backup.backup`). With `check`, only
+    return the actions. Raise DockerUnreachableError or DockerRefusedError if Docker fails.
     """
     done: dict[str, str] = {}
     listed = {name.lstrip("/"): container for container in host.docker.listing() for name in container["Names"]}

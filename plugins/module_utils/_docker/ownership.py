@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which deployment the containers, volumes and networks of a host belong to, as their labels say.
+"""Determine from labels to which deployment the containers, volumes and networks of a host belong.
 
-What has no label of a deployment was made by an earlier version, which wrote none. It counts as the one that asks.
+Objects without the label were created by an earlier version; they count as objects of the current deployment.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-# The label that names the deployment: its operator's directory, unless qinling_deployment says otherwise.
+# The label that names the deployment: qinling_deployment, by default the path of the operator's directory.
 DEPLOYMENT = "qinling.kolla/deployment"
-# The label of whatever this collection made, in every version.
+# The label of all objects that any version of this collection creates.
 MANAGED = "qinling.kolla/managed"
-# The label of what an engine creates in a Swarm: the name of its functions' network.
+# The label of objects that an engine creates in a Swarm: the name of the network of functions.
 INSTANCE = "qinling.kolla/instance"
 _PLURALS = {"container": "containers", "volume": "volumes", "network": "networks", "directory": "directories"}
 
@@ -26,12 +26,12 @@ Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 def name_of(container: Container) -> str:
-    """Return the name of a container of Docker's list, or its ID where it has lost its name (it is being removed)."""
+    """Return the name of a container of Docker's list; its ID if it has no name because it is being removed."""
     return str((container.get("Names") or [container["Id"]])[0]).lstrip("/")
 
 
 def is_managed(container: Container) -> bool:
-    """Return whether this collection created a container, for whichever deployment."""
+    """Return whether this collection created a container, for any deployment."""
     return MANAGED in (container.get("Labels") or {})
 
 
@@ -49,7 +49,7 @@ def foreign_objects(deployment: str, claims: Claims, labels: Labels) -> dict[str
 def foreign_directories(
     deployment: str, directories: Iterable[Path], containers: Iterable[Container]
 ) -> dict[str, list[str]]:
-    """Return which of the `directories` containers of another deployment mount, by deployment."""
+    """Return the `directories` that containers of other deployments mount, by deployment."""
     claimed = {str(path) for path in directories}
     found: dict[str, set[str]] = {}
     for container in containers:
@@ -63,7 +63,7 @@ def foreign_directories(
 def owner_findings(
     deployment: str, claims: Claims, labels: Labels, directories: Iterable[Path], containers: Iterable[Container]
 ) -> list[str]:
-    """Return one message for each other deployment that owns what this one claims."""
+    """Return one message for each other deployment that owns objects which `deployment` claims."""
     owners = foreign_objects(deployment, claims, labels)
     for owner, paths in foreign_directories(deployment, directories, containers).items():
         owners.setdefault(owner, {})["directory"] = paths
@@ -75,24 +75,24 @@ def _owner_finding(deployment: str, owner: str, objects: Mapping[str, list[str]]
     verb = "belongs" if sum(map(len, objects.values())) == 1 else "belong"
     variables = dict.fromkeys("node_config" if kind == "directory" else "qinling_container_prefix" for kind in objects)
     return (
-        f"{'; '.join(parts)} {verb} to the deployment of {owner}, and this is the deployment of {deployment}; "
-        f"set {' and '.join(variables)} (README.md, A second deployment on the same host) or, if this is the same "
-        f"deployment whose directory was moved, set qinling_deployment: {owner}"
+        f"{'; '.join(parts)} {verb} to the deployment {owner}; expected the deployment {deployment}; "
+        f"set {' and '.join(variables)} (docs/second-deployment.md) or, if the directory of "
+        f"this deployment was moved, set qinling_deployment: {owner}"
     )
 
 
 def network_findings(names: Iterable[str], labels: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return one message for each network to be created whose name another one has, of the `labels` by name."""
+    """Return one message for each desired network whose name a foreign network has; `labels` are by network."""
     return [
-        f"network {name}: one of this name is there already and was not made here; set another name "
-        "(qinling_swarm_network, qinling_relay_network), or remove it"
+        f"network {name}: a network of this name exists and was not created by this collection; set another name "
+        "(qinling_swarm_network, qinling_gateway_network), or remove the network"
         for name in names
         if name in labels and MANAGED not in labels[name]
     ]
 
 
 def volume_users(containers: Iterable[Container]) -> dict[str, list[Container]]:
-    """Return the containers that mount a named volume, running or not, by volume."""
+    """Return the running and stopped containers that mount named volumes, by volume."""
     users: dict[str, list[Container]] = {}
     for container in containers:
         for mount in container.get("Mounts") or []:
@@ -102,9 +102,9 @@ def volume_users(containers: Iterable[Container]) -> dict[str, list[Container]]:
 
 
 def is_removed(container: Container, deployment: str, names: Iterable[str], instances: Iterable[str]) -> bool:
-    """Tell whether destroy removes a container: one of `names`, or a function worker of `instances`.
+    """Return whether destroy removes a container: it has one of `names`, or is a function worker of `instances`.
 
-    A container of this deployment that is being removed already counts too, although it has lost its name.
+    A container of this deployment without a name is already being removed and counts as well.
     """
     labels = container.get("Labels") or {}
     return (

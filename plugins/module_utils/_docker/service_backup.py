@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Backup of a service's container and configuration, for the rollback of a change that fails.
+"""Back up a service's container and configuration, and restore them if a change fails.
 
-Everything that a rollback needs is on the host, under names of its own, so that a run that was interrupted at any point
-is continued by the next one: the earlier container, stopped and renamed, and a copy of the service's configuration
-directory. The copy holds a marker where the service had no container worth a backup.
+The whole state of a backup is on the host, so that the next run continues an interrupted one: the previous container,
+stopped and renamed, and a copy of the service's configuration directory. The copy contains a marker if the service had
+no usable container.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
 )
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import LABEL
 
-# What the name of a container's backup ends with, and that of a configuration directory's copy begins with.
+# Suffix of the name of a container's backup, and prefix of the name of a configuration directory's copy.
 SUFFIX, PREFIX = "_backup", ".backup-"
 MARKER, UNFINISHED = ".created", ".unfinished"
-# The label that says which service a container is of: a container without it was not made here, whatever its name.
+# The label with the service of a container: this collection did not create a container without the label.
 SERVICE = "qinling.kolla/service"
-# States of a container that gives no service: a rollback to it would restore nothing.
-_WORTHLESS = ("restarting", "created", "dead")
+# States of a container to which a rollback makes no sense.
+_UNUSABLE = ("restarting", "created", "dead")
 
 NOTHING_RESTORED: dict[str, list[str]] = {"restored": [], "removed": [], "left": []}
-# What keeps Docker or the directories from being changed.
+# Errors of Docker and of the file system.
 FAILURES = (DockerUnreachableError, DockerRefusedError, OSError, subprocess.CalledProcessError)
-# What is to be done, in order: an operation of `Host`, and what it is applied to.
+# A method of `Host` and its argument.
 Operation = tuple[str, str]
 # A container as Docker lists it.
 Container = Mapping[str, Any]
@@ -44,10 +44,10 @@ Container = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Service:
-    """A service: its name and its container's.
+    """A service: its name and the name of its container.
 
-    `image` and `definition` are what the container will be made from; it is replaced where its own differ, and in any
-    case where `definition` is empty.
+    `image` and `definition` are those of the new container. The present one is replaced if they differ, or if
+    `definition` is empty.
     """
 
     service: str
@@ -58,7 +58,7 @@ class Service:
 
 @dataclass(frozen=True)
 class State:
-    """What of a service is on the host: containers as Docker lists them, and whether there are its directories."""
+    """The state of a service on the host: containers as Docker lists them, and whether directories exist."""
 
     container: Container | None = None
     backup: Container | None = None
@@ -69,29 +69,29 @@ class State:
 
 
 def failure_text(error: Exception, root: str) -> str:
-    """Return the message about one of FAILURES, where `root` is the directory above those of the services."""
+    """Return the message about one of FAILURES; `root` is the parent directory of the services' directories."""
     if isinstance(error, DockerUnreachableError | DockerRefusedError):
-        return f"Docker on {SOCKET}: {error}; run the same command again once that is fixed."
+        return f"Docker on {SOCKET}: {error}; correct the cause and run the same command again."
     return f"{root}: {error}; expected a directory that can be copied; run the same command again."
 
 
 def backup_of(service: str, container: str, listed: Mapping[str, Container]) -> Container | None:
-    """Return the backup of a service's container, of Docker's containers by name; None where there is none."""
+    """Return the backup of a service's container; None if it does not exist. `listed` are containers by name."""
     found = listed.get(container + SUFFIX)
     return found if found and (found.get("Labels") or {}).get(SERVICE) == service else None
 
 
 def is_healthy(container: Container | None) -> bool:
-    """Return whether a container runs and, if it has a health check, passed it."""
+    """Return whether a container runs and, if it has a health check, is healthy."""
     if container is None or container["State"] != "running":
         return False
     return "(healthy)" in container["Status"] or "health" not in container["Status"]
 
 
 def prepare(service: Service, state: State) -> list[Operation]:
-    """Return what is done before the configuration is written.
+    """Return the operations before the configuration is written.
 
-    What an interrupted run left is the last good state, unless the container that it made is healthy by now.
+    The backup of an interrupted run is the last good state, unless the container that it created is now healthy.
     """
     confirmed = (state.backup is not None or state.created) and is_healthy(state.container)
     copied = state.configuration and (confirmed or not state.configuration_backup)
@@ -102,24 +102,24 @@ def prepare(service: Service, state: State) -> list[Operation]:
 
 
 def backup(service: Service, state: State) -> list[Operation]:
-    """Return what is done before a container is made: the earlier one is stopped and renamed where it is replaced."""
+    """Return the operations before a container is created: a container that is replaced is stopped and renamed."""
     if state.container is None:
         return [] if state.backup else [("mark_created", service.service)]
     labels = state.container.get("Labels") or {}
     if service.definition and (labels.get(LABEL), state.container["Image"]) == (service.definition, service.image):
         return []
     if state.backup or state.created:
-        # An interrupted run made it, and it was never seen healthy.
+        # An interrupted run created this container, and it never became healthy.
         return [("stop", service.container), ("remove", service.container)]
-    if state.container["State"] in _WORTHLESS:
+    if state.container["State"] in _UNUSABLE:
         return [("stop", service.container), ("remove", service.container), ("mark_created", service.service)]
     return [("stop", service.container), ("rename_to_backup", service.container)]
 
 
 def rollback(states: Mapping[Service, State]) -> list[Operation]:
-    """Return what restores the services of a project, each of them as it was.
+    """Return the operations that restore the services of a project.
 
-    Where there is no earlier container at all, the new ones stay for inspection, with their configuration.
+    If no service has a previous container, the new containers stay for inspection, with their configuration.
     """
     restorable = any(state.backup for state in states.values())
     operations: list[Operation] = []
@@ -137,7 +137,7 @@ def rollback(states: Mapping[Service, State]) -> list[Operation]:
 
 
 def cleanup(service: Service, state: State) -> list[Operation]:
-    """Return what removes a service's backup; the container last, as it says whose configuration the copy is."""
+    """Return the operations that remove a service's backup; the container last, because it identifies the copy."""
     return [
         *([("remove_configuration_backup", service.service)] if state.configuration_backup or state.unfinished else []),
         *([("remove_backup", service.container)] if state.backup else []),
@@ -151,7 +151,7 @@ class Host:
         self.docker, self.root, self.stop_timeout = docker, root, stop_timeout
 
     def states(self, services: Iterable[Service]) -> dict[Service, State]:
-        """Return what is there of services; raises DockerUnreachableError or DockerRefusedError."""
+        """Return the states of services. Raise DockerUnreachableError or DockerRefusedError if Docker fails."""
         listed = {name.lstrip("/"): container for container in self.docker.listing() for name in container["Names"]}
         return {
             service: State(
@@ -166,12 +166,12 @@ class Host:
         }
 
     def run(self, operations: Iterable[Operation]) -> None:
-        """Run operations in order; raises DockerUnreachableError, DockerRefusedError or OSError."""
+        """Run operations in order. Raise one of FAILURES."""
         for name, argument in operations:
             getattr(self, name)(argument)
 
     def stop(self, container: str) -> None:
-        """Stop a container, which has the stop timeout to end by itself."""
+        """Stop a container; Docker kills it after the stop timeout."""
         url = f"/containers/{quote(container)}/stop?t={self.stop_timeout}"
         self.docker.change("POST", url, self.stop_timeout + 60)
 
@@ -180,7 +180,7 @@ class Host:
         self.docker.change("POST", f"/containers/{quote(container)}/start", 60)
 
     def remove(self, container: str) -> None:
-        """Remove a container, if there is one."""
+        """Remove a container if it exists."""
         self.docker.change("DELETE", f"/containers/{quote(container)}?force=1", 60, missing_ok=True)
 
     def remove_backup(self, container: str) -> None:
@@ -188,15 +188,15 @@ class Host:
         self.remove(container + SUFFIX)
 
     def rename_to_backup(self, container: str) -> None:
-        """Give a container the name of its backup."""
+        """Rename a container to the name of its backup."""
         self._rename(container, container + SUFFIX)
 
     def rename_from_backup(self, container: str) -> None:
-        """Give the backup of a container the container's name."""
+        """Rename the backup of a container to the container's name."""
         self._rename(container + SUFFIX, container)
 
-    def _rename(self, earlier: str, later: str) -> None:
-        self.docker.change("POST", f"/containers/{quote(earlier)}/rename?name={quote(later)}", 60)
+    def _rename(self, old: str, new: str) -> None:
+        self.docker.change("POST", f"/containers/{quote(old)}/rename?name={quote(new)}", 60)
 
     def _copy(self, service: str) -> Path:
         return self.root / f"{PREFIX}{service}"
@@ -205,20 +205,20 @@ class Host:
         return self.root / f"{PREFIX}{service}{UNFINISHED}"
 
     def copy_configuration(self, service: str) -> None:
-        """Copy a service's configuration directory, whole or not at all, with owners and modes."""
+        """Copy a service's configuration directory atomically, with owners and modes."""
         shutil.rmtree(self._unfinished(service), ignore_errors=True)
         _copy_tree(self.root / service, self._unfinished(service))
         self._unfinished(service).rename(self._copy(service))
 
     def mark_created(self, service: str) -> None:
-        """Note that a service has no container that a rollback could restore."""
+        """Record that a service has no container that a rollback could restore."""
         self._copy(service).mkdir(mode=0o700, exist_ok=True)
         (self._copy(service) / MARKER).touch()
 
     def restore_configuration(self, service: str) -> None:
-        """Make a service's configuration directory what its copy is; a copy without configuration says there was none.
+        """Replace the content of a service's configuration directory with its copy; an empty copy removes it.
 
-        The directory itself stays, as a running container mounts it.
+        The directory itself stays, because a running container mounts it.
         """
         copy, directory = self._copy(service), self.root / service
         (copy / MARKER).unlink(missing_ok=True)
@@ -231,7 +231,7 @@ class Host:
         self.remove_configuration_backup(service)
 
     def remove_configuration_backup(self, service: str) -> None:
-        """Remove the copy of a configuration directory, which counts as a copy only as long as it is whole."""
+        """Remove the copy of a configuration directory; renaming it first marks it as incomplete."""
         shutil.rmtree(self._unfinished(service), ignore_errors=True)
         if self._copy(service).is_dir():
             self._copy(service).rename(self._unfinished(service))
@@ -239,17 +239,16 @@ class Host:
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    """Copy a directory's attributes and content into another one, which may exist; raises CalledProcessError."""
+    """Copy a directory's attributes and content to `target`, which may exist. Raise CalledProcessError on failure."""
     target.mkdir(mode=0o700, exist_ok=True)
     command = ["cp", "--archive", "--", f"{source}/.", str(target)]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603
 
 
 def run(step: str, services: Iterable[Service], host: Host) -> dict[str, list[str]]:
-    """Run a step for services, those of one project in a rollback, as Host.run does.
+    """Run a step for services; a rollback needs all services of one project. Raise one of FAILURES.
 
-    Returns the containers that a rollback `restored`, and of those that did not run before, which it `removed` and
-    which it `left`.
+    Return the containers that a rollback `restored`, and the new ones that it `removed` or `left` for inspection.
     """
     states = host.states(services)
     if step == "rollback":

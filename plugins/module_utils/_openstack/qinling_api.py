@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Qinling's REST API, and as much of Keystone's as is needed to log in, with what Ansible brings along.
+"""Client of Qinling's REST API, which logs in with Keystone's API v3 and needs only libraries of Ansible.
 
-Requests, statuses and fields are those of Qinling 5.0.0's ``api/controllers/v1`` and of Keystone's API v3.
+Source of requests, statuses and fields: ``api/controllers/v1`` of Qinling 5.0.0, and Keystone's API v3.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ STATE_ARGUMENT: dict[str, Any] = {"state": {"type": "str", "choices": ["present"
 
 
 class QinlingError(Exception):
-    """Something that an operator has to know; the message is complete and holds no secret."""
+    """A failure with a complete message for the operator, without secrets."""
 
 
-class UnansweredError(QinlingError):
-    """Nobody listens there, or what listens is not ready."""
+class UnreachableError(QinlingError):
+    """The server does not listen, does not answer in time, or is not ready."""
 
 
 class HttpError(QinlingError):
-    """The server answered that it will not."""
+    """The server answered with an error status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -66,29 +66,29 @@ class HttpError(QinlingError):
 
 
 class _NotReadyError(Exception):
-    """The server has not taken the request: it may be sent again."""
+    """The server did not accept the request, which can be sent again."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server sent: status, headers with names in lower case, and body."""
+class Response:
+    """The response of a server: status, headers with lower-case names, and body."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-# Takes method, URL, headers, body and timeout; raises OSError when there is no answer.
-Transport = Callable[[str, str, dict[str, str], "bytes | None", float], Answer]
+# Sends a request (method, URL, headers, body, timeout); raises OSError if the server does not answer.
+Transport = Callable[[str, str, dict[str, str], "bytes | None", float], Response]
 
 
 def http_transport(ca_cert: str | None) -> Transport:
-    """Takes a file of CA certificates or none, returns a transport that trusts it."""
+    """Return a transport that trusts the CA certificates in a file, or those of the system."""
 
-    def send(method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: float) -> Answer:
+    def send(method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: float) -> Response:
         try:
-            # A redirect would carry the token to another server.
-            answer = open_url(
+            # A redirect would send the token to another server.
+            response = open_url(
                 url,
                 data=body,
                 headers=headers,
@@ -98,11 +98,11 @@ def http_transport(ca_cert: str | None) -> Transport:
                 follow_redirects="none",
                 http_agent="qinling.kolla",
             )
-            status = answer.getcode()
+            status = response.getcode()
         except urllib.error.HTTPError as error:
-            answer, status = error, error.code
-        with answer:
-            return Answer(status, {name.lower(): value for name, value in answer.headers.items()}, answer.read())
+            response, status = error, error.code
+        with response:
+            return Response(status, {name.lower(): value for name, value in response.headers.items()}, response.read())
 
     return send
 
@@ -110,9 +110,9 @@ def http_transport(ca_cert: str | None) -> Transport:
 def encode_multipart(
     fields: Mapping[str, str], files: Mapping[str, tuple[str, bytes]], boundary: str | None = None
 ) -> tuple[str, bytes]:
-    """Takes text fields and files (name and content), returns the content type and the body of multipart/form-data.
+    """Return the content type and the body of multipart/form-data with text fields and files (name and content).
 
-    Files go as they are: WebOb, which Qinling reads them with, decodes no Content-Transfer-Encoding.
+    Files are not encoded: WebOb, which Qinling uses, does not decode a Content-Transfer-Encoding.
     """
     boundary = boundary or uuid.uuid4().hex
     parts = []
@@ -130,12 +130,12 @@ def encode_multipart(
 
 
 def message_of(body: bytes) -> str:
-    """Takes the body of an error, returns what it says: Qinling's faultstring, Keystone's message, or its text."""
+    """Return the message in the body of an error: Qinling's faultstring, Keystone's message, or the text."""
     text = body.decode("utf-8", "replace").strip()
     try:
         data = json.loads(text)
     except ValueError:
-        # Proxies answer in HTML, of which the title says it all.
+        # Proxies answer in HTML, where the title is the message.
         title = _TITLE.search(text)
         return (title.group(1).strip() if title else text)[:_MESSAGE_LIMIT]
     if isinstance(data, dict):
@@ -147,7 +147,7 @@ def message_of(body: bytes) -> str:
 
 
 def login_body(auth: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes the option ``auth``, returns Keystone's request for a token of the project."""
+    """Return Keystone's request for a token of the project; `auth` is the option of the modules."""
     domain = auth.get("domain_name") or "Default"
     return {
         "auth": {
@@ -172,21 +172,19 @@ def login_body(auth: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pick(kind: str, items: list[dict[str, Any]], reference: str) -> dict[str, Any] | None:
-    """Takes what Qinling listed and a name or ID, returns the one that is meant, or none; names need not be unique."""
+    """Return the item with a name or ID, or None. Raise QinlingError if the name is not unique."""
     for item in items:
         if item["id"] == reference:
             return item
     found = [item for item in items if item.get("name") == reference]
     if len(found) > 1:
         ids = ", ".join(item["id"] for item in found)
-        raise QinlingError(
-            f"there are {len(found)} {kind}s of the name {reference}: {ids}; remove or rename all but one"
-        )
+        raise QinlingError(f"{len(found)} {kind}s have the name {reference}: {ids}; remove or rename all but one")
     return found[0] if found else None
 
 
 class Qinling:
-    """Qinling's API for one user. Logs in with the first call."""
+    """Qinling's API for one user, who is logged in with the first request."""
 
     def __init__(
         self,
@@ -195,7 +193,7 @@ class Qinling:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes a module's parameters, of which it uses those in ARGUMENTS."""
+        """Create a client from a module's parameters (those in ARGUMENTS)."""
         self.endpoint = params["endpoint"].rstrip("/")
         self.wait = params["wait"]
         self._auth = params["auth"]
@@ -203,68 +201,71 @@ class Qinling:
         self._sleep = sleep
         self._clock = clock
         self._token = ""
-        # What Keystone says of the token: its roles, and the catalog of what there is, and where.
+        # Keystone's data about the token, such as roles and the catalog.
         self.token: Mapping[str, Any] = {}
 
     def log_in(self, seconds: float = REQUEST_SECONDS) -> None:
-        """Takes how long Keystone may take, gets a token and the catalog unless there is one."""
+        """Request a token and the catalog from Keystone, unless the client already has a token."""
         if not self._token:
             self._token = self._log_in(seconds)
 
     def at(self, endpoint: str) -> Qinling:
-        """Takes another address of the same Qinling, returns what asks there with the same token."""
-        other = copy.copy(self)
-        other.endpoint = endpoint.rstrip("/")
-        return other
+        """Return a client with the same token for another endpoint of the same Qinling."""
+        client = copy.copy(self)
+        client.endpoint = endpoint.rstrip("/")
+        return client
 
-    def until(self, look: Callable[[], Any], late: Callable[[], str]) -> Any:
-        """Takes a function that returns something true once it is so; returns that, or raises what ``late`` says."""
+    def wait_until(self, probe: Callable[[], Any], timeout_message: Callable[[], str]) -> Any:
+        """Call `probe` until its result is true, and return the result.
+
+        Raise QinlingError with the result of `timeout_message` after `wait` seconds.
+        """
         deadline = self._clock() + self.wait
         while True:
-            found = look()
+            found = probe()
             if found:
                 return found
             if self._clock() >= deadline:
-                raise QinlingError(late())
+                raise QinlingError(timeout_message())
             self._sleep(POLL_SECONDS)
 
     def get(self, path: str) -> Any:
-        """Takes a path below /v1, returns the data there."""
+        """Return the data of a path below /v1."""
         return self._call("GET", path)
 
     def list(self, kind: str) -> list[dict[str, Any]]:
-        """Takes ``runtime`` or ``function``, returns all that the user sees."""
+        """Return all objects of a kind (``runtime`` or ``function``) that the user can see."""
         found: list[dict[str, Any]] = self.get(f"/{kind}s")[f"{kind}s"]
         return found
 
     def find(self, kind: str, reference: str) -> dict[str, Any] | None:
-        """Takes a kind and a name or ID, returns the one that is meant, or none."""
+        """Return the object with a name or ID, or None."""
         return pick(kind, self.list(kind), reference)
 
-    def need(self, kind: str, reference: str) -> dict[str, Any]:
-        """As ``find``, but raises an error that tells what there is."""
+    def require(self, kind: str, reference: str) -> dict[str, Any]:
+        """Return the object with a name or ID. Raise QinlingError with the existing names if it does not exist."""
         items = self.list(kind)
         found = pick(kind, items, reference)
         if found is None:
             names = ", ".join(sorted(str(item.get("name") or item["id"]) for item in items)) or "none"
-            raise QinlingError(f"there is no {kind} {reference} at {self.endpoint}; there are: {names}")
+            raise QinlingError(f"{kind} {reference} does not exist at {self.endpoint}; existing {kind}s: {names}")
         return found
 
     def send(self, method: str, path: str, data: Any = None, seconds: float = REQUEST_SECONDS) -> Any:
-        """Takes method, path and what to send as JSON, returns the answer's data."""
+        """Send a request with JSON data, and return the data of the response."""
         body = None if data is None else json.dumps(data).encode()
         return self._call(method, path, body, "application/json", seconds)
 
     def send_form(self, method: str, path: str, fields: Mapping[str, str], package: bytes | None) -> Any:
-        """Takes method, path, fields and a zip archive or none, returns the answer's data."""
+        """Send a form with fields and an optional zip archive, and return the data of the response."""
         files = {} if package is None else {"package": ("package.zip", package)}
         content_type, body = encode_multipart(fields, files)
         return self._call(method, path, body, content_type)
 
     def log_of(self, execution_id: str) -> str:
-        """Takes an execution's ID, returns what the function printed."""
-        answer = self._authenticated("GET", f"/executions/{execution_id}/log", None, {"Accept": "text/plain, */*"})
-        return answer.body.decode("utf-8", "replace")
+        """Return the output that a function printed during an execution."""
+        response = self._authenticated("GET", f"/executions/{execution_id}/log", None, {"Accept": "text/plain, */*"})
+        return response.body.decode("utf-8", "replace")
 
     def _call(
         self,
@@ -277,19 +278,19 @@ class Qinling:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type
-        answer = self._authenticated(method, path, body, headers, seconds)
-        if not answer.body.strip():
+        response = self._authenticated(method, path, body, headers, seconds)
+        if not response.body.strip():
             return None
         try:
-            return json.loads(answer.body)
+            return json.loads(response.body)
         except ValueError as error:
             raise QinlingError(
-                f"{method} {self.endpoint}/v1{path}: the answer is not JSON, so this is hardly Qinling; check endpoint"
+                f"{method} {self.endpoint}/v1{path}: the response is not JSON; expected Qinling's API; check endpoint"
             ) from error
 
     def _authenticated(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], seconds: float = REQUEST_SECONDS
-    ) -> Answer:
+    ) -> Response:
         self.log_in()
         url = f"{self.endpoint}/v1{path}"
         return self._request("Qinling", method, url, body, {**headers, "X-Auth-Token": self._token}, seconds)
@@ -300,7 +301,7 @@ class Qinling:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         body = json.dumps(login_body(self._auth)).encode()
         try:
-            answer = self._request("Keystone", "POST", url, body, headers, seconds)
+            response = self._request("Keystone", "POST", url, body, headers, seconds)
         except HttpError as error:
             if error.status == 401:
                 raise HttpError(
@@ -309,19 +310,19 @@ class Qinling:
                     401,
                 ) from error
             raise
-        token = answer.headers.get("x-subject-token", "")
+        token = response.headers.get("x-subject-token", "")
         if not token:
-            raise QinlingError(f"POST {url}: the answer has no token, so this is hardly Keystone; check auth.auth_url")
+            raise QinlingError(f"POST {url}: the response has no token; expected Keystone's API; check auth.auth_url")
         try:
-            self.token = json.loads(answer.body)["token"]
+            self.token = json.loads(response.body)["token"]
         except (ValueError, KeyError, TypeError):
             self.token = {}
         return token
 
     def _request(
         self, server: str, method: str, url: str, body: bytes | None, headers: dict[str, str], seconds: float
-    ) -> Answer:
-        """Sends a request, again while the server surely has not taken it; returns an answer that is a success."""
+    ) -> Response:
+        """Send a request, repeatedly while the server does not accept it, and return a successful response."""
         deadline = self._clock() + self.wait
         while True:
             try:
@@ -329,33 +330,33 @@ class Qinling:
             except _NotReadyError as error:
                 if self._clock() >= deadline:
                     waited = f" for {self.wait} seconds" if self.wait else ""
-                    raise UnansweredError(f"{error}{waited}; is {server} running, and is the address right?") from error
+                    raise UnreachableError(f"{error}{waited}; check that {server} runs, and its address") from error
             self._sleep(POLL_SECONDS)
 
     def _request_once(
         self, server: str, method: str, url: str, body: bytes | None, headers: dict[str, str], seconds: float
-    ) -> Answer:
-        what = f"{server}, {method} {url}"
+    ) -> Response:
+        request = f"{server}, {method} {url}"
         try:
-            answer = self._transport(method, url, headers, body, seconds)
+            response = self._transport(method, url, headers, body, seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             if isinstance(reason, ConnectionRefusedError):
-                raise _NotReadyError(f"{what}: connection refused") from error
+                raise _NotReadyError(f"{request}: connection refused") from error
             if isinstance(reason, TimeoutError):
-                raise UnansweredError(f"{what}: no answer within {seconds:.0f} seconds") from error
-            answered = not isinstance(reason, OSError) or isinstance(reason, ssl.SSLError)
-            raise (QinlingError if answered else UnansweredError)(f"{what}: {reason}") from error
-        if answer.status == 503:
-            raise _NotReadyError(f"{what}: status 503, {message_of(answer.body) or 'service unavailable'}")
-        if not 200 <= answer.status < 300:
-            reason = message_of(answer.body) or http.client.responses.get(answer.status, "")
-            raise HttpError(f"{what}: status {answer.status}, {reason}", answer.status)
-        return answer
+                raise UnreachableError(f"{request}: no answer within {seconds:.0f} seconds") from error
+            reachable = not isinstance(reason, OSError) or isinstance(reason, ssl.SSLError)
+            raise (QinlingError if reachable else UnreachableError)(f"{request}: {reason}") from error
+        if response.status == 503:
+            raise _NotReadyError(f"{request}: status 503, {message_of(response.body) or 'service unavailable'}")
+        if not 200 <= response.status < 300:
+            reason = message_of(response.body) or http.client.responses.get(response.status, "")
+            raise HttpError(f"{request}: status {response.status}, {reason}", response.status)
+        return response
 
 
 class ApiObject:
-    """Something that Qinling keeps, brought to what a module's parameters say."""
+    """An object of Qinling that is brought to the state in a module's parameters."""
 
     def __init__(self, api: Qinling, params: dict[str, Any], check: bool) -> None:
         self.api = api
@@ -364,7 +365,7 @@ class ApiObject:
         self.done: list[str] = []
 
     def result(self, kind: str, found: dict[str, Any] | None) -> dict[str, Any]:
-        """Takes the kind and what there is now, if anything, returns the module's result."""
+        """Return the module's result: the changes, and the object under the name of its kind if it exists."""
         result: dict[str, Any] = {"changed": bool(self.done), "done": self.done}
         return {**result, kind: found} if found else result
 
@@ -374,9 +375,9 @@ def finish(
     work: Callable[[Qinling], dict[str, Any]],
     failure: Callable[[dict[str, Any]], str] = lambda _result: "",
 ) -> None:
-    """Takes a module, what it does with the API, and what tells why its result is a failure (empty: it is none).
+    """Run `work` with the API and exit the module with its result, or with the message of a QinlingError.
 
-    Ends the module, with the result or with what went wrong.
+    `failure` returns the message if the result is a failure, and an empty text otherwise.
     """
     try:
         result = work(Qinling(module.params))

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compares everything that a host has of this collection's projects with their desired state, in one call.
+"""Compare a host with the desired state of its projects, in one call.
 
-The controller sends what it made of the operator's files (see the action plugin `plan`); the result has what is wrong
-and, by project, what differs.
+The controller sends the desired state (see the action plugin `plan`); the result contains findings, and the differences
+by project.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils._config import option_check
-from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import WantedFile, digest, reconcile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import DesiredFile, digest, reconcile
 from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_digest, ownership, service_backup
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import (
     SOCKET,
@@ -28,11 +28,11 @@ from ansible_collections.qinling.kolla.plugins.module_utils._plan import preflig
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.kinds import Comparison
 
 DAEMON = Path("/etc/docker/daemon.json")
-# What containers mount where the host has it.
+# Files that containers mount if the host has them.
 MOUNTS = ("/etc/localtime", "/etc/timezone")
-# States of a container that has processes.
+# States of a container with processes.
 _RUNNING = ("running", "paused", "restarting")
-# What a destroyed project leaves none of, and how messages call it.
+# Kinds of objects that destroy removes, and their names in messages.
 _KINDS = {
     "containers": "container",
     "volumes": "volume",
@@ -48,23 +48,24 @@ _KINDS = {
 class Request:
     """The desired state that the controller sends.
 
-    `projects` are the services of each project, those of other hosts included; `local` are those that belong on this
-    host. Compared is what is given of `files` (of each local service), `settings` (common to all containers), `host`
-    (for preflight), `options` (for option_check), `resources` (see _resources/kinds.py) and `leftovers` (volumes,
-    networks and directories by project that a removed one has none of; `extra_volumes` are those of its volumes that
-    only the operator's *_extra_volumes name).
-    `claims` are the containers, volumes and networks that a project may create or remove on this host; none of them
-    may belong to another deployment than `deployment` or, with `unmanaged`, be a container without any of our labels.
-    `requirements` are what has to be there before a project is applied: a `container` that runs, or a `directory`, each
-    with the `message` for the operator.
-    `volumes` are those that local services mount, `bootstraps` the digests of inputs of a bootstrap by its service.
+    `projects` are the services of each project, including those of other hosts; `local` are the services of this host.
+    The plan compares those of the following that are set: `files` of each local service, `settings` (shared by all
+    containers), `host` (for preflight), `options` (for option_check), `resources` (see _resources/kinds.py) and
+    `leftovers` (volumes, networks and directories by project that destroy removes; only the operator's *_extra_volumes
+    name its `extra_volumes`).
+    `claims` are the containers, volumes and networks that a project may create or remove on this host. An object of
+    another deployment than `deployment` is a finding, with `unmanaged` also a container without labels of this
+    collection.
+    `requirements` of a project are a running `container` or an existing `directory`, each with the `message` for the
+    operator if it is missing.
+    `volumes` are those that local services mount, `bootstraps` the digests of the inputs of bootstraps by service.
     """
 
     root: Path
     owner: tuple[int, int]
     projects: Mapping[str, Mapping[str, Mapping[str, Any]]]
     local: list[str]
-    files: Mapping[str, list[WantedFile]] | None = None
+    files: Mapping[str, list[DesiredFile]] | None = None
     settings: Mapping[str, Any] | None = None
     host: Mapping[str, Any] | None = None
     options: Mapping[str, Any] | None = None
@@ -78,12 +79,12 @@ class Request:
     requirements: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
     def claimed(self, kind: str) -> list[str]:
-        """Return what all projects claim of a kind: container, volume or network."""
+        """Return the names that all projects claim of a kind (container, volume or network)."""
         return [name for claims in self.claims.values() for name in claims[kind]]
 
 
 def host_facts() -> dict[str, Any]:
-    """Return which of MOUNTS the host lacks, as `docker run --volume` has them, and the group of its socket."""
+    """Return the missing MOUNTS, in the format of `docker run --volume`, and the group of Docker's socket."""
     return {
         "absent_mounts": [f"{path}:{path}:ro" for path in MOUNTS if not Path(path).exists()],
         "docker_socket_group": Path(SOCKET).stat().st_gid if Path(SOCKET).exists() else 0,
@@ -91,9 +92,9 @@ def host_facts() -> dict[str, Any]:
 
 
 def engine_facts(docker: DockerApi) -> dict[str, Any]:
-    """Return what the engine says of its Swarm (Swarm of GET /info), and the switches of daemon.json for its network.
+    """Return the engine's Swarm state (`Swarm` of GET /info), and the network switches of daemon.json.
 
-    A daemon.json that is no JSON has none: Docker does not start with it.
+    A daemon.json with invalid JSON is ignored: Docker does not start with it.
     """
     switches = {"iptables": True, "userland-proxy": True}
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -104,10 +105,10 @@ def engine_facts(docker: DockerApi) -> dict[str, Any]:
 
 @dataclass
 class Found:
-    """What Docker on the host has: containers as it lists them, labels of volumes and networks by name.
+    """Docker's objects on the host: containers as it lists them, labels of volumes and networks by name.
 
-    `swarm` are services and configs of a project's functions, by project and kind. Where Docker does not answer,
-    nothing is `known`.
+    `swarm` are the Swarm services and configs of functions, by project and kind. `known` is false if Docker does not
+    answer.
     """
 
     containers: list[dict[str, Any]] = field(default_factory=list)
@@ -123,7 +124,7 @@ class Found:
 
 
 def plan(request: Request) -> dict[str, Any]:
-    """Return the result of the module plan for a request. Raise TreeError where a directory is not safe to use."""
+    """Return the result of the module plan. Raise DirectoryError if a directory is not safe to change."""
     facts = host_facts()
     comparison = Comparison(request.resources)
     differences: dict[str, dict[str, Any]] = {project: {} for project in request.projects}
@@ -165,82 +166,83 @@ def plan(request: Request) -> dict[str, Any]:
     findings += owner_findings(request, found)
 
     names = {name: container["State"] for name, container in found.by_name.items()}
-    spared = spared_volumes(request, found)
+    retained = retained_volumes(request, found)
     leftover_lines: list[str] = []
     absent_volumes = [name for name in request.claimed("volume") if name not in found.volumes]
     for project, services in request.projects.items():
         own = [str(service["container_name"]) for service in services.values()]
-        left = backups_of(services, request.root, found.by_name)
+        project_backups = backups_of(services, request.root, found.by_name)
         existing += [name for name in own if name in names]
-        backups += left
+        backups += project_backups
         differences[project]["running"] = [name for name in own if names.get(name) in _RUNNING]
-        # One that several projects mount is the first one's to create.
+        # The first of several projects that mount a volume creates it.
         differences[project]["volumes"] = [
             name for name in request.volumes.get(project) or [] if name in absent_volumes
         ]
         absent_volumes = [name for name in absent_volumes if name not in differences[project]["volumes"]]
         if request.settings is not None:
-            wanted = {
+            desired = {
                 name: container_digest.with_group(service, facts["docker_socket_group"])
                 for name, service in services.items()
                 if name in request.local
             }
             settings = {**request.settings, "absent_mounts": facts["absent_mounts"]}
-            present_definitions = {
+            definitions = {
                 name: container_digest.definition_of(service, digests[name], settings)
-                for name, service in wanted.items()
+                for name, service in desired.items()
             }
-            labels |= present_definitions
-            present = container_digest.unchanged_of(wanted, found.containers, present_definitions)
+            labels |= definitions
+            present = container_digest.unchanged_of(desired, found.containers, definitions)
             unchanged += present
-            bootstrapped += container_digest.bootstrapped_of(wanted, found.containers, request.bootstraps)
-            fit = container_digest.up_to_date_of(wanted, present, settings)
-            up_to_date += fit
+            bootstrapped += container_digest.bootstrapped_of(desired, found.containers, request.bootstraps)
+            current = container_digest.up_to_date_of(desired, present, settings)
+            up_to_date += current
             elsewhere = [service["container_name"] for name, service in services.items() if name not in request.local]
-            # A container of the same name that was not created here is somebody else's.
+            # A container of the same name without this collection's labels does not belong to it.
             orphans = [name for name in elsewhere if name in names and ownership.is_managed(found.by_name[name])]
             orphaned += orphans
             differences[project]["containers"] = [
-                *(str(service["container_name"]) for name, service in wanted.items() if name not in fit),
+                *(str(service["container_name"]) for name, service in desired.items() if name not in current),
                 *map(str, orphans),
-                *left,
+                *project_backups,
             ]
         if project in request.leftovers:
-            differences[project]["leftovers"] = leftovers_of(request, project, found, spared)
+            differences[project]["leftovers"] = leftovers_of(request, project, found, retained)
             leftover_lines += leftover_texts(differences[project]["leftovers"], found)
     if request.host:
-        findings += preflight.host_findings(without(request.host, up_to_date))
-    for project, of_project in comparison.differences().items():
-        differences[project]["resources"] = of_project
-    judged = {
+        findings += preflight.host_findings(exclude_ports(request.host, up_to_date))
+    for project, resources in comparison.differences().items():
+        differences[project]["resources"] = resources
+    return {
+        "changed": False,
+        **facts,
         "differences": differences,
         "unchanged": unchanged,
         "bootstrapped": bootstrapped,
         "up_to_date": up_to_date,
         "orphaned": orphaned,
         "leftovers": leftover_lines,
-    }
-    judged |= {"absent_images": [image for image, present in images.items() if not present]}
-    judged |= {
-        "unmet": unmet_requirements(request, found),
+        "absent_images": [image for image, exists in images.items() if not exists],
+        "unmet_requirements": unmet_requirements(request, found),
         "docker": engine,
         "existing": existing,
         "backups": backups,
         "digests": digests,
         "definitions": labels,
+        "retained_volumes": [f"volume {volume} ({reason})" for volume, reason in retained.items()],
+        "findings": findings,
+        "options": options,
     }
-    texts = [f"volume {volume} ({reason})" for volume, reason in spared.items()]
-    return {"changed": False, **facts, **judged, "kept": texts, "findings": findings, "options": options}
 
 
 def local_images(request: Request) -> list[str]:
-    """Return the images of the services that belong on this host, each once."""
+    """Return the images of the services of this host, without duplicates."""
     services = [services[name] for services in request.projects.values() for name in services if name in request.local]
     return list(dict.fromkeys(str(service["image"]) for service in services))
 
 
 def owner_findings(request: Request, found: Found) -> list[str]:
-    """Return what the request claims and others own: another deployment, or, unless preflight checks that, nobody."""
+    """Return findings about claimed objects of another deployment or, with `unmanaged`, of no deployment."""
     claims = {kind: request.claimed(kind) for kind in ("container", "volume", "network")}
     by_name = found.by_name
     labels = {
@@ -261,7 +263,7 @@ def owner_findings(request: Request, found: Found) -> list[str]:
 
 
 def unmet_requirements(request: Request, found: Found) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the requirements that this host does not meet, by project."""
+    """Return the requirements that the host does not meet, by project."""
     running = {name for name, container in found.by_name.items() if container["State"] == "running"}
     return {
         project: [
@@ -275,54 +277,54 @@ def unmet_requirements(request: Request, found: Found) -> dict[str, list[Mapping
 
 
 def unreachable_findings(request: Request, reason: str) -> list[str]:
-    """Return a message where a deployment is to be removed whose containers and volumes cannot be seen."""
+    """Return a finding if a deployment is to be removed while Docker cannot list its containers and volumes."""
     paths = [path for leftovers in request.leftovers.values() for path in leftovers["paths"] if Path(path).exists()]
-    return [f"{reason}; containers and volumes cannot be removed; start it, and run the same again"] if paths else []
+    return [f"{reason}; containers and volumes cannot be removed; start Docker and run again"] if paths else []
 
 
 def swarm_objects(docker: DockerApi, leftovers: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Return the Swarm's services and configs of the functions whose networks are to be removed, by kind."""
+    """Return the Swarm services and configs of functions in the networks that destroy removes, by kind."""
     labels = [f"{ownership.INSTANCE}={network}" for network in leftovers["networks"]]
     return {
         kind: [name for label in labels for name in docker.swarm_names(kind, label)] for kind in ("services", "configs")
     }
 
 
-def spared_volumes(request: Request, found: Found) -> dict[str, str]:
-    """Return the volumes that stay although projects that mount them are removed, and why.
+def retained_volumes(request: Request, found: Found) -> dict[str, str]:
+    """Return the volumes of removed projects that destroy retains, with the reason.
 
-    Other containers use them: those of others, or of services of this deployment that the run leaves out. Or they are
-    the operator's: only *_extra_volumes name them, and this deployment did not create them.
+    Destroy retains volumes that containers outside of the run use, and those of the operator: only *_extra_volumes
+    name them, and this deployment did not create them.
     """
     names, instances = request.claimed("container"), request.claimed("network")
     users = ownership.volume_users(found.containers)
-    spared: dict[str, str] = {}
+    retained: dict[str, str] = {}
     for leftovers in request.leftovers.values():
         for volume in leftovers["volumes"]:
-            others = [
+            remaining_users = [
                 ownership.name_of(container)
                 for container in users.get(volume) or []
                 if not ownership.is_removed(container, request.deployment, names, instances)
             ]
             labels = found.volumes.get(volume)
-            if others:
-                spared[volume] = f"used by {', '.join(others)}"
+            if remaining_users:
+                retained[volume] = f"used by {', '.join(remaining_users)}"
             elif (
                 volume in leftovers["extra_volumes"]
                 and labels is not None
                 and labels.get(ownership.DEPLOYMENT) != request.deployment
             ):
-                spared[volume] = "only in *_extra_volumes"
-    return spared
+                retained[volume] = "only in *_extra_volumes"
+    return retained
 
 
-def leftovers_of(request: Request, project: str, found: Found, spared: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return what the host has of a project that destroy removes, by kind; kinds without any are left out."""
+def leftovers_of(request: Request, project: str, found: Found, retained: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the objects of a project on the host that destroy removes, by kind, without empty kinds."""
     leftovers, names = request.leftovers[project], found.by_name
     paths = [*leftovers["paths"], *backup_paths(request.projects[project], request.root)]
     kinds = {
         "containers": [name for name in request.claims[project]["container"] if name in names],
-        "volumes": [name for name in leftovers["volumes"] if name in found.volumes and name not in spared],
+        "volumes": [name for name in leftovers["volumes"] if name in found.volumes and name not in retained],
         "networks": [name for name in leftovers["networks"] if name in found.networks],
         "paths": [path for path in paths if Path(path).exists()],
         "worker_volumes": [
@@ -334,19 +336,19 @@ def leftovers_of(request: Request, project: str, found: Found, spared: Mapping[s
 
 
 def leftover_texts(leftovers: Mapping[str, list[str]], found: Found) -> list[str]:
-    """Return a sentence for each thing that is there, with the containers that use it."""
+    """Return a message for each leftover object, with the containers that use it."""
     users = ownership.volume_users(found.containers)
     texts = []
     for kind, names in leftovers.items():
         for name in names:
             using = [ownership.name_of(container) for container in users.get(name) or []] if "volume" in kind else []
             used = f", used by {', '.join(using)}" if using else ""
-            texts.append(f"{_KINDS[kind]} {name} is left{used}; remove it, or run destroy again")
+            texts.append(f"{_KINDS[kind]} {name} still exists{used}; remove it, or run destroy again")
     return texts
 
 
 def file_differences(request: Request, differences: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Add the files that differ to the differences, and return the digests of services' files."""
+    """Add changed files to `differences`, and return the digests of the services' files."""
     files = dict(request.files or {})
     elsewhere = [name for services in request.projects.values() for name in services if name not in request.local]
     changed = [
@@ -354,13 +356,16 @@ def file_differences(request: Request, differences: dict[str, dict[str, Any]]) -
     ]
     for project, services in request.projects.items():
         differences[project]["files"] = [str(path) for path in changed if belongs(path, request.root, services)]
-    return {name: digest(of_service) for name, of_service in files.items()}
+    return {name: digest(service_files) for name, service_files in files.items()}
 
 
 def backups_of(
     services: Mapping[str, Mapping[str, Any]], root: Path, listed: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return the backups of services that an interrupted run left: containers, of those `listed` by name, and paths."""
+    """Return the backups of services that an interrupted run left: containers and paths.
+
+    `listed` are the containers on the host by name.
+    """
     containers = {name: str(service["container_name"]) for name, service in services.items()}
     return [
         *(
@@ -373,20 +378,17 @@ def backups_of(
 
 
 def backup_paths(services: Iterable[str], root: Path) -> list[str]:
-    """Return the directories that may hold backups of services' configuration."""
-    ends = ("", service_backup.UNFINISHED)
-    return [str(root / f"{service_backup.PREFIX}{name}{end}") for name in services for end in ends]
+    """Return the possible directories of backups of services' configuration."""
+    suffixes = ("", service_backup.UNFINISHED)
+    return [str(root / f"{service_backup.PREFIX}{name}{suffix}") for name in services for suffix in suffixes]
 
 
 def belongs(path: Path, root: Path, services: Iterable[str]) -> bool:
-    """Return whether a path below or above `root` that is to change concerns the services of a project.
-
-    What lies above all services concerns every project.
-    """
+    """Return whether a changed path belongs to the services of a project; `root` and its parents belong to all."""
     return root not in path.parents or path.relative_to(root).parts[0] in set(services)
 
 
-def without(host: Mapping[str, Any], up_to_date: Iterable[str]) -> dict[str, Any]:
-    """Return what preflight is to check, without the ports of services that are up to date: they hold them."""
-    done = set(up_to_date)
-    return {**host, "ports": [port for port in host["ports"] if port["of"] not in done]}
+def exclude_ports(host: Mapping[str, Any], up_to_date: Iterable[str]) -> dict[str, Any]:
+    """Return the input of preflight without the ports that services which are up to date listen on."""
+    excluded = set(up_to_date)
+    return {**host, "ports": [port for port in host["ports"] if port["of"] not in excluded]}

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What on a host is in the way of a deployment: ports, Docker, images, names of containers, room, directories."""
+"""Check whether a host is ready for a deployment: ports, Docker, images, container names, subnets, directories."""
 
 from __future__ import annotations
 
@@ -20,29 +20,32 @@ MINIMUM_VERSION = "20.10"
 
 
 def image_findings(docker: DockerApi, images: list[str]) -> list[str]:
-    """Return which images are neither on the host nor in their registry; ask an unreachable registry only once."""
+    """Return findings about images that are neither on the host nor in their registry.
+
+    An unreachable registry is queried and reported only once.
+    """
     findings = []
-    dead: dict[str, str] = {}
+    unreachable: set[str] = set()
     for image in dict.fromkeys(images):
         if docker.has_image(image):
             continue
         registry = preflight_checks.registry_of(image)
-        if registry in dead:
+        if registry in unreachable:
             continue
         try:
-            status, message = docker.registry_answer(image)
+            status, message = docker.registry_status(image)
         except DockerUnreachableError as error:
             status, message = 500, str(error)
         problem = preflight_checks.registry_problem(status, message)
         if problem == "unreachable":
-            dead[registry] = message
+            unreachable.add(registry)
             findings.append(
-                f"registry {registry} can not be reached ({message}), and image {image} is not on the host; "
+                f"registry {registry} cannot be reached ({message}), and image {image} is not on the host; "
                 "check docker_registry and the network, or build the images"
             )
         elif problem == "denied":
             findings.append(
-                f"image {image} is not on the host, and registry {registry} denies it; "
+                f"image {image} is not on the host, and registry {registry} denies access to the image; "
                 "check its name; if it needs a login, log in on the host (docker login) and pull it (playbook pull)"
             )
         elif problem:
@@ -53,12 +56,12 @@ def image_findings(docker: DockerApi, images: list[str]) -> list[str]:
 
 
 def refused_finding(socket: str, error: DockerRefusedError) -> str:
-    """Return the message for an engine that answers with an error where it lists what it has."""
-    return f"Docker on {socket} answers with an error: {error}; correct that, and run the same again"
+    """Return the finding for an engine that answers a list request with an error."""
+    return f"Docker on {socket} answers with an error: {error}; correct the cause and run the same command again"
 
 
 def listeners() -> list[preflight_checks.Listener]:
-    """Returns every TCP socket that listens in the host's network namespace."""
+    """Return all listening TCP sockets in the host's network namespace."""
     found = []
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         if Path(path).exists():
@@ -67,17 +70,17 @@ def listeners() -> list[preflight_checks.Listener]:
 
 
 def connected() -> dict[str, list[preflight_checks.Subnet]]:
-    """Return the IPv4 networks that the host itself is in, by interface."""
+    """Return the IPv4 networks of the host, by interface."""
     path = Path("/proc/net/route")
     return preflight_checks.parse_connected(path.read_text()) if path.exists() else {}
 
 
 def host_findings(host: Mapping[str, Any]) -> list[str]:
-    """Return everything on the host that is in the way of a deployment.
+    """Return all findings about the host.
 
-    `host` has `ports` ``{port, address, service, containers}``, whose `containers` may hold the port, as they are this
-    deployment's own; `files` ``{name, path}`` and `subnets` ``{name, network, subnet}``, each with the variable's name;
-    `images`, `containers` and `writable` with names or paths; and `docker`, whether Docker has to run already.
+    `host` has `ports` ``{port, address, service, containers}``, whose `containers` of this deployment may use the port;
+    `files` ``{name, path}`` and `subnets` ``{name, network, subnet}``, each with the variable's name; `images`,
+    `containers` and `writable` with names or paths; and `docker`, whether Docker has to be running already.
     """
     findings: list[str] = []
     containers: list[dict[str, Any]] = []
@@ -90,7 +93,7 @@ def host_findings(host: Mapping[str, Any]) -> list[str]:
         networks = docker.found("/networks") if host["subnets"] else []
         findings += image_findings(docker, host["images"])
     except DockerUnreachableError as error:
-        # Ports are checked all the same.
+        # Ports are checked anyway.
         if host["docker"]:
             findings.append(
                 f"the Docker engine does not answer at {SOCKET}: {error}; "

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be told on a host, before anything is changed there."""
+"""Checks of a host before the first change: ports, containers, versions, directories, files, subnets, registries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Listener:
-    """A TCP socket that listens."""
+    """A listening TCP socket."""
 
     address: str
     port: int
@@ -34,7 +34,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a port: a process, and the container that it is in, if any."""
+    """The owner of a port: a process, and its container, if any."""
 
     pid: int = 0
     process: str = ""
@@ -42,14 +42,14 @@ class Owner:
     managed: bool = False
 
     def __str__(self) -> str:
-        process = f"process {self.process} (pid {self.pid})" if self.pid else "a process that only root may see"
+        process = f"process {self.process} (pid {self.pid})" if self.pid else "a process that only root can see"
         if self.container:
             return f"container {self.container}" + (f", {process}" if self.pid else "")
         return process
 
 
 def parse_listeners(text: str) -> list[Listener]:
-    """Takes the text of /proc/net/tcp or tcp6, returns the sockets that listen."""
+    """Return the listening sockets in the text of /proc/net/tcp or tcp6."""
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
@@ -59,21 +59,21 @@ def parse_listeners(text: str) -> list[Listener]:
         # The kernel prints each 32-bit word in the host's byte order.
         words = [struct.pack("=I", int(address[start : start + 8], 16)) for start in range(0, len(address), 8)]
         parsed = ipaddress.ip_address(b"".join(words))
-        # IPv4 on an IPv6 socket is IPv4.
+        # An IPv6 socket may be bound to an IPv4 address.
         parsed = getattr(parsed, "ipv4_mapped", None) or parsed
         found.append(Listener(str(parsed), int(port, 16), int(fields[9])))
     return found
 
 
-def overlaps(listening: str, wanted: str) -> bool:
-    """Takes the address of a listener and one to listen on, returns whether one is in the way of the other."""
-    one, other = ipaddress.ip_address(listening), ipaddress.ip_address(wanted)
-    # "::" usually takes IPv4 as well.
+def overlaps(listening: str, requested: str) -> bool:
+    """Return whether the address of a listener conflicts with an address to listen on."""
+    one, other = ipaddress.ip_address(listening), ipaddress.ip_address(requested)
+    # "::" usually includes IPv4.
     return one == other or one.is_unspecified or (other.is_unspecified and one.version == other.version)
 
 
 def bind_problem(address: str, port: int) -> str:
-    """Takes an address and port, returns "taken", "no address" or nothing, as trying to listen there tells."""
+    """Return "in use" or "no address" if listening on an address and port fails; empty otherwise."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,7 +82,7 @@ def bind_problem(address: str, port: int) -> str:
             probe.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return "taken"
+                return "in use"
             if error.errno == errno.EADDRNOTAVAIL:
                 return "no address"
     return ""
@@ -91,15 +91,15 @@ def bind_problem(address: str, port: int) -> str:
 def port_owners(
     address: str, port: int, listeners: Iterable[Listener], containers: Iterable[Mapping[str, Any]]
 ) -> list[Owner]:
-    """Takes an address and port with all listeners and containers, returns who holds it."""
-    known = list(containers)
-    for container in known:
+    """Return the owners of a port on an address, from all listeners and containers of the host."""
+    containers = list(containers)
+    for container in containers:
         for ip, public, protocol in container["ports"]:
             if protocol == "tcp" and public == port and overlaps(ip or "0.0.0.0", address):  # noqa: S104
                 return [Owner(container=container["name"], managed=MANAGED in container["labels"])]
     inodes = {item.inode for item in listeners if item.port == port and overlaps(item.address, address)}
     pids = _pids_of(inodes)
-    by_pid = {container["pid"]: container for container in known if container["pid"]}
+    by_pid = {container["pid"]: container for container in containers if container["pid"]}
     owners = []
     for pid in sorted(pids):
         container = next((by_pid[parent] for parent in _ancestors(pid) if parent in by_pid), {})
@@ -116,22 +116,22 @@ def port_owners(
 
 
 def _pids_of(inodes: set[int]) -> set[int]:
-    """Takes inodes of sockets, returns the processes that hold them, one (the oldest) for each family of workers."""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    holders = set()
+    """Return the processes that own sockets with these inodes, without the child processes of an owner."""
+    links = {f"socket:[{inode}]" for inode in inodes}
+    owners = set()
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
-            if any(os.readlink(link) in wanted for link in os.scandir(folder / "fd")):  # noqa: PTH115
-                holders.add(int(folder.name))
-        except OSError:  # It ended meanwhile, or belongs to another user.
+            if any(os.readlink(entry) in links for entry in os.scandir(folder / "fd")):  # noqa: PTH115
+                owners.add(int(folder.name))
+        except OSError:  # The process has ended, or belongs to another user.
             continue
-    return {pid for pid in holders if not holders.intersection(_ancestors(pid)[1:])}
+    return {pid for pid in owners if not owners.intersection(_ancestors(pid)[1:])}
 
 
 def _ancestors(pid: int) -> list[int]:
-    """Takes a process, returns it and its parents up to the first."""
+    """Return a process and its ancestors."""
     found: list[int] = []
     while pid > 0 and pid not in found:
         found.append(pid)
@@ -159,123 +159,123 @@ def _container_id(pid: int) -> str:
 
 
 def port_findings(
-    wanted: Iterable[Mapping[str, Any]], containers: list[dict[str, Any]], listeners: list[Listener]
+    requested: Iterable[Mapping[str, Any]], containers: list[dict[str, Any]], listeners: list[Listener]
 ) -> list[str]:
-    """Takes ``{port, address, service, containers}``, returns which ports can not be listened on, and why."""
-    wanted = list(wanted)
-    findings = shared_port_findings(wanted)
-    for item in wanted:
+    """Return findings about requested ports (``{port, address, service, containers}``) that are not available."""
+    requested = list(requested)
+    findings = shared_port_findings(requested)
+    for item in requested:
         port, address = int(item["port"]), item["address"]
-        what = f"port {port} on {address}" + (f" for {item['service']}" if item.get("service") else "")
+        subject = f"port {port} on {address}" + (f" for {item['service']}" if item.get("service") else "")
         problem = bind_problem(address, port)
         if problem == "no address":
-            findings.append(f"{what}: the host has no such address; set the interface or address to one it has")
-        elif problem == "taken":
+            findings.append(f"{subject}: the host does not have this address; set another interface or address")
+        elif problem == "in use":
             expected = set(item.get("containers") or [])
             owners = port_owners(address, port, listeners, containers)
             foreign = [owner for owner in owners if owner.container not in expected or not owner.managed]
             if foreign:
-                holders = ", ".join(str(owner) for owner in foreign)
-                findings.append(f"{what} is held by {holders}; stop it or set another port or address")
+                users = ", ".join(str(owner) for owner in foreign)
+                findings.append(f"{subject} is in use by {users}; stop it or set another port or address")
     return findings
 
 
-def shared_port_findings(wanted: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Takes ``{port, address, service}``, returns which ports more than one service wants to listen on."""
+def shared_port_findings(requested: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return findings about ports (``{port, address, service}``) that more than one service requests."""
     return [
-        f"port {one['port']} on {one['address']} is wanted by {one.get('service')} and by {other.get('service')}; "
-        "set one of them to another port"
-        for one, other in itertools.combinations(wanted, 2)
+        f"port {one['port']} on {one['address']} is used by {one.get('service')} and by {other.get('service')}; "
+        "set another port for one of them"
+        for one, other in itertools.combinations(requested, 2)
         if int(one["port"]) == int(other["port"])
         and (overlaps(one["address"], other["address"]) or overlaps(other["address"], one["address"]))
     ]
 
 
 def container_findings(names: Iterable[str], containers: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Takes names of containers to be created and what is there, returns which names others have taken."""
+    """Return findings about desired containers whose names are used by foreign containers."""
     present = {container["name"]: container for container in containers}
     return [
-        f"container {name}: one of this name is there already ({present[name]['state']}, image "
-        f"{present[name]['image']}) and was not made here; rename or remove it, or disable the service here"
+        f"container {name}: a container of this name exists ({present[name]['state']}, image "
+        f"{present[name]['image']}) and was not created by this collection; rename or remove it, or disable the service"
         for name in names
         if name in present and MANAGED not in present[name]["labels"]
     ]
 
 
 def version_tuple(text: str) -> tuple[int, ...]:
-    """Takes a version such as 20.10.24+dfsg1, returns its numbers."""
+    """Return the numbers of a version such as 20.10.24+dfsg1."""
     return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[-+~]", text)[0]))
 
 
 def version_finding(version: str, minimum: str) -> str:
-    """Takes the engine's version and the least that will do, returns what is wrong, or nothing."""
+    """Return a finding if the engine's version is less than the minimum; empty otherwise."""
     if version_tuple(version) < version_tuple(minimum):
-        return f"Docker engine {version} is too old; at least {minimum} is needed"
+        return f"Docker engine {version} is too old; expected at least {minimum}"
     return ""
 
 
-def nearest(path: Path) -> Path:
-    """Takes a path, returns it or the nearest directory above it that exists."""
+def nearest_existing(path: Path) -> Path:
+    """Return a path, or its nearest parent that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def writable_findings(paths: Iterable[str]) -> list[str]:
-    """Takes directories, there or to be created, returns which can not be written to."""
+    """Return findings about directories that are not writable or, if they do not exist, cannot be created."""
     findings = []
     for text in paths:
-        place = nearest(Path(text))
-        if not place.is_dir():
-            findings.append(f"{text}: {place} is not a directory; remove it or set another path")
-        elif not os.access(place, os.W_OK | os.X_OK):
-            findings.append(f"{text}: {place} can not be written to (permissions, or mounted read-only)")
+        existing = nearest_existing(Path(text))
+        if not existing.is_dir():
+            findings.append(f"{text}: {existing} is not a directory; remove it or set another path")
+        elif not os.access(existing, os.W_OK | os.X_OK):
+            findings.append(f"{text}: {existing} is not writable (permissions, or mounted read-only)")
     return findings
 
 
-def file_findings(wanted: Iterable[Mapping[str, str]]) -> list[str]:
-    """Return which variables name no file on this host, from ``{name, path}`` of the files that are read here."""
+def file_findings(files: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return findings about variables (``{name, path}``) whose files do not exist on this host."""
     return [
         f"{item['name']}: {item['path']} is not a file on the host {socket.gethostname()}, where the playbooks read "
-        "it; expected a file; put it there or set another path"
-        for item in wanted
+        "it; expected a file; copy it to this path or set another path"
+        for item in files
         if not Path(item["path"]).is_file()
     ]
 
 
 def parse_connected(text: str) -> dict[str, list[Subnet]]:
-    """Return the IPv4 networks that the host itself is in, by interface, from the text of /proc/net/route."""
+    """Return the IPv4 networks of the host by interface, from the text of /proc/net/route."""
     found: dict[str, list[Subnet]] = {}
     for line in text.splitlines()[1:]:
-        interface, destination, gateway, *others = line.split()
-        # In the host's byte order; a route through a gateway gives way to a closer one.
-        address, mask = (ipaddress.IPv4Address(struct.pack("=I", int(word, 16))) for word in (destination, others[4]))
+        interface, destination, gateway, *columns = line.split()
+        # In the host's byte order. Routes through a gateway are less specific and do not conflict.
+        address, mask = (ipaddress.IPv4Address(struct.pack("=I", int(word, 16))) for word in (destination, columns[4]))
         if int(gateway, 16) == 0 and int(mask):
             found.setdefault(interface, []).append(Subnet(f"{address}/{mask}"))
     return found
 
 
 def subnet_findings(
-    wanted: Iterable[Mapping[str, str]], networks: Iterable[Mapping[str, Any]], connected: Mapping[str, list[Subnet]]
+    desired: Iterable[Mapping[str, str]], networks: Iterable[Mapping[str, Any]], connected: Mapping[str, list[Subnet]]
 ) -> list[str]:
-    """Return which subnets something else has, from ``{name, network, subnet}`` of networks to be created.
+    """Return findings about subnets of desired networks (``{name, network, subnet}``) that are already in use.
 
-    `networks` are all as Docker lists them, `connected` the networks that the host is in, by interface.
+    `networks` are Docker's networks as it lists them, `connected` the networks of the host by interface.
     """
-    taken = {str(network["Name"]): subnets_of(network) for network in networks}
-    dockers = [subnet for subnets in taken.values() for subnet in subnets]
+    by_network = {str(network["Name"]): subnets_of(network) for network in networks}
+    docker_subnets = [subnet for subnets in by_network.values() for subnet in subnets]
     findings = []
-    for item in wanted:
+    for item in desired:
         own = _subnet(item["subnet"])
         if own is None:
             continue
-        # An interface is named only where its subnet is none of Docker's.
-        others = {f"Docker's network {name}": subnets for name, subnets in taken.items() if name != item["network"]}
-        others |= {
-            f"the interface {name}": [subnet for subnet in subnets if subnet not in dockers]
+        # Interfaces of Docker's networks are not reported again.
+        used = {f"Docker's network {name}": subnets for name, subnets in by_network.items() if name != item["network"]}
+        used |= {
+            f"the interface {name}": [subnet for subnet in subnets if subnet not in docker_subnets]
             for name, subnets in connected.items()
         }
         findings += [
-            f"{item['name']}: {item['subnet']} overlaps {subnet} of {other}; take one that nothing else uses"
-            for other, subnets in others.items()
+            f"{item['name']}: {item['subnet']} overlaps {subnet} of {user}; set an unused subnet"
+            for user, subnets in used.items()
             for subnet in subnets
             if subnet.overlaps(own)
         ]
@@ -289,7 +289,7 @@ def subnets_of(network: Mapping[str, Any]) -> list[Subnet]:
 
 
 def _subnet(text: str) -> Subnet | None:
-    """Return an IPv4 subnet; None for anything else, which the rules of input report where it is a variable."""
+    """Return an IPv4 subnet; None if the text is invalid, which the validation of input reports."""
     try:
         return Subnet(text, strict=False)
     except ValueError:
@@ -297,13 +297,13 @@ def _subnet(text: str) -> Subnet | None:
 
 
 def registry_of(image: str) -> str:
-    """Takes an image's name, returns the registry it comes from, as Docker tells it from a path."""
+    """Return the registry in an image's name, by the rules of Docker."""
     first, slash, _rest = image.partition("/")
     return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
 
 
 def registry_problem(status: int, message: str) -> str:
-    """Takes a registry's answer, returns what is wrong: nothing, "unreachable", "denied" or "absent"."""
+    """Return the meaning of a registry's response: "unreachable", "denied" or "absent"; empty if the image exists."""
     if status == 200:
         return ""
     lowered = message.lower()

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""A schema on a MariaDB or MySQL server, and its user.
+"""Schema and user on a MariaDB or MySQL server.
 
-In place of community.mysql's mysql_db and mysql_user, and of wait_for: for two projects 2.1 s instead of 5.1 s,
-most of which was the start of six modules.
+This replaces community.mysql's mysql_db and mysql_user, and wait_for: for two projects it takes 2.1 s instead of 5.1 s,
+because starting six modules takes most of the time.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ import ssl
 import time
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnansweredError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Resource, library
 
 _SECONDS = 10
 _POLL_SECONDS = 0.3
-# Numbers of errors: the server is not reached (client), the user or its password is wrong (server).
-_UNREACHED = (2002, 2003, 2013)
+# Error numbers: the server is unreachable (client), the user or the password is wrong (server).
+_UNREACHABLE = (2002, 2003, 2013)
 _ACCESS_DENIED = 1045
 _SCHEMA_EXISTS = "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s"
 _USER_EXISTS = "SELECT 1 FROM mysql.user WHERE User = %s AND Host = '%%'"
 
 
 class Database(Resource):
-    """A schema and a user with all privileges on it, who may connect from everywhere.
+    """A schema, and a user with all privileges on it who may connect from any host.
 
-    Keys: `host` and `port` of the server, `tls` and maybe `ca_cert` (otherwise the system's CAs), `name` of the schema,
-    `user` and `password`, and who creates them: `admin_user`, `admin_password`.
+    Keys: `host` and `port` of the server, `tls` and optional `ca_cert` (default: the system's CAs), `name` of the
+    schema, `user` and `password`, and the administrator's `admin_user` and `admin_password`.
     """
 
     def differences(self) -> list[str]:
-        """Log in as the user, and read its privileges."""
+        """Return missing privileges; raise an error if the user cannot log in."""
         with self._connect("user", "password", database=self.desired["name"]) as connection:
             return [] if self._granted(connection, "SHOW GRANTS") else [self._privileges]
 
     def apply(self) -> None:
-        """Create what is missing as the administrator; set the user's password where it cannot log in."""
+        """Create the schema, the user and its privileges; set the password of a user who cannot log in."""
         name, user, password = (str(self.desired[key]) for key in ("name", "user", "password"))
         schema = _quoted(name)
-        # In a grant, these would be wildcards.
+        # Escape the wildcards of a grant.
         granted = schema.replace("_", r"\_").replace("%", r"\%%")
         try:
             with self._wait_for_server() as admin:
@@ -87,7 +87,7 @@ class Database(Resource):
         return library("pymysql", "PyMySQL").Error
 
     def _connect(self, user: str, password: str, database: str | None = None) -> Any:
-        """Return a connection as the user that these keys of the desired state name."""
+        """Return a connection; `user` and `password` are keys of the desired state."""
         return library("pymysql", "PyMySQL").connect(
             host=self.desired["host"],
             port=int(self.desired["port"]),
@@ -96,12 +96,12 @@ class Database(Resource):
             database=database,
             ssl=ssl.create_default_context(cafile=self.desired.get("ca_cert") or None) if self.desired["tls"] else None,
             connect_timeout=_SECONDS,
-            # What changes something waits for all servers of a cluster.
+            # A change waits for all servers of a cluster.
             read_timeout=max(_SECONDS, self.run.wait),
         )
 
     def _wait_for_server(self) -> Any:
-        """Return a connection of the administrator, as soon as the server answers."""
+        """Return a connection of the administrator as soon as the server answers."""
         deadline = time.monotonic() + self.run.wait
         while True:
             try:
@@ -109,27 +109,27 @@ class Database(Resource):
             except self._errors as error:
                 if error.args[0] == _ACCESS_DENIED:
                     raise QinlingError(
-                        f"{self._server}: {error.args[-1]}; the administrator is {self.desired['admin_user']}, check "
-                        "database_password in passwords.yml"
+                        f"{self._server}: {error.args[-1]}; expected the administrator {self.desired['admin_user']}; "
+                        "check database_password in passwords.yml"
                     ) from error
                 if isinstance(getattr(error, "original_exception", None), ssl.SSLError):
                     raise QinlingError(
-                        f"{self._server}: {error.args[-1]}; expected a certificate of this name that "
-                        f"{self.desired.get('ca_cert') or 'a CA of the system'} has signed; check "
-                        "kolla_admin_openrc_cacert and database_address"
+                        f"{self._server}: {error.args[-1]}; expected a certificate for this name, signed by "
+                        f"{self.desired.get('ca_cert') or 'a CA of the system'}; check kolla_admin_openrc_cacert and "
+                        "database_address"
                     ) from error
-                if error.args[0] not in _UNREACHED:
+                if error.args[0] not in _UNREACHABLE:
                     raise
                 if time.monotonic() >= deadline:
-                    raise UnansweredError(
+                    raise UnreachableError(
                         f"{self._server} does not answer within {self.run.wait} seconds: {error.args[-1]}; "
-                        "start it, or check database_address and database_port"
+                        "start the server, or check database_address and database_port"
                     ) from error
             time.sleep(_POLL_SECONDS)
 
     def _can_log_in(self) -> bool:
         try:
-            # ProxySQL lets in whom it knows; the server behind it is needed for a query only.
+            # ProxySQL accepts its own users without the server; only a query reaches the server.
             with self._connect("user", "password") as connection:
                 self._exists(connection, "SELECT CURRENT_USER()")
         except self._errors as error:
@@ -144,15 +144,15 @@ class Database(Resource):
             return bool(cursor.execute(query, values))
 
     def _granted(self, connection: Any, query: str, *values: str) -> bool:
-        """Return whether one of the grants that the query lists is the desired one."""
+        """Return whether the grants that a query lists include the desired grant."""
         with connection.cursor() as cursor:
             cursor.execute(query, values)
             grants = [str(row[0]) for row in cursor.fetchall()]
-        # The server escapes what would be a wildcard in a schema's name.
-        wanted = f"GRANT ALL PRIVILEGES ON {_quoted(self.desired['name'])}."
-        return any(grant.replace("\\", "").startswith(wanted) for grant in grants)
+        # The server escapes wildcards in the names of schemas.
+        desired = f"GRANT ALL PRIVILEGES ON {_quoted(self.desired['name'])}."
+        return any(grant.replace("\\", "").startswith(desired) for grant in grants)
 
 
 def _quoted(name: str) -> str:
-    """Return a schema's name in the quotation marks of SQL."""
+    """Return a schema's name quoted as an SQL identifier."""
     return "`" + name.replace("`", "``") + "`"

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""A file on the host, and its copy in a running container that is not one of this collection's."""
+"""File on the host, and its copy in a running container of another deployment tool."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _VALIDATE_SECONDS = 60
 class File(Resource):
     """A file.
 
-    Keys: `path`, `content`, `mode` (octal, as text), and maybe `owner` and `group`; `secret` if no diff may show it;
-    `create_only` if one that exists is the operator's; `directory_mode` if missing directories are created; `note` for
-    the operator once it was written. `container` is one
-    that has a copy: its `name`, the `path` inside, the `mode` there, the command `validate` that reads the new content
-    from its standard input and fails where it is wrong, and the `signal` that makes it read the file. `apply` leaves a
-    container without `signal` alone, and only validates with it.
+    Keys: `path`, `content`, `mode` (octal, as text), and optional `owner`, `group`, `secret` (diffs do not show the
+    content), `create_only` (an existing file is not changed), `directory_mode` (missing directories are created) and
+    `note` (for the operator, after the file was written).
+    The optional `container` has a copy of the file. Its keys: `name`, `path` and `mode` of the copy, the command
+    `validate`, which reads the new content from standard input and fails if it is invalid, and the `signal` that
+    reloads the file. Without `signal`, the container only validates the content and its copy is not changed.
     """
 
     def __init__(self, desired: Mapping[str, Any], run: Run) -> None:
-        """Take the desired state, and how it is compared or applied."""
+        """Prepare a comparison with the desired state, or its application."""
         super().__init__(desired, run)
         self.path = Path(desired["path"])
         self.content = str(desired["content"]).encode()
@@ -46,15 +46,15 @@ class File(Resource):
         self._written = False
 
     def differences(self) -> list[str]:
-        """Read file, owner and mode, and the content of the copy: that belongs to the container's own user."""
+        """Compare content, owner and mode of the file, and only the content of the copy: the container owns it."""
         return [*self._host_differences(), *self._container_differences()]
 
     def apply(self) -> None:
-        """Write the file if its content is valid, copy it into the container, and signal this one."""
+        """Write the file if its content is valid, copy it into the container, and send the signal."""
         if found := self._host_differences():
             self._write()
             self.done += found
-        # In check mode, the copy differs where the file does.
+        # In check mode, the copy differs if the file differs.
         if found := self._container_differences():
             if not self.run.check:
                 self._copy()
@@ -70,7 +70,7 @@ class File(Resource):
 
     @property
     def _owner(self) -> tuple[int, int]:
-        """Return the numbers of user and group; -1 is any."""
+        """Return the numbers of user and group; -1 if not set."""
         user, group = (self.desired.get(key) for key in ("owner", "group"))
         return (identity(user, "user") if user else -1, identity(group, "group") if group else -1)
 
@@ -83,9 +83,9 @@ class File(Resource):
             return [str(self.path)]
         status = self.path.stat()
         user, group = self._owner
-        wanted = (status.st_uid if user < 0 else user, status.st_gid if group < 0 else group, self._mode)
-        fits = (status.st_uid, status.st_gid, status.st_mode & 0o7777) == wanted
-        return [] if fits else [f"owner or mode of {self.path}"]
+        desired = (status.st_uid if user < 0 else user, status.st_gid if group < 0 else group, self._mode)
+        present = (status.st_uid, status.st_gid, status.st_mode & 0o7777)
+        return [] if present == desired else [f"owner or mode of {self.path}"]
 
     def _container_differences(self) -> list[str]:
         if not self.container.get("signal"):
@@ -115,7 +115,7 @@ class File(Resource):
             raise QinlingError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def _validate(self) -> None:
-        """Raise QinlingError where the container's program refuses the content."""
+        """Raise QinlingError if the container's program rejects the content."""
         command = self.container.get("validate")
         if not command:
             return
@@ -123,7 +123,7 @@ class File(Resource):
         _status, found = DockerApi(SOCKET, _SECONDS).get(f"/containers/{quote(name)}/json")
         if not found.get("State", {}).get("Running"):
             raise QinlingError(
-                f"{self.path} was not written, as the container {name} does not run to validate it; start it"
+                f"{self.path} was not written: the container {name}, which validates the file, does not run; start it"
             )
         try:
             subprocess.run(  # noqa: S603
@@ -135,9 +135,9 @@ class File(Resource):
             )
         except subprocess.CalledProcessError as error:
             text = (error.stderr or error.stdout).decode("utf-8", "replace").strip()
-            raise QinlingError(f"{self.path} was not written, as {name} refuses the new content:\n{text}") from error
+            raise QinlingError(f"{self.path} was not written: {name} rejects the new content:\n{text}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise QinlingError(f"{self.path} was not written, as {name} cannot validate it: {error}") from error
+            raise QinlingError(f"{self.path} was not written: {name} cannot validate the content: {error}") from error
 
     def _copy(self) -> None:
         docker = DockerApi(SOCKET, _SECONDS)

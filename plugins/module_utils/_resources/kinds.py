@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of resources, by the key `kind` of what a project states; all of a host's compared at once."""
+"""Kinds of resources: apply the resources of a project, and compare those of a host concurrently."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils._config.masking import hide, literals, mask_pair
-from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnansweredError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.database import Database
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.file import File
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.keystone_service import KeystoneService
@@ -33,10 +33,9 @@ COMPARED: dict[str, type[Compared]] = {**APPLIED, "swarm": Swarm}
 
 
 def differences(desired: Mapping[str, Any], run: Run) -> list[str]:
-    """Return how a resource differs.
+    """Return the differences of a resource.
 
-    An unknown state counts as a difference: the type of the error stands for it, and what applies the resource reports
-    the rest.
+    A failed comparison counts as a difference with only the type of the error; applying the resource reports details.
     """
     kind = str(desired["kind"])
     try:
@@ -48,46 +47,46 @@ def differences(desired: Mapping[str, Any], run: Run) -> list[str]:
 def apply(
     desired: list[Mapping[str, Any]], *, check: bool, diff: bool, server_in_same_run: bool, secrets: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Apply resources one after the other until one fails; return a module's result, with what was done so far.
+    """Apply resources one by one until one fails; return a module's result with the changes so far.
 
-    With `server_in_same_run`, the same run deploys the server: in check mode, where it does not answer, all is to be
-    created. `secrets` are not shown, and neither are those in the desired state.
+    With `server_in_same_run`, the same run deploys the server; in check mode, the server need not answer. `secrets`,
+    and those in the desired state, are masked in the result.
     """
-    sessions, may_be_away = Sessions(), check and server_in_same_run
+    sessions, may_be_absent = Sessions(), check and server_in_same_run
     done, notes, diffs, message = list[str](), list[str](), list[dict[str, str]](), ""
     hidden = [*secrets, *secrets_of(desired)]
-    for wanted in desired:
-        kind = APPLIED[wanted["kind"]]
-        resource = kind(wanted, Run(check, 0 if may_be_away else kind.WAIT, sessions))
+    for item in desired:
+        kind = APPLIED[item["kind"]]
+        resource = kind(item, Run(check, 0 if may_be_absent else kind.WAIT, sessions))
         try:
             resource.apply()
-        except UnansweredError as error:
-            if may_be_away:
-                resource.done.append(f"{wanted['kind']}: everything, once its server answers ({error})")
+        except UnreachableError as error:
+            if may_be_absent:
+                resource.done.append(f"{item['kind']}: everything, once its server answers ({error})")
             else:
                 message = str(error)
         except QinlingError as error:
             message = str(error)
         except Exception as error:  # such as a directory that cannot be read
-            message = f"{wanted['kind']}: {type(error).__name__}: {error}"
+            message = f"{item['kind']}: {type(error).__name__}: {error}"
         done += resource.done
-        notes += [wanted["note"]] if resource.done and wanted.get("note") else []
+        notes += [item["note"]] if resource.done and item.get("note") else []
         if diff and resource.diff:
             before, after = mask_pair(resource.diff["before"], resource.diff["after"], hidden)
             diffs.append({**resource.diff, "before": before, "after": after})
         if message:
             break
-    # As a server may quote them in a statement as well.
+    # A server may quote secrets of a statement in its error, escaped as in SQL.
     spellings = literals([*hidden, *(secret.replace("\\", r"\\").replace("'", r"\'") for secret in hidden)])
     result = {"changed": bool(done), "done": [hide(text, spellings) for text in done], "notes": notes, "diff": diffs}
     return {**result, "failed": True, "msg": hide(message, spellings)} if message else result
 
 
 class Comparison:
-    """All resources, compared at the same time in the background until the result is needed."""
+    """A concurrent comparison of resources, which runs in the background until the result is requested."""
 
     def __init__(self, by_project: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-        """Take the desired resources by project."""
+        """Start to compare the desired resources of each project."""
         run = Run()
         count = sum(1 for resources in by_project.values() for _desired in resources)
         self._pool = ThreadPoolExecutor(max_workers=max(1, count))
@@ -97,7 +96,7 @@ class Comparison:
         }
 
     def differences(self) -> dict[str, dict[str, list[str]]]:
-        """Return what differs by project and kind; kinds without a difference are left out."""
+        """Return the differences by project and kind, without kinds that do not differ."""
         self._pool.shutdown()
         found: dict[str, dict[str, list[str]]] = {project: {} for project in self._results}
         for project, results in self._results.items():

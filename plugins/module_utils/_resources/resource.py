@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""A resource: something that a project needs besides files and containers, stated once, compared and applied."""
+"""Base classes of resources: objects of a project other than its files and containers."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_a
 
 
 class Sessions:
-    """Clients that have logged in to Keystone. Resources that are compared at the same time share one for each user."""
+    """Clients that are logged in to Keystone. Resources that are compared concurrently share one client per user."""
 
     def __init__(self, client: type[Qinling] = Qinling) -> None:
-        """Take what makes a client."""
-        self._make = client
+        """Create an empty set of sessions; `client` is the class of the clients."""
+        self._client_class = client
         self._lock = threading.Lock()
         self._clients: dict[str, tuple[Qinling, threading.Lock]] = {}
         self._refused: dict[str, HttpError] = {}
 
     def logged_in(self, auth: Mapping[str, Any], ca_cert: str | None, wait: int) -> Qinling:
-        """Return the client of a user, logged in. Raise QinlingError where that fails."""
+        """Return a client that is logged in as a user. Raise QinlingError if the login fails."""
         key = repr((sorted(auth.items()), ca_cert, wait))
         with self._lock:
             if key not in self._clients:
                 params = {"endpoint": "", "auth": auth, "ca_cert": ca_cert or None, "wait": wait}
-                self._clients[key] = (self._make(params), threading.Lock())
+                self._clients[key] = (self._client_class(params), threading.Lock())
         client, lock = self._clients[key]
         with lock:
-            # Keystone may lock out a user after a number of failures.
+            # Do not retry a refused login: Keystone may lock out a user after several failures.
             if key in self._refused:
                 raise self._refused[key]
             try:
@@ -52,10 +52,7 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Run:
-    """How resources are compared or applied.
-
-    `check` changes nothing, `wait` are the seconds that a server has until it answers.
-    """
+    """Parameters of a run: `check` mode, and the seconds to `wait` for a server."""
 
     check: bool = False
     wait: int = 0
@@ -63,44 +60,44 @@ class Run:
 
 
 class Compared(ABC):
-    """One resource: `desired` is the mapping that a project states, whose keys the class describes."""
+    """A resource that can be compared; the docstring of the class describes the keys of `desired`."""
 
     def __init__(self, desired: Mapping[str, Any], run: Run) -> None:
-        """Take the desired state, and how it is compared or applied."""
+        """Prepare a comparison with the desired state."""
         self.desired: Mapping[str, Any] = with_text_secrets(desired)
         self.run = run
 
     @abstractmethod
     def differences(self) -> list[str]:
-        """Return what differs from the desired state, in a few words each. Raise where that cannot be known."""
+        """Return short descriptions of the differences from the desired state. Raise if the comparison fails."""
 
 
 class Resource(Compared):
     """A resource that the module resources applies."""
 
-    # Seconds that a server has until it answers.
+    # Seconds to wait for a server.
     WAIT: ClassVar[int] = 60
 
     def __init__(self, desired: Mapping[str, Any], run: Run) -> None:
-        """Take the desired state, and how it is applied. `done` has what was changed so far, or would be."""
+        """Prepare the application of the desired state; `done` records the changes, in check mode the expected ones."""
         super().__init__(desired, run)
         self.done: list[str] = []
 
     @abstractmethod
     def apply(self) -> None:
-        """Bring about the desired state.
+        """Create or change the resource.
 
-        Raise QinlingError with a message for the operator, UnansweredError where the server does not answer.
+        Raise QinlingError with a message for the operator, UnreachableError if the server does not answer.
         """
 
     @property
     def diff(self) -> dict[str, str]:
-        """Return what `--diff` shows of what `apply` changed, if anything."""
+        """Return the diff of the change for `--diff`; empty if there is nothing to show."""
         return {}
 
 
 def with_text_secrets(value: Any) -> Any:
-    """Return data in which secrets are text: YAML reads a password of digits as a number."""
+    """Return data in which secrets are text: YAML parses a password of digits as a number."""
     if isinstance(value, Mapping):
         return {
             key: str(item) if _is_secret(key, item) and isinstance(item, int) else with_text_secrets(item)
@@ -110,7 +107,7 @@ def with_text_secrets(value: Any) -> Any:
 
 
 def _is_secret(key: str, value: Any) -> bool:
-    """Return whether a key holds a secret, and not whether there is one (`secret` of a file)."""
+    """Return whether the value of a key is secret; a boolean, such as `secret` of a file, is not."""
     return is_secret_name(key) and not isinstance(value, bool)
 
 
@@ -124,10 +121,10 @@ def secrets_of(value: Any) -> list[str]:
 
 
 def library(name: str, package: str) -> Any:
-    """Import a Python library that only this kind of resource needs. Raise QinlingError where the host lacks it."""
+    """Import a Python library that only some resources need. Raise QinlingError if the host does not have it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise QinlingError(
-            f"{missing_required_lib(package)} The playbook qinling.kolla.bootstrap_servers installs it."
+            f"{missing_required_lib(package)} Run the playbook qinling.kolla.bootstrap_servers to install it."
         ) from error

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Qinling's runtimes."""
+"""Runtimes of Qinling."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource 
 
 
 class Runtimes(Resource):
-    """Runtimes that are registered and available.
+    """Registered and available runtimes.
 
-    Keys: `endpoint` of Qinling, `auth` of an administrator and maybe `ca_cert` (see ARGUMENTS of qinling_api),
-    `reader`, which is how a user logs in who only lists them, `engine` (a container, for messages), and `runtimes`,
-    each with `name`, `image`, and maybe `trusted`.
+    Keys: `endpoint` of Qinling, `auth` of an administrator and optional `ca_cert` (see ARGUMENTS of qinling_api),
+    `reader` (the `auth` of a user who can only list runtimes), `engine` (a container, for messages), and `runtimes`,
+    each with `name`, `image` and optional `trusted`.
     """
 
-    # Workers of a new image are started meanwhile.
+    # Includes the start of workers with a new image.
     WAIT = 120
 
     def differences(self) -> list[str]:
-        """List the runtimes."""
+        """Return the runtimes that are missing, not available, or have another image or trust."""
         present = {runtime["name"]: runtime for runtime in self._client("reader").list("runtime")}
         return [
-            f"runtime {wanted['name']}"
-            for wanted in self.desired["runtimes"]
-            if not _fits(present.get(wanted["name"]) or {}, wanted)
+            f"runtime {desired['name']}"
+            for desired in self.desired["runtimes"]
+            if not _matches(present.get(desired["name"]) or {}, desired)
         ]
 
     def apply(self) -> None:
-        """Register what is missing and change what differs; wait until all are available."""
+        """Register missing runtimes and change different ones; wait until all are available."""
         api = self._client("auth")
-        for wanted in self.desired["runtimes"]:
-            # All workers are replaced by workers of a new image; functions may not keep old ones.
-            params = {"trusted": None, "description": None, **wanted, "state": "present", "detach": True}
+        for desired in self.desired["runtimes"]:
+            # Detach functions, so that workers with a new image replace all old ones.
+            params = {"trusted": None, "description": None, **desired, "state": "present", "detach": True}
             result = Runtime(api, {**params, "engine": self.desired["engine"]}, self.run.check).run()
-            self.done += [f"runtime {wanted['name']}: {what}" for what in result["done"]]
+            self.done += [f"runtime {desired['name']}: {change}" for change in result["done"]]
 
     def _client(self, auth: str) -> Any:
-        """Return a client that is logged in with the key `auth`."""
+        """Return a client that is logged in; `auth` is a key of the desired state."""
         client = self.run.sessions.logged_in(self.desired[auth], self.desired.get("ca_cert"), self.run.wait)
         return client.at(self.desired["endpoint"])
 
 
-def _fits(runtime: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    trusted = wanted.get("trusted")
+def _matches(runtime: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
+    trusted = desired.get("trusted")
     return (
         runtime.get("status") == "available"
-        and runtime.get("image") == wanted["image"]
+        and runtime.get("image") == desired["image"]
         and (trusted is None or bool(runtime.get("trusted")) == bool(trusted))
     )

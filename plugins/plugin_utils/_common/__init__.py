@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What action plugins have in common.
+"""Code that the action plugins share.
 
 Private to this collection: names and behaviour change without notice.
 """

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with an operator's input, gathered so that all of it is reported at once."""
+"""Findings about an operator's input, gathered so that all are reported at once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that is wrong: where it is (a file or a variable), in which line if known, and what to do."""
+    """A problem: where it is (a file or a variable), its line (0 if unknown), and a message with what to do."""
 
     where: str
     line: int
     message: str
 
     def __str__(self) -> str:
-        place = f"{self.where}:{self.line}" if self.line else self.where
-        return f"{place}: {self.message}" if place else self.message
+        location = f"{self.where}:{self.line}" if self.line else self.where
+        return f"{location}: {self.message}" if location else self.message
 
 
 class FindingsError(Exception):
-    """Carries every finding of a step that can not go on."""
+    """All findings of a step that cannot continue."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = list(findings)
@@ -30,5 +30,5 @@ class FindingsError(Exception):
 
 
 def report(findings: Iterable[Finding]) -> str:
-    """Takes findings, returns one readable text, one line a finding, in the order given and without repetition."""
+    """Return the findings as text, one line each, in order and without duplicates."""
     return "\n".join(f"- {finding}" for finding in dict.fromkeys(findings))

@@ -1,19 +1,19 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""INI files in the dialect of oslo.config, merged as Kolla Ansible's merge_configs merges them.
+"""INI files in the dialect of oslo.config, merged like Kolla Ansible's merge_configs.
 
 * Layers are merged in order, option by option: a later layer's option replaces an earlier one's.
-* An option that is repeated within one layer is a multi-valued option; all its values stand or fall together.
+* An option that is repeated within one layer is a multi-valued option; a later layer replaces all its values.
 * A line that starts with whitespace continues the value above it.
 * The first ``=`` or ``:`` of a line ends the option's name; one pair of quotes around a value is dropped.
-* Comments are dropped. Nothing is interpolated: ``%`` and ``$`` stay as they are.
+* Comments are dropped. There is no interpolation: ``%`` and ``$`` stay unchanged.
 
-Where Kolla loses meaning, this module keeps it: options before any section are written before any section (Kolla
-writes them after the last section that an earlier layer opened), and a value that needs its quotes, because of
-whitespace at its ends or quotes inside, gets them back.
+Two cases differ from Kolla, which changes their meaning: options before any section are written before any section
+(Kolla writes them after the last section of an earlier layer), and a value that needs its quotes, because of
+whitespace at its ends or quotes inside, is quoted again.
 
-Every option knows the files and lines it came from, through merging. What is written is in order of names: two files
-that say the same are the same, in whatever order their sources said it.
+Every option retains its source files and lines through merging. The output is sorted by name, so that files with the
+same options are equal, independent of the order in their sources.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding
 
-# The lines of one value: the one beside the option, then its continuations. Nothing at all is an empty value.
+# The lines of one value: the first follows the option's name, the others are continuations. An empty value has none.
 Value = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Option:
-    """What one layer says of an option, where it says so, and what earlier layers said, the first of them first.
+    """An option of one layer, with its source, and the options of earlier layers that it replaced, oldest first.
 
-    `lines` are those of the values. `variables` are those of which a template made the values.
+    `lines` are the lines of the values, `variables` the variables from which a template rendered them.
     """
 
     values: tuple[Value, ...]
@@ -42,26 +42,26 @@ class Option:
 
     @property
     def origin(self) -> str:
-        """Where it was set, as ``file:line``."""
+        """The location that set the option, as ``file:line``."""
         return f"{self.source}:{','.join(map(str, self.lines))}" if any(self.lines) else self.source
 
 
-# A section's options by name. Options before any section stand under the empty name.
+# The options by section and name. Options before any section have an empty section name.
 Sections = dict[str, dict[str, Option]]
 
 _ORPHANS = ""
 
 
 def parse(text: str, source: str) -> tuple[Sections, list[Finding]]:
-    """Return what a file sets, from its text and its name, and what is wrong with it.
+    """Return the sections of a file with the name `source`, and findings about its syntax.
 
-    Findings never quote the file, as any line may hold a secret.
+    Findings never quote the file, as any line may contain a secret.
     """
     sections: Sections = {}
     findings: list[Finding] = []
-    section: str | None = _ORPHANS  # None: the section's header is broken, its options belong nowhere.
+    section: str | None = _ORPHANS  # None: the section's header is invalid, its options are ignored.
     pending: tuple[str, list[str], int] | None = None
-    broken = False  # Continuations of a broken line are part of the one finding.
+    broken = False  # Continuations of an invalid line do not cause another finding.
 
     def flush() -> None:
         nonlocal pending
@@ -69,8 +69,8 @@ def parse(text: str, source: str) -> tuple[Sections, list[Finding]]:
             name, lines, start = pending
             value = () if lines == [""] else tuple(lines)
             options = sections.setdefault(section, {})
-            own = options.get(name, Option((), source))
-            options[name] = replace(own, values=(*own.values, value), lines=(*own.lines, start))
+            previous = options.get(name, Option((), source))
+            options[name] = replace(previous, values=(*previous.values, value), lines=(*previous.lines, start))
         pending = None
 
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
@@ -82,7 +82,7 @@ def parse(text: str, source: str) -> tuple[Sections, list[Finding]]:
             if pending:
                 pending[1].append(line.lstrip())
             elif not broken:
-                findings.append(Finding(source, number, "the line is indented but there is no option to continue"))
+                findings.append(Finding(source, number, "the line is indented, but does not follow an option"))
                 broken = True
         elif line[0] == "[":
             flush()
@@ -101,7 +101,7 @@ def parse(text: str, source: str) -> tuple[Sections, list[Finding]]:
             name, separator, value = _split(line)
             problem = ""
             if not separator:
-                problem = "expected 'option = value', '[section]' or a comment: there is no '=' or ':' in the line"
+                problem = "expected 'option = value', '[section]' or a comment: the line has no '=' or ':'"
             elif not name:
                 problem = "the option's name before the '=' or ':' is missing"
             broken = bool(problem)
@@ -124,7 +124,7 @@ def _header_problem(line: str) -> str:
 
 
 def _split(line: str) -> tuple[str, str, str]:
-    """Takes a line, returns the option's name, the separator (empty if there is none) and the value unquoted."""
+    """Return the option's name, the separator (empty if missing) and the unquoted value of a line."""
     ends = [position for position in (line.find("="), line.find(":")) if position >= 0]
     if not ends:
         return line, "", ""
@@ -140,21 +140,21 @@ def _quoted(value: str) -> bool:
 
 
 def merge(layers: Iterable[Sections]) -> Sections:
-    """Takes layers in order, returns what they say together, each option with what it replaced."""
+    """Return the layers merged in order; each option has those that it replaced."""
     merged: Sections = {}
     for layer in layers:
         for section, options in layer.items():
-            known = merged.setdefault(section, {})
+            target = merged.setdefault(section, {})
             for name, option in options.items():
-                before = known.get(name)
-                known[name] = (
-                    replace(option, replaced=(*before.replaced, replace(before, replaced=()))) if before else option
+                earlier = target.get(name)
+                target[name] = (
+                    replace(option, replaced=(*earlier.replaced, replace(earlier, replaced=()))) if earlier else option
                 )
     return merged
 
 
 def render(sections: Sections) -> str:
-    """Takes sections, returns the file's text: options before any section, then [DEFAULT], then all by their names."""
+    """Return the file's text: options before any section, then [DEFAULT], then the other sections sorted by name."""
     blocks = []
     for section, options in sorted(
         sections.items(), key=lambda item: (item[0] != _ORPHANS, item[0] != "DEFAULT", item[0])
@@ -168,7 +168,7 @@ def render(sections: Sections) -> str:
 
 
 def write(name: str, option: Option) -> str:
-    """Takes an option's name and what is said of it, returns its lines."""
+    """Return the lines of an option in a file."""
     return "\n".join(line for value in option.values for line in _write(name, value))
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What images say of the options in files, as findings that name the operator's file and line."""
+"""Validate options in the images that read them, with findings that name the operator's file and line."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import (
     Rendered,
     RenderedFile,
-    wanted_files,
+    desired_files,
 )
 
 
-def wanted_checks(rendered: Rendered, validate: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Takes rendered services and which of their files hold an image's options; returns what is to be checked."""
+def required_checks(rendered: Rendered, validate: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the checks of rendered services; `validate` has the files with an image's options by service."""
     return [
         {
             "service": name,
@@ -31,56 +31,57 @@ def wanted_checks(rendered: Rendered, validate: Mapping[str, Mapping[str, Any]])
             "provided": validate[name].get("provided") or [],
             "files": {file.path: file.content.decode() for file in files if file.path in validate[name]["files"]},
         }
-        for name, files in wanted_files(rendered).items()
+        for name, files in desired_files(rendered).items()
         if name in validate
     ]
 
 
 def request(checks: list[dict[str, Any]], force: bool, pull: bool) -> dict[str, Any]:
-    """Takes what is to be checked, whether also what runs already, and whether images are fetched for it; returns what
-    `option_check.validate` takes, with the program that reads the files in the images.
+    """Return the request to `option_check.validate`, with the script that reads the files in the images.
+
+    With `force`, the files of running containers are checked again; with `pull`, missing images are pulled.
     """
     return {"checks": checks, "script": inspect.getsource(oslo_options), "force": force, "pull": pull}
 
 
-def judged(
+def classify(
     found: Iterable[Mapping[str, Any]], files: Mapping[tuple[str, str], RenderedFile], shared: Iterable[str]
 ) -> tuple[list[Finding], list[Finding]]:
-    """Takes what images say of files, the files, and the operator's files that are not for one project alone.
+    """Return findings and warnings, with the files and lines that set the options.
 
-    Returns findings and warnings, by the files and lines that set the options. An option that is not known is a
-    warning where it stands in a shared file: it may be meant for another project.
+    `found` are the results from the images, `shared` the operator's files for all projects. An unknown option in a
+    shared file is a warning, as it may be meant for another project.
     """
     findings: list[Finding] = []
     warnings: list[Finding] = []
-    of_others = set(shared)
+    shared_files = set(shared)
     for item in found:
         sections = files[item["service"], item["file"]].sections or {}
         option = sections.get(item["section"], {}).get(item["option"], ini.Option(()))
         name = f"[{item['section']}] {item['option']}"
         if item["kind"] == "unknown":
-            near = item.get("near") or []
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            message = f"{name}: the libraries of {item['service']} know no such option{hint}"
+            similar = item.get("near") or []
+            hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
+            message = f"{name}: unknown option, not registered by the libraries of {item['service']}{hint}"
         elif item["kind"] == "reference":
-            message = f"{name}: its value has a $ that refers to no option; write $$ for the character"
+            message = f"{name}: the value has a $ that does not refer to an option; write $$ for a literal $"
         elif item["kind"] == "file":
             findings.append(file_finding(item, option, name))
             continue
         else:
-            made = f" (it comes from {', '.join(option.variables)})" if option.variables else ""
-            # What is said about a value may quote it.
-            why = "" if is_secret_name(item["option"]) else f": {item['message']}"
-            message = f"{name}: the value is not valid{why}{made}"
+            origin = f" (from {', '.join(option.variables)})" if option.variables else ""
+            # The message may quote the value.
+            reason = "" if is_secret_name(item["option"]) else f": {item['message']}"
+            message = f"{name}: invalid value{reason}{origin}"
         finding = Finding(option.source or f"{item['service']}/{item['file']}", next(iter(option.lines), 0), message)
-        (warnings if item["kind"] == "unknown" and option.source in of_others else findings).append(finding)
+        (warnings if item["kind"] == "unknown" and option.source in shared_files else findings).append(finding)
     return findings, warnings
 
 
 def file_finding(item: Mapping[str, Any], option: ini.Option, name: str) -> Finding:
-    """Return the finding about a file that an option names and a container lacks.
+    """Return the finding about a file that an option refers to and the container lacks.
 
-    It names the variable where a role's template sets the option from one variable.
+    If a role's template sets the option from one variable, the finding names this variable.
     """
     message = (
         f"{item['message']} is not in the container of {item['service']}, which reads it for {name}; "
@@ -91,12 +92,14 @@ def file_finding(item: Mapping[str, Any], option: ini.Option, name: str) -> Find
     return Finding(option.source or f"{item['service']}/{item['file']}", next(iter(option.lines), 0), message)
 
 
-def told(answer: Mapping[str, Any], rendered: Rendered, shared: Iterable[str]) -> tuple[list[Finding], list[str]]:
-    """Takes the answer of `option_check.validate`, the rendered services and the files that are not for one project.
+def to_findings(
+    result: Mapping[str, Any], rendered: Rendered, shared: Iterable[str]
+) -> tuple[list[Finding], list[str]]:
+    """Return findings and warnings from the result of `option_check.validate`; `shared` are files for all projects.
 
-    Returns findings, and warnings, those of what could not be looked at among them.
+    Services that could not be validated are among the warnings.
     """
     files = {(name, file.path): file for name, of_service in rendered.services.items() for file in of_service}
-    findings, warnings = judged(answer["found"], files, shared)
-    blind = [f"the options of {name} were not validated: {why}" for name, why in answer["not_validated"].items()]
-    return findings, [*blind, *(str(warning) for warning in dict.fromkeys(warnings))]
+    findings, warnings = classify(result["found"], files, shared)
+    skipped = [f"the options of {name} were not validated: {why}" for name, why in result["not_validated"].items()]
+    return findings, [*skipped, *(str(warning) for warning in dict.fromkeys(warnings))]

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Says which file set an option, from what the merge of the configuration files remembers of each."""
+"""Report which file set an option, from the sources that the merge of configuration files retains."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from ansible_collections.qinling.kolla.plugins.module_utils._config.masking impo
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import RenderedFile
 
-# What is said of one option of one file, in types that Ansible takes.
-Answer = dict[str, Any]
+# The origin of one option of one file, in types that Ansible can serialize.
+Origin = dict[str, Any]
 
 
-def answers(
-    services: Mapping[str, Iterable[RenderedFile]], question: str, spellings: list[str]
-) -> tuple[list[Answer], list[str]]:
-    """Takes rendered services, a question and the spellings of secrets; returns answers, and all names that there are.
+def origins_for(
+    services: Mapping[str, Iterable[RenderedFile]], query: str, spellings: list[str]
+) -> tuple[list[Origin], list[str]]:
+    """Return the origins of the options that match a query, and the names of all options.
 
-    The question is an option (``section.option``, ``[section]/option`` or its name alone), a section, or nothing, which
-    asks for all. Secrets are masked as in a diff.
+    The query is an option (``section.option``, ``[section]/option`` or its name alone), a section, or empty for all
+    options. `spellings` are the literal secrets, which are masked as in a diff.
     """
-    found: list[Answer] = []
+    found: list[Origin] = []
     names: set[str] = set()
     for service, files in services.items():
         for file in files:
             for section, options in (file.sections or {}).items():
                 for name, option in options.items():
                     names.add(f"{section}.{name}")
-                    if selects(question, section, name):
-                        answer = {"file": f"{service}/{file.path}", "section": section, "option": name}
-                        found.append({**answer, "steps": _steps(name, option, spellings, file.secret)})
+                    if selects(query, section, name):
+                        origin = {"file": f"{service}/{file.path}", "section": section, "option": name}
+                        found.append({**origin, "steps": _steps(name, option, spellings, file.secret)})
     return found, sorted(names)
 
 
@@ -49,40 +49,41 @@ def _steps(name: str, option: ini.Option, spellings: list[str], secret: bool) ->
     ]
 
 
-def selects(question: str, section: str, name: str) -> bool:
-    """Takes a question, a section and an option of it, returns whether it is asked for."""
-    asked = plain_name(question)
-    return not asked or asked in {part.lower() for part in (f"{section}.{name}", section, name) if part}
+def selects(query: str, section: str, name: str) -> bool:
+    """Return whether a query matches an option."""
+    normalized = normalize(query)
+    return not normalized or normalized in {part.lower() for part in (f"{section}.{name}", section, name) if part}
 
 
-def plain_name(question: str) -> str:
-    """Takes a question in any of its forms, returns it as ``section.option``, section or option in lower case."""
-    return re.sub(r"[\[\]/\s]+", ".", question.strip()).strip(".").lower()
+def normalize(query: str) -> str:
+    """Return a query as ``section.option``, section or option in lower case."""
+    return re.sub(r"[\[\]/\s]+", ".", query.strip()).strip(".").lower()
 
 
-def near(question: str, names: Iterable[str]) -> list[str]:
-    """Takes a question that nothing answers and all names as ``section.option``, returns those that may be meant."""
-    asked = plain_name(question)
-    known: dict[str, str] = {}
+def similar_options(query: str, names: Iterable[str]) -> list[str]:
+    """Return up to four suggestions for a query without match; `names` are all options as ``section.option``."""
+    normalized = normalize(query)
+    forms: dict[str, str] = {}
     for full in names:
         section, _dot, name = full.rpartition(".")
         for form in (full, name, section):
-            known.setdefault(form.lower(), form if form == section else full)
-    # The option may be right, and its section wrong.
-    same = [form for form in known if "." in form and form.rpartition(".")[2] == asked.rpartition(".")[2]]
-    return list(dict.fromkeys(known[form] for form in [*same, *difflib.get_close_matches(asked, known, 4, 0.8)]))[:4]
+            forms.setdefault(form.lower(), form if form == section else full)
+    # The option may be right, and only its section wrong.
+    same = [form for form in forms if "." in form and form.rpartition(".")[2] == normalized.rpartition(".")[2]]
+    similar = difflib.get_close_matches(normalized, forms, 4, 0.8)
+    return list(dict.fromkeys(forms[form] for form in [*same, *similar]))[:4]
 
 
-def text(by_host: Mapping[str, Sequence[Answer]]) -> str:
-    """Takes the answers of each host, returns them as a person reads them; hosts of which the same is true together."""
+def text(by_host: Mapping[str, Sequence[Origin]]) -> str:
+    """Return the origins by host as readable text; hosts with the same origin share an entry."""
     hosts: dict[str, list[str]] = {}
     sections: dict[str, dict[str, None]] = {}
     for host, found in by_host.items():
-        for answer in found:
-            block = _block(answer)
-            hosts.setdefault(f"{answer['file']}\0{block}", []).append(host)
-            sections.setdefault(f"[{answer['section'] or '(no section)'}] {answer['option']}", {})[
-                f"{answer['file']}\0{block}"
+        for origin in found:
+            block = _block(origin)
+            hosts.setdefault(f"{origin['file']}\0{block}", []).append(host)
+            sections.setdefault(f"[{origin['section'] or '(no section)'}] {origin['option']}", {})[
+                f"{origin['file']}\0{block}"
             ] = None
     lines = []
     for title, blocks in sorted(sections.items()):
@@ -93,13 +94,13 @@ def text(by_host: Mapping[str, Sequence[Answer]]) -> str:
     return "\n".join(lines)
 
 
-def _block(answer: Answer) -> str:
+def _block(origin: Origin) -> str:
     lines = []
-    for number, step in enumerate(answer["steps"]):
+    for number, step in enumerate(origin["steps"]):
         if number == 1:
             lines.append("    instead of")
         indent = "    " if number == 0 else "      "
         lines += [indent + line for line in step["text"].split("\n")]
-        made = f", from {', '.join(step['variables'])}" if step["variables"] else ""
-        lines.append(f"{indent}  set in {step['origin']}{made}")
+        variables = f", from {', '.join(step['variables'])}" if step["variables"] else ""
+        lines.append(f"{indent}  set in {step['origin']}{variables}")
     return "\n".join(lines)

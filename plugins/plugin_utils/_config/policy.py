@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""An operator's partial policy file, merged over a service's full set of rules.
+"""Merge an operator's partial policy file over a service's full set of rules.
 
-Qinling registers no defaults in its code, so a policy file that names one rule would deny everything else. The
-language is oslo.policy's (its `_parser` and `_checks`), which turns what it does not understand into "nobody" and a
-line in a log; so everything is read here first, and what is wrong is told with file and line.
+Qinling registers no defaults in its code, so a policy file with a single rule would deny everything else. The language
+is that of oslo.policy (its `_parser` and `_checks`), which turns an invalid check into "nobody" and a log line. This
+module therefore parses all checks first and reports problems with file and line.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ import yaml
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
 
 _STRING = "tag:yaml.org,2002:str"
-# What oslo.policy puts into a match: a value of the target, or a literal per cent sign.
+# What oslo.policy substitutes in a match: a value of the target, or a literal percent sign.
 _SUBSTITUTION = re.compile(r"%(\([^()]+\)s|%)")
 _JSON_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|#[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.S)
-_NO_STRING = "expected a check as one string in quotes, such as 'rule:admin_or_owner'; '@' is everybody, '!' nobody"
-# Keystone's administrator, with the roles that its role implies.
+_NOT_A_STRING = (
+    "expected a check as one string in quotes, such as 'rule:admin_or_owner'; '@' allows everybody, '!' nobody"
+)
+# The role of Keystone's administrator, and the roles that it implies.
 _ADMIN_ROLES = frozenset({"admin", "manager", "member", "reader"})
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as a file has it."""
+    """A rule of a file."""
 
     name: str
     check: str
@@ -39,7 +41,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Check:
-    """A check such as ``role:admin``, or what joins some: "and", "or", "not", "true", "false", "is"."""
+    """A check such as ``role:admin``, or a combination; `kind` is "and", "or", "not", "true", "false" or "is"."""
 
     kind: str
     parts: tuple[Check, ...] = ()
@@ -49,7 +51,7 @@ class Check:
 
 @dataclass
 class Merged:
-    """All rules that are to be in force, what is wrong with the operator's, and what is probably not meant."""
+    """The effective rules, the findings about the operator's rules, and warnings about probable mistakes."""
 
     rules: dict[str, str]
     findings: list[Finding] = field(default_factory=list)
@@ -61,10 +63,10 @@ class CheckError(ValueError):
 
 
 def load(text: str, source: str) -> tuple[list[Rule], list[Finding]]:
-    """Takes the text of a policy.yaml or policy.json and its name, returns the rules and what is wrong."""
+    """Return the rules of a policy.yaml or policy.json, and findings about its syntax."""
     text = text.removeprefix("\ufeff")
     try:
-        given = _load_json(text) if source.endswith(".json") else _load_yaml(text)
+        entries = _load_json(text) if source.endswith(".json") else _load_yaml(text)
     except json.JSONDecodeError as error:
         return [], [Finding(source, error.lineno, f"not valid JSON: {error.msg}")]
     except yaml.YAMLError as error:
@@ -73,11 +75,11 @@ def load(text: str, source: str) -> tuple[list[Rule], list[Finding]]:
         return [], [Finding(source, 1, "expected a mapping of rule names to checks")]
     rules: dict[str, Rule] = {}
     findings = []
-    for name, check, line in given:
+    for name, check, line in entries:
         if check is None:
-            problems = [_NO_STRING]
+            problems = [_NOT_A_STRING]
         elif name in rules:
-            problems = [f"it is given twice, in line {rules[name].line} as well; remove one"]
+            problems = [f"duplicate of line {rules[name].line}; remove one"]
         else:
             rules[name] = Rule(name, check, line)
             problems = check_problems(check)
@@ -86,7 +88,7 @@ def load(text: str, source: str) -> tuple[list[Rule], list[Finding]]:
 
 
 def _load_yaml(text: str) -> list[tuple[str, str | None, int]]:
-    """Takes YAML, returns names, checks (none: no string) and lines; raises TypeError if it is no mapping."""
+    """Return the names, checks (None if not a string) and lines of a YAML text. Raise TypeError if not a mapping."""
     node = yaml.compose(text, yaml.SafeLoader)
     if node is None:
         return []
@@ -103,12 +105,12 @@ def _load_yaml(text: str) -> list[tuple[str, str | None, int]]:
 
 
 def _load_json(text: str) -> list[tuple[str, str | None, int]]:
-    """Takes JSON, also with comments and trailing commas; returns and raises as `_load_yaml` does."""
-    # What is taken out leaves its room, so that lines stay what they are.
+    """Return the same as `_load_yaml` of a JSON text, which may have comments and trailing commas."""
+    # Blanks replace comments and commas, so that positions do not change.
     strict = _JSON_TOKEN.sub(
         lambda token: token[0] if token[0].startswith('"') else re.sub(r"[^\n]", " ", token[0]), text
     )
-    # A comment may stand between a comma and the bracket after it.
+    # Again, as there may have been a comment between a comma and the closing bracket.
     strict = _JSON_TOKEN.sub(lambda token: " " if token[0] == "," else token[0], strict)
     if not strict.strip():
         return []
@@ -129,7 +131,7 @@ def _load_json(text: str) -> list[tuple[str, str | None, int]]:
 
 
 def yaml_finding(error: yaml.YAMLError, source: str) -> Finding:
-    """Takes a YAML error, returns it with file and line, and without quoting the file."""
+    """Return a YAML error as a finding with file and line, without quoting the file."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "syntax error"
     hints = {"'\\t'": "indent with spaces, not tabs", "'@'": "put it in quotes", "'%'": "put it in quotes"}
@@ -138,7 +140,7 @@ def yaml_finding(error: yaml.YAMLError, source: str) -> Finding:
 
 
 def _tokens(check: str) -> list[str]:
-    """Takes a check, returns its words and the parentheses around them; those of ``%(name)s`` belong to a word."""
+    """Return the words and parentheses of a check; the parentheses of ``%(name)s`` are part of a word."""
     tokens = []
     for word in check.split():
         bare = word.lstrip("(")
@@ -148,15 +150,13 @@ def _tokens(check: str) -> list[str]:
 
 
 def parse(check: str) -> Check:
-    """Takes a check, returns it as a tree, in which "and" binds closer than "or"; raises CheckError."""
+    """Return a check as a tree, in which "and" takes precedence over "or". Raise CheckError if it is invalid."""
     if not check:
         return Check("true")
     tokens = _tokens(check)
     tree = _parse_any(tokens)
     if tokens:
-        raise CheckError(
-            "a ')' is where none may be" if tokens[0] == ")" else f"expected 'and' or 'or' before '{tokens[0]}'"
-        )
+        raise CheckError("unexpected ')'" if tokens[0] == ")" else f"expected 'and' or 'or' before '{tokens[0]}'")
     return tree
 
 
@@ -178,7 +178,7 @@ def _parse_all(tokens: list[str]) -> Check:
 
 def _parse_one(tokens: list[str]) -> Check:
     if not tokens:
-        raise CheckError("it ends where a check is expected")
+        raise CheckError("expected a check at its end")
     word = tokens.pop(0)
     if word.lower() in {"and", "or"}:
         raise CheckError(f"'{word}' has nothing on its left")
@@ -193,7 +193,7 @@ def _parse_one(tokens: list[str]) -> Check:
         tokens.pop(0)
         return inner
     if word == ")":
-        raise CheckError("a ')' is where none may be")
+        raise CheckError("unexpected ')'")
     return _parse_check(word)
 
 
@@ -204,7 +204,7 @@ def _parse_check(word: str) -> Check:
     if not (left and colon and match) or (len(word) > 1 and word[0] == word[-1] and word[0] in "'\""):
         raise CheckError(f"'{word}' is not a check; expected kind:match, for instance role:admin")
     try:
-        # oslo.policy evaluates what is left of the colon, and falls over what is no expression.
+        # oslo.policy evaluates the left side, and fails if it is not an expression.
         ast.parse(left, mode="eval")
     except SyntaxError as error:
         raise CheckError(f"'{word}': '{left}' is neither a name nor a literal") from error
@@ -214,7 +214,7 @@ def _parse_check(word: str) -> Check:
 
 
 def check_problems(check: str) -> list[str]:
-    """Takes a check such as ``role:admin or rule:owner``, returns what is wrong with it."""
+    """Return the problems of a check such as ``role:admin or rule:owner``."""
     try:
         parse(check)
     except CheckError as error:
@@ -231,23 +231,23 @@ def _leaves(tree: Check) -> Iterator[Check]:
 
 
 def references(check: str) -> list[str]:
-    """Takes a check, returns the names of the rules that it refers to; none if it can not be read."""
+    """Return the names of the rules that a check refers to, an empty list if the check is invalid."""
     if check_problems(check):
         return []
     return [leaf.match for leaf in _leaves(parse(check)) if leaf.left == "rule"]
 
 
-def circles(rules: Mapping[str, str]) -> list[list[str]]:
-    """Takes rules, returns the circles in which they refer to each other, each once, from its first rule."""
+def cycles(rules: Mapping[str, str]) -> list[list[str]]:
+    """Return the cycles in which rules refer to each other, each once, from its first rule."""
     found: dict[frozenset[str], list[str]] = {}
 
-    def walk(name: str, way: list[str]) -> None:
-        if name in way:
-            circle = way[way.index(name) :]
-            found.setdefault(frozenset(circle), circle)
+    def walk(name: str, path: list[str]) -> None:
+        if name in path:
+            cycle = path[path.index(name) :]
+            found.setdefault(frozenset(cycle), cycle)
         elif name in rules:
             for target in references(rules[name]):
-                walk(target, [*way, name])
+                walk(target, [*path, name])
 
     for name in rules:
         walk(name, [])
@@ -255,27 +255,27 @@ def circles(rules: Mapping[str, str]) -> list[list[str]]:
 
 
 def holds_for_administrator(name: str, rules: Mapping[str, str]) -> bool | None:
-    """Takes a rule's name and all rules, returns whether Keystone's administrator passes; none if that can not be told.
+    """Return whether a rule allows Keystone's administrator, or None if this cannot be determined.
 
-    The target is what Qinling makes of the caller: its own project_id and user_id.
+    The target is the one that Qinling passes: the caller's own project_id and user_id.
     """
     return _holds(parse(rules[name]), rules, (name,))
 
 
-def _holds(tree: Check, rules: Mapping[str, str], way: tuple[str, ...]) -> bool | None:
+def _holds(tree: Check, rules: Mapping[str, str], path: tuple[str, ...]) -> bool | None:
     if tree.kind in {"true", "false"}:
         return tree.kind == "true"
     if tree.kind == "not":
-        inner = _holds(tree.parts[0], rules, way)
+        inner = _holds(tree.parts[0], rules, path)
         return None if inner is None else not inner
     if tree.parts:
-        results = [_holds(part, rules, way) for part in tree.parts]
+        results = [_holds(part, rules, path) for part in tree.parts]
         decisive = tree.kind == "or"
         return decisive if decisive in results else None if None in results else not decisive
     if tree.left == "rule":
-        if tree.match in way or tree.match not in rules:
+        if tree.match in path or tree.match not in rules:
             return False
-        return _holds(parse(rules[tree.match]), rules, (*way, tree.match))
+        return _holds(parse(rules[tree.match]), rules, (*path, tree.match))
     if tree.left == "role" and "%" not in tree.match:
         return tree.match.lower() in _ADMIN_ROLES
     if tree.left == "is_admin" and "%" not in tree.match:
@@ -284,7 +284,7 @@ def _holds(tree: Check, rules: Mapping[str, str], way: tuple[str, ...]) -> bool 
 
 
 def merge(defaults: Mapping[str, str], given: Iterable[Rule], source: str) -> Merged:
-    """Takes the full rules, an operator's and the name of his file; returns them merged, with all that is wrong."""
+    """Return the full rules merged with the operator's from the file `source`, with all findings and warnings."""
     rules = list(given)
     lines = {rule.name: rule.line for rule in rules}
     result = Merged({**defaults, **{rule.name: rule.check for rule in rules}})
@@ -292,28 +292,28 @@ def merge(defaults: Mapping[str, str], given: Iterable[Rule], source: str) -> Me
     for rule in rules:
         for target in references(rule.check):
             if target not in result.rules:
-                problem = f"it refers to rule:{target}, which there is not{_near(target, result.rules)}"
+                problem = f"it refers to rule:{target}, which does not exist{_suggestion(target, result.rules)}"
                 result.findings.append(Finding(source, rule.line, f"rule {rule.name}: {problem}"))
         if rule.name not in defaults and rule.name not in used:
-            hint = _near(rule.name, defaults) or "; remove it, or write it right"
-            problem = f"nothing asks for a rule of this name, and no other rule refers to it{hint}"
+            hint = _suggestion(rule.name, defaults) or "; remove it, or correct its name"
+            problem = f"unknown rule, and no other rule refers to it{hint}"
             result.findings.append(Finding(source, rule.line, f"rule {rule.name}: {problem}"))
-    for circle in circles(result.rules):
-        name = next((name for name in circle if name in lines), circle[0])
-        way = " → ".join([*circle, circle[0]])
-        result.findings.append(Finding(source, lines.get(name, 0), f"rule {name}: it refers to itself: {way}"))
+    for cycle in cycles(result.rules):
+        name = next((name for name in cycle if name in lines), cycle[0])
+        path = " → ".join([*cycle, cycle[0]])
+        result.findings.append(Finding(source, lines.get(name, 0), f"rule {name}: it refers to itself: {path}"))
     if not result.findings and not any(check_problems(rule.check) for rule in rules):
         result.warnings += _lockouts(defaults, result.rules, source)
     return result
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def _suggestion(name: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(name, list(known), 2, 0.75)
     return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
 def _lockouts(defaults: Mapping[str, str], rules: Mapping[str, str], source: str) -> list[str]:
-    """Takes the rules before and after, returns a warning if they shut the administrator out of what he may do."""
+    """Return a warning if the merged rules deny the administrator what the defaults allow."""
     helpers = {target for check in defaults.values() for target in references(check)} | {"default"}
     lost = [
         name
@@ -325,21 +325,21 @@ def _lockouts(defaults: Mapping[str, str], rules: Mapping[str, str], source: str
     if not lost:
         return []
     return [
-        f"{source}: with these rules the role admin is not enough any more for {', '.join(lost)}; "
-        "if that is not meant, add 'or rule:context_is_admin' (or 'or role:admin' to context_is_admin)"
+        f"{source}: with these rules, the role admin no longer suffices for {', '.join(lost)}; "
+        "if this is not intended, add 'or rule:context_is_admin' (or 'or role:admin' to context_is_admin)"
     ]
 
 
 def render(rules: Mapping[str, str]) -> str:
-    """Takes rules, returns them as YAML in their order."""
+    """Return rules as YAML in their order."""
     text: str = yaml.safe_dump(dict(rules), sort_keys=False, default_flow_style=False, allow_unicode=True, width=1000)
     return text
 
 
 def merge_texts(defaults: Mapping[str, str], overrides: Iterable[tuple[str, str]]) -> tuple[str, list[str]]:
-    """Takes the full rules and (name, text) of an operator's files, returns merged YAML and warnings.
+    """Return the full rules merged with the operator's files (name and text) as YAML, and warnings.
 
-    Raises FindingsError with all that is wrong.
+    Raise FindingsError with all findings.
     """
     rules = dict(defaults)
     findings: list[Finding] = []

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""From a line of a rendered template back to the line of the template, as the operator sees it in his editor."""
+"""Map a line of a rendered template back to the line of the template that the operator edits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import re
 import jinja2
 import jinja2.meta
 
-# What is rendered into a line is unknown: an option is told by its name, any other line by its text.
+# Rendered values are unknown: an option is identified by its name, any other line by its text.
 _OPTION = re.compile(r"([^\s\[#;{=:][^{=:]*?)\s*[=:]")
 
 
 class Relocation:
-    """The lines of a template beside those that were made of it."""
+    """The lines of a template, aligned with the lines rendered from it."""
 
     def __init__(self, raw: str, rendered: str) -> None:
         self._lines = raw.split("\n")
@@ -29,10 +29,10 @@ class Relocation:
         }
 
     def line(self, number: int) -> int:
-        """Takes a line of the rendered text, returns the template's, or 0 if one can not tell."""
+        """Return the template's line for a line of the rendered text, or 0 if it cannot be determined."""
         if number in self._aligned:
             return self._aligned[number]
-        # A loop makes many lines of one.
+        # A loop renders one line many times.
         same = [
             line
             for line, key in enumerate(self._raw, start=1)
@@ -41,14 +41,14 @@ class Relocation:
         return same[0] if len(same) == 1 else 0
 
     def variables(self, number: int) -> set[str]:
-        """Takes a line of the template, returns the variables that it names."""
+        """Return the variables in a line of the template."""
         if number < 1:
             return set()
         try:
             return jinja2.meta.find_undeclared_variables(
                 jinja2.Environment(autoescape=True).parse(self._lines[number - 1])
             )
-        except jinja2.TemplateSyntaxError:  # Part of something longer.
+        except jinja2.TemplateSyntaxError:  # Part of a multi-line expression.
             return set()
 
 

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Turns the description of a service's files into their contents, on the controller.
+"""Render the files of services from their specifications, on the controller.
 
-Reading and templating are passed in, so that everything here is a function of its arguments.
+Reading and templating are passed in, so that all functions are pure.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import WantedFile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import DesiredFile
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, FindingsError
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini, policy
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.relocation import Relocation
 
 KINDS = ("template", "ini", "json", "policy", "content", "copy")
 _COMMON = {"dest", "mode", "secret"}
-# Of files on the host; those that all may read, such as CA certificates, say so.
+# Modes of files on the host; world-readable files, such as CA certificates, set their mode.
 _MODES = {"0600": 0o600, "0644": 0o644}
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file on the controller, decrypted; `secret` when it lay encrypted there."""
+    """A decrypted file on the controller; `secret` if it is encrypted on disk."""
 
     path: str
     content: bytes
     secret: bool = False
 
 
-# Takes a path, returns the file if it exists.
+# Return the file at a path if it exists.
 Read = Callable[[str], Source | None]
-# Takes a text, the path it came from, and extra variables; returns it rendered or raises FindingsError.
+# Return the rendered text of a template with a path and extra variables, or raise FindingsError.
 Render = Callable[[str, str, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """A file as it has to be on the host; `sections` is what an INI file was made of."""
+    """A desired file on the host; `sections` are the options of an INI file."""
 
     path: str
     content: bytes
@@ -51,7 +51,7 @@ class RenderedFile:
 
 @dataclass
 class Rendered:
-    """All files by service, and what was found on the way."""
+    """All files by service, with findings and warnings."""
 
     services: dict[str, list[RenderedFile]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Rendered:
 
 
 def render_services(services: Mapping[str, Any], read: Read, render: Render) -> Rendered:
-    """Return the files of services, of which `services` has the descriptions by name, rendered, with every finding."""
+    """Return the rendered files of services with all findings; `services` has lists of file specifications by name."""
     result = Rendered()
     for name, files in services.items():
         if not isinstance(files, list):
@@ -74,21 +74,21 @@ def render_services(services: Mapping[str, Any], read: Read, render: Render) -> 
     return result
 
 
-def wanted_files(rendered: Rendered) -> dict[str, list[WantedFile]]:
-    """Takes rendered services, returns their files as `directory_sync` has them."""
+def desired_files(rendered: Rendered) -> dict[str, list[DesiredFile]]:
+    """Return the files of rendered services for `directory_sync`."""
     return {
-        name: [WantedFile(file.path, file.mode, file.content, file.secret) for file in files]
+        name: [DesiredFile(file.path, file.mode, file.content, file.secret) for file in files]
         for name, files in rendered.services.items()
     }
 
 
-def truth(value: Any) -> bool:
-    """Takes a boolean or one of Ansible's words for it, returns it as a boolean."""
+def to_bool(value: Any) -> bool:
+    """Return whether a value is true or one of Ansible's words for it."""
     return str(value).strip().lower() in {"true", "yes", "on", "1", "y", "t"}
 
 
-def plain(value: Any) -> Any:
-    """Takes data as Ansible hands it over, returns it in plain types that any serialiser takes."""
+def to_plain(value: Any) -> Any:
+    """Return Ansible's data in plain types that any serializer accepts."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -98,14 +98,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {to_plain(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+        return [to_plain(item) for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
     return str(value)
 
 
 class _Renderer:
-    """One file of one service."""
+    """Renders one file of one service."""
 
     def __init__(self, service: str, spec: Any, read: Read, render: Render, warnings: list[str]) -> None:
         self.spec: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
@@ -115,16 +115,16 @@ class _Renderer:
         self.read = read
         self.render = render
         self.warnings = warnings
-        self.secret = truth(self.spec.get("secret", False))
+        self.secret = to_bool(self.spec.get("secret", False))
         self.sections: ini.Sections | None = None
 
     def file(self) -> RenderedFile:
-        """Return the rendered file; raise FindingsError with all that is wrong with it."""
+        """Return the rendered file. Raise FindingsError with all problems."""
         dest, mode = self.spec.get("dest"), self.spec.get("mode", "0600")
         kinds = [kind for kind in KINDS if kind in self.spec]
         problems = []
         if not isinstance(dest, str) or not dest:
-            problems.append("'dest' is missing: a path relative to the service's directory")
+            problems.append("'dest' is missing; expected a path relative to the service's directory")
         if len(kinds) != 1:
             problems.append(f"expected exactly one of {', '.join(KINDS)}; found {', '.join(kinds) or 'none'}")
         unknown = sorted(set(self.spec) - _COMMON - set(KINDS))
@@ -135,18 +135,18 @@ class _Renderer:
         if problems:
             raise FindingsError(Finding(self.where, 0, problem) for problem in problems)
         content = getattr(self, f"_{kinds[0]}")(self.spec[kinds[0]])
-        return RenderedFile(plain(dest), content, self.secret, self.sections, _MODES[mode])
+        return RenderedFile(to_plain(dest), content, self.secret, self.sections, _MODES[mode])
 
     def _first(self, candidates: Any) -> Source:
-        """Return the first file that exists, of a path or a list of them."""
+        """Return the first existing file of a path or a list of paths."""
         paths = [str(path) for path in (candidates if isinstance(candidates, list | tuple) else [candidates])]
         for path in paths:
             source = self.read(path)
             if source:
                 self.secret = self.secret or source.secret
                 return source
-        wanted = " or ".join(paths) or "(an empty list)"
-        raise FindingsError([Finding(self.where, 0, f"the file {wanted} is missing on the controller")])
+        names = " or ".join(paths) or "(an empty list)"
+        raise FindingsError([Finding(self.where, 0, f"the file {names} is missing on the controller")])
 
     def _text(self, source: Source) -> str:
         try:
@@ -165,33 +165,33 @@ class _Renderer:
         return self._first(value).content
 
     def _content(self, value: Any) -> bytes:
-        return str(plain(value)).encode()
+        return str(to_plain(value)).encode()
 
     def _json(self, value: Any) -> bytes:
-        return (json.dumps(plain(value), indent=4, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(to_plain(value), indent=4, ensure_ascii=False) + "\n").encode()
 
     def _ini(self, value: Any) -> bytes:
         if not isinstance(value, Mapping) or set(value) - {"template", "overrides"} or "template" not in value:
-            raise FindingsError([Finding(self.where, 0, "'ini' takes template (a path) and overrides (paths)")])
+            raise FindingsError([Finding(self.where, 0, "'ini' expects template (a path) and overrides (paths)")])
         layers: list[ini.Sections] = []
         findings: list[Finding] = []
         found = (self.read(str(path)) for path in value.get("overrides") or [])
         for source in [self._first(value["template"]), *filter(None, found)]:
             self.secret = self.secret or source.secret
             try:
-                sections, wrong = self._layer(source)
+                sections, layer_findings = self._layer(source)
             except FindingsError as error:
                 findings.extend(error.findings)
                 continue
             layers.append(sections)
-            findings.extend(wrong)
+            findings.extend(layer_findings)
         if findings:
             raise FindingsError(findings)
         self.sections = ini.merge(layers)
         return ini.render(self.sections).encode()
 
     def _layer(self, source: Source) -> tuple[ini.Sections, list[Finding]]:
-        """Takes a file, returns what it says and what is wrong with it, with the lines that it has on disk."""
+        """Return the options of a file and its findings, with the line numbers of the file on disk."""
         raw = self._text(source)
         text = self.render(raw, source.path, self.variables)
         sections, findings = ini.parse(text, source.path)
@@ -207,20 +207,20 @@ class _Renderer:
 
     def _policy(self, value: Any) -> bytes:
         if not isinstance(value, Mapping) or set(value) - {"defaults", "overrides"} or not value.get("defaults"):
-            raise FindingsError([Finding(self.where, 0, "'policy' takes defaults (a mapping) and overrides (paths)")])
+            raise FindingsError([Finding(self.where, 0, "'policy' expects defaults (a mapping) and overrides (paths)")])
         found = [self.read(str(path)) for path in value.get("overrides") or []]
         sources = [source for source in found if source]
         if len(sources) > 1:
-            others = ", ".join(source.path for source in sources[1:])
-            self.warnings.append(f"{sources[0].path} is the policy that is used; {others} is ignored")
+            ignored = ", ".join(source.path for source in sources[1:])
+            self.warnings.append(f"the policy is read from {sources[0].path}; {ignored} is ignored")
         texts = [(source.path, self._rendered(source)) for source in sources[:1]]
-        text, warnings = policy.merge_texts(plain(value["defaults"]), texts)
+        text, warnings = policy.merge_texts(to_plain(value["defaults"]), texts)
         self.warnings.extend(warnings)
         return text.encode()
 
 
 def relocate(finding: Finding, relocation: Relocation) -> Finding:
-    """Takes a finding in a rendered text, returns it with the line of the text before rendering, if one can tell."""
+    """Return a finding about rendered text with the line of the template, if this can be determined."""
     line = relocation.line(finding.line)
     if line or not finding.line:
         return Finding(finding.where, line, finding.message)

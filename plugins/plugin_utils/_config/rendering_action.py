@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What actions that render the files of services have in common: reading and templating on the controller."""
+"""The base class of actions that render files of services: reading and templating on the controller."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering im
 
 
 def secrets_in(variables: Mapping[str, Any]) -> list[str]:
-    """Takes a host's variables, returns the literal values of those whose names say that they are secret.
+    """Return the literal values of a host's variables with secret names.
 
-    Short values and templates are left out: they would hide ordinary words.
+    Short values and templates are skipped: masking them would hide ordinary words.
     """
     values = (_text_of(value) for name, value in variables.items() if is_secret_name(str(name)))
     return sorted({value for value in values if len(value) >= 8 and "{{" not in value})
 
 
 def _text_of(value: Any) -> str:
-    """Takes a variable's value, returns it if it is a string or one that ansible-vault has encrypted, else nothing."""
+    """Return a variable's value if it is a string, decrypted if necessary, else an empty string."""
     if isinstance(value, str):
         return str.__str__(value)
     if not hasattr(value, "_ciphertext"):
         return ""
     try:
         return str(value)
-    except AnsibleError:  # Its vault's password is not there: then no file can hold it either.
+    except AnsibleError:  # Without the vault password, no file can contain the value either.
         return ""
 
 
@@ -42,7 +42,7 @@ class RenderingAction(Action):
     """An action that renders the files of services."""
 
     def render(self, files: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Rendered:
-        """Return the files of services rendered with all variables; show warnings."""
+        """Return the files of services, rendered with all variables, and display warnings."""
         variables = {"ansible_managed": "Ansible managed", **task_vars}
         search_path = [str(path) for path in variables.get("ansible_search_path") or []]
         search_path.append(self._loader.get_basedir())
@@ -61,9 +61,9 @@ class RenderingAction(Action):
 
     def _source(self, path: Path) -> Source:
         try:
-            # Decrypted in memory: get_real_file would leave the plain text in a temporary file for a while.
+            # Decrypted in memory: get_real_file would write the plain text to a temporary file.
             content, was_plain = self._loader._get_file_contents(str(path))
         except AnsibleError as error:
             message = str(error).splitlines()[0]
-            raise FindingsError([Finding(str(path), 0, f"can not be read: {message}")]) from error
+            raise FindingsError([Finding(str(path), 0, f"cannot be read: {message}")]) from error
         return Source(str(path), bytes(content), not was_plain)

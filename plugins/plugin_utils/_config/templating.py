@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible's templating, the same way on every supported ansible-core, with errors that name file and line."""
+"""Ansible's templating, uniform over the supported versions of ansible-core, with errors that name file and line."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ except ImportError:  # ansible-core before 2.19 trusts every text.
 
 try:
     from ansible.template import AnsibleEnvironment
-except ImportError:  # ansible-core since 2.19 has one kind of environment.
+except ImportError:  # ansible-core since 2.19 has a single environment class.
     _ENVIRONMENT: dict[str, Any] = {}
 else:
-    # A file is text, even where jinja2_native is set.
+    # A file is text, even with jinja2_native.
     _ENVIRONMENT = {"environment_class": AnsibleEnvironment}
 
 
 def render(templar: Any, variables: Mapping[str, Any], search_path: list[str], text: str, path: str) -> str:
-    """Takes Ansible's templar, all variables, folders for includes, a template and its path; returns it rendered.
+    """Return a template with a path rendered; `search_path` has the directories for includes.
 
-    Raises FindingsError with the line of the template when it can be told.
+    Raise FindingsError with the line of the template if it can be determined.
     """
     folders = [str(Path(path).parent), *(f for base in search_path for f in (str(Path(base, "templates")), base))]
-    own = templar.copy_with_new_env(searchpath=folders, available_variables=variables, **_ENVIRONMENT)
+    copied = templar.copy_with_new_env(searchpath=folders, available_variables=variables, **_ENVIRONMENT)
     try:
-        result = own.template(trust(text), escape_backslashes=False)
+        result = copied.template(trust(text), escape_backslashes=False)
     except Exception as error:
         raise FindingsError([explain(error, text, path)]) from error
     return "" if result is None else str(result)
 
 
 def load(loader: Any, path: Path) -> dict[str, Any]:
-    """Return the variables of a file of this collection, templates in them unevaluated; nothing where there is none.
+    """Return the unevaluated variables of a file of this collection, an empty mapping if it does not exist.
 
     `loader` is Ansible's DataLoader.
     """
@@ -56,9 +56,9 @@ def load(loader: Any, path: Path) -> dict[str, Any]:
 
 
 def value(templar: Any, name: str) -> Any:
-    """Return the value of a variable. Raise Ansible's error where it has none.
+    """Return the value of a variable. Raise Ansible's error if it is undefined.
 
-    A string is evaluated without a reference to it, which would be one more template for Ansible to compile.
+    A string is evaluated directly: a reference to it would be another template to compile.
     """
     raw = templar.available_variables.get(name)
     return templar.template(raw if isinstance(raw, str) else trust("{{ " + name + " }}"))
@@ -66,20 +66,20 @@ def value(templar: Any, name: str) -> Any:
 
 @contextmanager
 def variables_of(templar: Any, variables: Mapping[str, Any]) -> Iterator[Any]:
-    """Takes Ansible's templar and variables; lends the templar with these.
+    """Use a templar with other variables within the context.
 
-    A copy of it would not do: before ansible-core 2.19, lookups in a copy see the variables of the original.
+    A copy does not suffice: before ansible-core 2.19, lookups in a copy use the variables of the original.
     """
-    own = templar.available_variables
+    original = templar.available_variables
     templar.available_variables = variables
     try:
         yield templar
     finally:
-        templar.available_variables = own
+        templar.available_variables = original
 
 
 def explain(error: BaseException, text: str, path: str) -> Finding:
-    """Takes an error of rendering, returns it as a finding with the template's line, without quoting variables."""
+    """Return a rendering error as a finding with the template's line; variables are not quoted."""
     try:
         jinja2.Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"], autoescape=True).parse(text)
     except jinja2.TemplateSyntaxError as syntax:
@@ -91,11 +91,11 @@ def explain(error: BaseException, text: str, path: str) -> Finding:
     line = next((found for link in [*undefined, *chain] if (found := _line(link))), 0)
     name = re.search(r"'([A-Za-z_]\w*)' is undefined|no attribute '(\w+)'", message)
     if name and not line:
-        wanted = re.compile(rf"(?<![\w']){re.escape(name.group(1) or name.group(2))}\b")
-        line = next((number for number, row in enumerate(text.split("\n"), start=1) if wanted.search(row)), 0)
-    # Older releases of ansible-core append the template itself.
+        pattern = re.compile(rf"(?<![\w']){re.escape(name.group(1) or name.group(2))}\b")
+        line = next((number for number, row in enumerate(text.split("\n"), start=1) if pattern.search(row)), 0)
+    # Older versions of ansible-core append the template itself.
     shown = (message or messages[0]).split(". String: ")[0].splitlines() or [type(error).__name__]
-    return Finding(path, line, f"can not be rendered: {shown[0].rstrip('.')}")
+    return Finding(path, line, f"cannot be rendered: {shown[0].rstrip('.')}")
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -108,14 +108,14 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _line(error: BaseException) -> int:
-    """Takes an error, returns the line of the template in which it was raised, or 0."""
+    """Return the line of the template that raised an error, or 0."""
     if isinstance(error, jinja2.TemplateSyntaxError):
         return error.lineno
     line = 0
     step = error.__traceback__
     while step is not None:
         names = step.tb_frame.f_globals
-        if "__jinja_exception__" in names:  # Jinja2 has put the template's own lines into the traceback.
+        if "__jinja_exception__" in names:  # Jinja2 has rewritten the traceback with the template's lines.
             line = step.tb_lineno
         elif isinstance(names.get("debug_info"), str):
             line = template_line(names["debug_info"], step.tb_lineno) or line
@@ -124,6 +124,6 @@ def _line(error: BaseException) -> int:
 
 
 def template_line(debug_info: str, compiled: int) -> int:
-    """Takes Jinja2's map of lines (``template=compiled&…``) and a line of compiled code, returns the template's."""
+    """Return the template's line for a line of compiled code; `debug_info` is Jinja2's map ``template=compiled&…``."""
     pairs = [pair.partition("=") for pair in debug_info.split("&") if pair]
     return max((int(own) for own, _equals, code in pairs if int(code) <= compiled), default=0)

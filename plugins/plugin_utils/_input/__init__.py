@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator writes, held against what the roles specify.
+"""Validation of an operator's input against the specifications of the roles.
 
 Private to this collection: names and behaviour change without notice.
 """

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator may write about containers: images, volumes, limits, health checks, environment, placement.
+"""Types of variables about containers: images, volumes, limits, health checks, environment, placement.
 
-`TYPES` and `SHAPES` extend the types of `prechecks.variable_findings`. Values are spelled as Kolla spells them (sizes
-and durations may be plain numbers, ulimits are a mapping) or as Docker does.
+`TYPES` and `SHAPES` extend the types of `prechecks.variable_findings`. Values may have Kolla's notation (sizes and
+durations may be plain numbers, ulimits are a mapping) or Docker's.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _VOLUME_MODES = frozenset(
     | {"consistent", "cached", "delegated"}
     | {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
 )
-# What human_to_bytes of ansible-core reads, and Kolla's spellings, such as 512mb (container_spec.bytes_of).
+# The sizes that human_to_bytes of ansible-core accepts, and Kolla's, such as 512mb (container_spec.bytes_of).
 _SIZE = re.compile(
     r"[0-9]*\.?[0-9]+\s*(?:[bkmgtpezy]|[kmgtpezy]b|(?:kilo|mega|giga|tera|peta|exa|zeta|yotta)?byte)?\s*",
     re.ASCII | re.IGNORECASE,
 )
-# Plain numbers are seconds, as in Kolla; units are those of container_spec.nanoseconds_of.
+# Plain numbers are seconds, as in Kolla; the units are those of container_spec.nanoseconds_of.
 _DURATION = re.compile(r"[0-9]+|(?=[0-9])(?:[0-9]+h)?(?:[0-9]+m(?!s))?(?:[0-9]+s)?(?:[0-9]+ms)?(?:[0-9]+us)?")
 _CONSTRAINT = re.compile(
     r"\s*(?:node\.(?:id|hostname|ip|role|platform\.(?:os|arch)|labels\.[\w.-]+)|engine\.labels\.[\w.-]+)"
     r"\s*(?:==|!=)\s*(?=\S)[\w:\s.*()?+\[\]\\^$|/-]+",
     re.ASCII | re.IGNORECASE,
 )
-# The names of go-units, which Docker takes (https://pkg.go.dev/github.com/docker/go-units).
+# The names in go-units, which Docker uses (https://pkg.go.dev/github.com/docker/go-units).
 _ULIMITS = frozenset(
     {"core", "data", "fsize", "memlock", "rss", "stack"}
     | {"cpu", "nice", "rtprio", "rttime"}
@@ -48,7 +48,7 @@ _ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 
 def matches(pattern: str | re.Pattern[str]) -> Callable[[Any], bool]:
-    """Return what tells whether the whole of a string or number matches a pattern."""
+    """Return a predicate that checks whether a whole string or number matches a pattern."""
     compiled = re.compile(pattern)
     return lambda value: _is_scalar(value) and bool(compiled.fullmatch(str(value)))
 
@@ -58,7 +58,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def is_volume(value: Any) -> bool:
-    """Tell whether a value is source:target or source:target:mode, from a volume's name or an absolute path."""
+    """Return whether a value is source:target or source:target:mode, from a volume's name or an absolute path."""
     parts = value.split(":") if isinstance(value, str) else []
     if not 2 <= len(parts) <= 3:
         return False
@@ -72,7 +72,7 @@ def is_volume(value: Any) -> bool:
 
 
 def is_swap(value: Any) -> bool:
-    """Tell whether a value is a size, or -1 or unlimited for swap without a limit."""
+    """Return whether a value is a size, or -1 or unlimited for unlimited swap."""
     return is_size(value) or (_is_scalar(value) and str(value) in {"-1", "unlimited"})
 
 
@@ -84,7 +84,7 @@ def _is_limit(value: Any) -> bool:
 
 
 def is_ulimits(value: Any) -> bool:
-    """Tell whether a value is Kolla's mapping of names to soft and hard limits, or Docker's list of name:soft:hard."""
+    """Return whether a value is Kolla's mapping of names to soft and hard limits, or Docker's list name:soft:hard."""
     if isinstance(value, Mapping):
         return all(name in _ULIMITS and _is_ulimit(limit) for name, limit in value.items())
     return isinstance(value, list | tuple) and all(
@@ -103,7 +103,7 @@ def _is_ulimit(limit: Any) -> bool:
 
 
 def is_test(value: Any) -> bool:
-    """Tell whether a value is the test of a health check: a string for a shell, a list of Docker's, or NONE."""
+    """Return whether a value is the test of a health check: a shell command, Docker's list, or NONE."""
     if is_disabled(value):
         return True
     if isinstance(value, str):
@@ -113,7 +113,7 @@ def is_test(value: Any) -> bool:
     return bool(value[1].strip()) and (value[0] == "CMD" or (value[0] == "CMD-SHELL" and len(value) == 2))
 
 
-# The name of a type: what it is called in a message, and how a value of it is told.
+# By name of the type: its description in messages, and the predicate for its values.
 TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "image": (
         "an image ([registry[:port]/]name[:tag][@digest], the name in lower case)",
@@ -124,7 +124,7 @@ TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "docker_name": ('a name of letters, digits, "_", "." and "-"', matches(_NAME)),
     "volume": (
         "source:target or source:target:mode (source: a volume's name or an absolute path; target: an absolute path; "
-        "mode: of Docker's, such as ro, z or shared)",
+        "mode: one of Docker's, such as ro, z or shared)",
         is_volume,
     ),
     "size": ("a size in bytes, or with a unit such as 512M or 2G (b, k, m, g or t, in either case)", is_size),
@@ -135,11 +135,11 @@ TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         matches(_CONSTRAINT),
     ),
     "cpus": ("numbers of CPUs such as 0-2,4", matches(r"[0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*")),
-    # A boolean has more than one spelling.
-    "variable_value": ("a string or a number, and a boolean in quotes", _is_scalar),
+    # An unquoted boolean has more than one spelling.
+    "variable_value": ("a string, a number, or a quoted boolean", _is_scalar),
     "ulimits": (
-        "a mapping such as {nofile: {soft: 1024, hard: 4096}} with limits of "
-        f"{', '.join(sorted(_ULIMITS))}, and -1 for no limit",
+        "a mapping such as {nofile: {soft: 1024, hard: 4096}}; the keys are "
+        f"{', '.join(sorted(_ULIMITS))}, and -1 is no limit",
         is_ulimits,
     ),
     "healthcheck_test": (
@@ -147,11 +147,11 @@ TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         is_test,
     ),
 }
-# The name of a type of lists or mappings: the expectation that it stands for.
+# By name of a list or mapping type: its expectation.
 SHAPES: dict[str, dict[str, Any]] = {
-    # Empty elements are what conditions in Kolla's lists leave; they are skipped.
+    # Conditions in Kolla's lists leave empty elements, which are skipped.
     "volumes": {"type": "list", "elements": {"type": "volume", "empty": True}},
-    # Kolla's dimensions: the keys that its kolla_container module takes.
+    # Kolla's dimensions: the keys that its module kolla_container accepts.
     "dimensions": {
         "type": "dict",
         "options": {

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that an operator writes, held against what the roles say of themselves.
+"""Validate an operator's input against the roles' specifications.
 
-Types and choices are those of the roles' argument_specs, which Ansible would check one role at a time. What those can
-not say (ranges, addresses, an ascending order, files) stands in each role's meta/input_rules.yml.
+Types and choices come from the roles' argument_specs, which Ansible would validate one role at a time. Rules that
+argument_specs cannot express (ranges, addresses, an ascending order, files) are in each role's meta/input_rules.yml.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import yaml
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding
 from ansible_collections.qinling.kolla.plugins.plugin_utils._input import docker_types
 
-# Ansible's names of types: what `prechecks` calls them.
+# The type names of `prechecks` by Ansible's.
 _TYPES = {"str": "text", "path": "text", "int": "int", "float": "float", "bool": "bool", "list": "list", "dict": "dict"}
-# Types of `prechecks` by what they are at least, which is enough for templates to be rendered.
+# The weaker types that suffice to render templates, by type of `prechecks`.
 _BARE = {
     **dict.fromkeys(("port", "int"), "like_int"),
     **dict.fromkeys(
@@ -33,15 +33,15 @@ _BARE = {
     **dict.fromkeys(("image", "repository", "tag", "docker_name", "volume", "size", "constraint"), "text"),
     **{name: shape["type"] for name, shape in docker_types.SHAPES.items()},
 }
-_NEAR = 0.8
+_SIMILARITY = 0.8
 _YAML_INTEGER = "tag:yaml.org,2002:int"
-# The one in C, which Ansible takes too, is ten times as fast.
+# The C implementation, which Ansible uses as well, is ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass
-class Knowledge:
-    """What all roles together say of an operator's input."""
+class InputSchema:
+    """The specifications of an operator's input, from all roles."""
 
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
@@ -50,47 +50,51 @@ class Knowledge:
     ascending: list[list[str]] = field(default_factory=list)
     overrides: list[dict[str, Any]] = field(default_factory=list)
     policy: dict[str, str] = field(default_factory=dict)
-    # Variables that nothing can be expected of, and why.
+    # Variables without any expectation, and the reason.
     free_form: dict[str, str] = field(default_factory=dict)
+    # Current names of variables by deprecated name.
+    aliases: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, roles: Path, global_folder: Path) -> Knowledge:
-        """Takes the folders of the roles and of the globals' defaults, returns what their files say."""
-        known = cls()
+    def load(cls, roles: Path, global_folder: Path) -> InputSchema:
+        """Return the schema from the directories of the roles and of the globals' defaults."""
+        schema = cls()
         for path in sorted(global_folder.glob("*.yml")):
-            known.global_defaults.update(_mapping(path))
-        known.names |= set(known.global_defaults)
+            schema.global_defaults.update(_mapping(path))
+        schema.names |= set(schema.global_defaults)
         for role in sorted(path for path in roles.iterdir() if path.is_dir()):
             specs = _mapping(role / "meta/argument_specs.yml").get("argument_specs") or {}
             for spec in specs.values():
                 options = spec.get("options") or {}
-                known.names |= set(options)
-                # What roles hand to these two is not an operator's input.
+                schema.names |= set(options)
+                # Other roles set the options of these two, not the operator.
                 if role.name not in {"service", "site"}:
-                    # What is required of them is what a role hands to another.
-                    known.variables.update(
+                    # Required options are set by other roles.
+                    schema.variables.update(
                         {name: {**expectation(option), "required": False} for name, option in options.items()}
                     )
             defaults = _mapping(role / "defaults/main.yml")
-            known.names |= set(defaults)
-            known.defaults.update(defaults)
+            schema.names |= set(defaults)
+            schema.defaults.update(defaults)
             rules = _mapping(role / "meta/input_rules.yml")
-            known.policy.update(_mapping(role / "files/policy.yaml"))
-            known.names |= set(rules.get("names") or []) | set(rules.get("variables") or {})
-            known.ascending += rules.get("ascending") or []
-            known.overrides += rules.get("overrides") or []
-            known.free_form.update(rules.get("free_form") or {})
+            schema.policy.update(_mapping(role / "files/policy.yaml"))
+            schema.names |= set(rules.get("names") or []) | set(rules.get("variables") or {})
+            schema.ascending += rules.get("ascending") or []
+            schema.overrides += rules.get("overrides") or []
+            schema.free_form.update(rules.get("free_form") or {})
             for name, limits in (rules.get("variables") or {}).items():
-                own = {"required": False, "empty": True, **known.variables.get(name, {})}
-                known.variables[name] = _merged(own, limits)
-        return known
+                base = {"required": False, "empty": True, **schema.variables.get(name, {})}
+                schema.variables[name] = _merged(base, limits)
+        schema.aliases = _mapping(roles / "settings/meta/renamed_variables.yml")
+        schema.names |= set(schema.aliases)
+        schema.variables.update({alias: schema.variables[name] for alias, name in schema.aliases.items()})
+        return schema
 
     def given(self, variables: Mapping[str, Any]) -> list[str]:
         """Return the names of the variables whose values are to be checked.
 
-        Left out is what has the collection's own default in `variables` (as they are written, not evaluated): the
-        default of a role, where the play has it, and a global with `only_given`, which is made of passwords or of
-        other hosts' facts.
+        Variables with the collection's own default in `variables` (unevaluated) are skipped: role defaults, and
+        globals with `only_given`, whose defaults depend on passwords or on facts of other hosts.
         """
         return [
             name
@@ -101,7 +105,7 @@ class Knowledge:
         ]
 
     def types(self) -> dict[str, dict[str, Any]]:
-        """Returns the variables' expectations without what a template gets along with: choices, ranges, addresses."""
+        """Return the expectations that templates need: without choices, ranges and address formats."""
         return {name: _bare(spec) for name, spec in self.variables.items()}
 
 
@@ -117,7 +121,7 @@ def _bare(spec: Mapping[str, Any] | str) -> dict[str, Any]:
 
 
 def _merged(expected: Mapping[str, Any], more: Any) -> dict[str, Any]:
-    """Return an expectation with what `more`, a mapping or the name of a type, adds to it or replaces."""
+    """Return an expectation updated recursively with `more`, a mapping or the name of a type."""
     merged = dict(expected)
     for key, value in ({"type": more} if isinstance(more, str) else more).items():
         nested = key in {"elements", "options"} or isinstance(expected.get(key), Mapping)
@@ -130,8 +134,8 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def expectation(option: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes an option of an argument_spec, returns what `prechecks.variable_findings` is to expect of a value."""
-    wanted: dict[str, Any] = {
+    """Return the expectation of `prechecks.variable_findings` for an option of an argument_spec."""
+    expected: dict[str, Any] = {
         "type": _TYPES.get(str(option.get("type", "str")), "any"),
         "required": bool(option.get("required", False)),
         "empty": True,
@@ -139,23 +143,23 @@ def expectation(option: Mapping[str, Any]) -> dict[str, Any]:
     }
     choices = option.get("choices")
     if option.get("elements"):
-        wanted["elements"] = {"type": _TYPES.get(option["elements"], "any"), "empty": False}
+        expected["elements"] = {"type": _TYPES.get(option["elements"], "any"), "empty": False}
         if choices:
-            wanted["elements"]["choices"] = choices
+            expected["elements"]["choices"] = choices
         if option.get("options"):
-            wanted["elements"]["options"] = {name: expectation(part) for name, part in option["options"].items()}
+            expected["elements"]["options"] = {name: expectation(part) for name, part in option["options"].items()}
     else:
         if choices:
-            wanted["choices"] = choices
+            expected["choices"] = choices
         if option.get("options"):
-            wanted["options"] = {name: expectation(part) for name, part in option["options"].items()}
-    return wanted
+            expected["options"] = {name: expectation(part) for name, part in option["options"].items()}
+    return expected
 
 
 def key_lines(text: str) -> tuple[dict[str, int], list[tuple[str, int, int]]]:
-    """Takes a YAML text, returns its uppermost keys with their lines, and each that is given twice with both lines."""
+    """Return the top-level keys of a YAML text with their lines, and the duplicate keys with both lines."""
     lines: dict[str, int] = {}
-    twice = []
+    duplicates = []
     try:
         node = yaml.compose(text, _LOADER)
     except yaml.YAMLError:
@@ -163,16 +167,16 @@ def key_lines(text: str) -> tuple[dict[str, int], list[tuple[str, int, int]]]:
     for key, _value in node.value if isinstance(node, yaml.MappingNode) else []:
         name, line = str(key.value), key.start_mark.line + 1
         if name in lines:
-            twice.append((name, lines[name], line))
+            duplicates.append((name, lines[name], line))
         lines[name] = line
-    return lines, twice
+    return lines, duplicates
 
 
 def number_findings(text: str, source: str, specs: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Return the integers of a YAML text that YAML does not read as plain decimal numbers.
+    """Return findings about integers that YAML does not read as plain decimal numbers.
 
-    YAML 1.1 reads 07070 as octal and 6:07:50 in base 60, and drops underscores. `specs` are the expectations by
-    variable: only where an integer is expected does its spelling matter.
+    YAML 1.1 reads 07070 as octal and 6:07:50 in base 60, and drops underscores. Only variables for which `specs`
+    expects a number are checked.
     """
     try:
         node = yaml.compose(text, _LOADER)
@@ -187,14 +191,14 @@ def number_findings(text: str, source: str, specs: Mapping[str, Mapping[str, Any
             message = (
                 f"{key.value}: YAML reads {value.value} as {number}; expected a plain decimal number; write {number}"
             )
-            found.append(Finding(source, key.start_mark.line + 1, f"{message}, or the number that is meant"))
+            found.append(Finding(source, key.start_mark.line + 1, f"{message}, or the intended number"))
     return found
 
 
 def unusual_warnings(specs: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> list[str]:
-    """Return a warning for each variable with a value that is possible, but not `usual` by its expectation.
+    """Return a warning for each variable with a valid value that is not in `usual` of its expectation.
 
-    The expectation's `unusual` says what another value means.
+    The expectation's `unusual` describes the effect of other values.
     """
     return [
         f"{name}: {values[name]} is not one of {', '.join(spec['usual'])}: {spec['unusual']}"
@@ -203,34 +207,40 @@ def unusual_warnings(specs: Mapping[str, Mapping[str, Any]], values: Mapping[str
     ]
 
 
-def twice_findings(text: str, source: str) -> list[Finding]:
-    """Takes a YAML text and its name, returns the keys that it has twice: YAML takes the last and says nothing."""
+def alias_warnings(aliases: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return a warning for each deprecated name in `names`; `aliases` has the current names by deprecated name."""
+    used = set(names)
+    return [f"{old} is now called {new}; rename it" for old, new in aliases.items() if old in used]
+
+
+def duplicate_key_findings(text: str, source: str) -> list[Finding]:
+    """Return findings about the duplicate keys of a YAML text, of which YAML silently uses the last."""
     return [
-        Finding(source, line, f"{name} is given twice, in line {first} as well; remove one")
+        Finding(source, line, f"{name} is a duplicate of line {first}; remove one")
         for name, first, line in key_lines(text)[1]
     ]
 
 
 def name_findings(names: Iterable[str], known: Iterable[str], prefix: str) -> tuple[list[Finding], list[str]]:
-    """Takes names of variables, those that there are, and the prefix of the collection's own.
+    """Return findings about names that are similar to a known one, and a warning with the other unknown names.
 
-    Returns those that are almost a known one, and a warning of the others that nothing reads.
+    Names without `prefix` are ignored.
     """
-    there = sorted(known)
-    findings, odd = [], []
+    known_names = sorted(known)
+    findings, unknown = [], []
     for name in names:
-        if prefix not in name or name in there:
+        if prefix not in name or name in known_names:
             continue
-        near = difflib.get_close_matches(name, there, 1, _NEAR)
-        if near:
-            findings.append(Finding(name, 0, f"there is no variable of this name; did you mean {near[0]}?"))
+        similar = difflib.get_close_matches(name, known_names, 1, _SIMILARITY)
+        if similar:
+            findings.append(Finding(name, 0, f"unknown variable; did you mean {similar[0]}?"))
         else:
-            odd.append(name)
-    return findings, [f"nothing reads the variables {', '.join(odd)}; are their names right?"] if odd else []
+            unknown.append(name)
+    return findings, [f"unused variables: {', '.join(unknown)}; check their names"] if unknown else []
 
 
 def ascending_findings(orders: Iterable[list[str]], values: Mapping[str, Any]) -> list[Finding]:
-    """Takes lists of variables that have to ascend, and values; returns which do not. What is no number passes."""
+    """Return findings about the lists of variables in `orders` whose values do not ascend; non-numbers are ignored."""
     findings = []
     for order in orders:
         numbers = []
@@ -248,42 +258,44 @@ def ascending_findings(orders: Iterable[list[str]], values: Mapping[str, Any]) -
 
 
 def host_findings(hosts: Mapping[str, tuple[str, str, str]]) -> list[Finding]:
-    """Takes hosts with connection, address and port, returns which of them are the same machine under two names."""
-    places: dict[tuple[str, str, str], list[str]] = {}
+    """Return findings about hosts that are the same machine under several names.
+
+    `hosts` has the connection, address and port of each host.
+    """
+    machines: dict[tuple[str, str, str], list[str]] = {}
     for name, (connection, address, port) in hosts.items():
-        place = ("local", "", "") if connection == "local" else (connection, address, port)
-        places.setdefault(place, []).append(name)
+        machine = ("local", "", "") if connection == "local" else (connection, address, port)
+        machines.setdefault(machine, []).append(name)
     return [
         Finding(
             f"hosts {', '.join(names)}",
             0,
-            f"are one machine ({place[1] or 'this one, by a local connection'}) under {len(names)} names, and would "
-            "overwrite each other's containers; keep one of them in the inventory",
+            f"are the same machine ({machine[1] or 'this one, by a local connection'}) under {len(names)} names, and "
+            "would overwrite each other's containers; keep one of them in the inventory",
         )
-        for place, names in places.items()
+        for machine, names in machines.items()
         if len(names) > 1
     ]
 
 
 def file_problem(path: Path) -> str:
-    """Takes a path at which a file may be, returns why it can not be read as one, or nothing."""
+    """Return why a path cannot be read as a file, or an empty string; a missing file is not a problem."""
     if path.is_symlink() and not path.exists():
-        return f"is a link to {os.readlink(path)}, which is not there; remove it or put that file there"  # noqa: PTH115
+        return f"is a link to {os.readlink(path)}, which does not exist; remove the link or create the file"  # noqa: PTH115
     if path.exists() and not path.is_file():
-        return "is a directory; expected a file" if path.is_dir() else "is no regular file"
+        return "is a directory; expected a file" if path.is_dir() else "is not a regular file"
     if path.is_file() and not os.access(path, os.R_OK):
-        return "can not be read by the user who runs Ansible; change its owner or mode"
+        return "cannot be read by the user who runs Ansible; change its owner or mode"
     return ""
 
 
 def override_findings(
     folder: Path, overrides: Iterable[Mapping[str, Any]], hosts: Iterable[str]
 ) -> tuple[list[Finding], list[str], list[tuple[Path, str]]]:
-    """Takes the operator's folder of overrides, what may be in it, and the inventory's hosts.
+    """Return findings about the operator's directory of overrides, warnings about unused files, and the used files.
 
-    Returns what is wrong, warnings of what nothing reads, and the files that are there with their formats. An override
-    is a path, in which <host> stands for a host's name, and a format. In folders of one's own, of which a whole path
-    is known, every other file is told; beside them only names that are almost right, as others keep files there.
+    An override is a path, in which <host> stands for a host name, and a format. In the collection's own directories,
+    every unknown file is reported; elsewhere only names similar to a known one, as other projects store files there.
     """
     names = sorted(hosts)
     formats = {
@@ -291,15 +303,15 @@ def override_findings(
         for item in overrides
         for host in (names if "<host>" in str(item["path"]) else [""])
     }
-    findings, warnings, there = [], [], []
+    findings, warnings, existing = [], [], []
     if folder.exists() and not folder.is_dir():
-        return [Finding(str(folder), 0, "is a file; expected a folder")], [], []
+        return [Finding(str(folder), 0, "is a file; expected a directory")], [], []
     for relative, kind in formats.items():
         path = folder / relative
         if problem := file_problem(path):
             findings.append(Finding(str(path), 0, problem))
         elif path.is_file():
-            there.append((path, kind))
+            existing.append((path, kind))
     own = {Path(str(item["path"])).parts[0] for item in overrides if "<host>" in str(item["path"])}
     known = [*formats, *(str(parent) for path in formats for parent in Path(path).parents)]
     for path in _listing(folder, own):
@@ -307,21 +319,21 @@ def override_findings(
         if relative in known:
             continue
         inside = path.relative_to(folder).parts[0] in own and len(path.relative_to(folder).parts) > 1
-        near = difflib.get_close_matches(relative, formats, 1, _NEAR if inside else 0.88)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        similar = difflib.get_close_matches(relative, formats, 1, _SIMILARITY if inside else 0.88)
+        hint = f"; did you mean {similar[0]}?" if similar else ""
         if inside and path.is_dir():
-            close = difflib.get_close_matches(path.name, names, 1, 0.6)
-            hint = f"; did you mean {close[0]}?" if close else f"; its hosts are {', '.join(names[:8])}"
+            similar = difflib.get_close_matches(path.name, names, 1, 0.6)
+            hint = f"; did you mean {similar[0]}?" if similar else f"; its hosts are {', '.join(names[:8])}"
             findings.append(Finding(str(path), 0, f"the inventory has no host {path.name}{hint}"))
-        elif near:
-            findings.append(Finding(str(path), 0, f"nothing reads a file of this name{hint}"))
+        elif similar:
+            findings.append(Finding(str(path), 0, f"unused file{hint}"))
         elif inside:
-            warnings.append(f"{path}: nothing reads a file of this name")
-    return findings, warnings, there
+            warnings.append(f"{path}: unused file; check its name")
+    return findings, warnings, existing
 
 
 def _listing(folder: Path, own: Iterable[str]) -> list[Path]:
-    """Takes a folder and its subfolders of one's own, returns what is in it and in those, without what lies deeper."""
+    """Return the entries of a directory and of its subdirectories `own`, without deeper levels and hidden entries."""
     if not folder.is_dir():
         return []
     upper = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -335,8 +347,8 @@ def _listing(folder: Path, own: Iterable[str]) -> list[Path]:
     return upper + inner
 
 
-def placed(findings: Iterable[Finding], source: str, lines: Mapping[str, int]) -> list[Finding]:
-    """Takes findings about variables, a file and its keys' lines; returns them with file and line where known."""
+def with_location(findings: Iterable[Finding], source: str, lines: Mapping[str, int]) -> list[Finding]:
+    """Return findings about variables with the file `source` and the variable's line where `lines` has it."""
     return [
         Finding(source, lines[finding.where], f"{finding.where}: {finding.message}")
         if finding.where in lines

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fills what is empty in a file of passwords, and leaves every other character of it as it is."""
+"""Fill in the missing values of a password file, without changing any other character."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 def _password() -> str:
-    # A letter first, so that YAML, shells and INI files all take it for a string.
+    # A letter first, so that YAML, shells and INI files all read it as a string.
     return secrets.choice(string.ascii_letters) + "".join(secrets.choice(_ALPHABET) for _ in range(39))
 
 
@@ -32,12 +32,13 @@ KINDS: dict[str, Callable[[], str]] = {
 
 
 def fill(text: str, source: str, kinds: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Takes the text of a file of passwords (empty: a new one), its name, and the kind of each that needs a value.
+    """Return the text of a password file with missing values filled in, and their names.
 
-    Returns the new text and the names that were filled. Raises FindingsError when the file or a kind is not right.
+    An empty `text` creates a new file; `kinds` has the kind of each required password. Raise FindingsError if the file
+    or a kind is invalid.
     """
     findings = [
-        Finding(name, 0, f"{kind!r} is not a kind of password; known are {', '.join(KINDS)}")
+        Finding(name, 0, f"{kind!r} is not a kind of password; expected one of {', '.join(KINDS)}")
         for name, kind in kinds.items()
         if kind not in KINDS
     ]
@@ -60,7 +61,7 @@ def fill(text: str, source: str, kinds: Mapping[str, str]) -> tuple[str, list[st
 
 
 def given(text: str, source: str) -> set[str]:
-    """Takes the text of a file of passwords and its name, returns the names that have a value in it."""
+    """Return the names that have a value in the text of a password file. Raise FindingsError if it is invalid."""
     nodes, findings = _nodes(text, source)
     if findings:
         raise FindingsError(findings)
@@ -76,7 +77,7 @@ def _nodes(text: str, source: str) -> tuple[dict[str, yaml.Node], list[Finding]]
         return {}, []
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         line = root.start_mark.line + 1
-        return {}, [Finding(source, line, "expected a mapping of names to passwords, each in a line of its own")]
+        return {}, [Finding(source, line, "expected a mapping of names to passwords, one per line")]
     return {str(key.value): value for key, value in root.value}, []
 
 
@@ -90,9 +91,9 @@ def _scalar(value: str) -> str:
 
 
 def _verify(text: str, source: str, values: Mapping[str, str]) -> None:
-    """Raises FindingsError if the new text does not say what it should, whatever is odd about the old one."""
+    """Raise FindingsError if the new text does not contain the new values."""
     data, findings = load_yaml(text, source)
     if not findings and values and any((data or {}).get(name) != value for name, value in values.items()):
-        findings = [Finding(source, 0, "values can not be added to it; write it as one plain 'name: value' a line")]
+        findings = [Finding(source, 0, "values cannot be added; write one plain 'name: value' per line")]
     if findings:
         raise FindingsError(findings)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of variables, inventory and files on the controller, before anything is changed.
 
-Types are not checked by ansible-core's ArgumentSpecValidator: it converts values instead (a string counts as a list, a
-list as a string, 5_12 as 512), does not say which element of a list is wrong, and quotes the value even with no_log.
+ansible-core's ArgumentSpecValidator does not suffice for types: it converts values (a string counts as a list, a list
+as a string, 5_12 as 512), does not report which element of a list is invalid, and quotes values even with no_log.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._input import docker
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# Python's int() and float() also read 5_12 and the digits of other scripts, which the services' own parsers do not.
+# Python's int() and float() also accept 5_12 and the digits of other scripts, unlike the services' own parsers.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class Missing:
-    """Stands for a variable without a value; says why when it has one that can not be evaluated."""
+    """A variable without a value; `reason` is set if its value cannot be evaluated."""
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason
@@ -41,7 +41,7 @@ def _is_number(value: Any, pattern: re.Pattern[str]) -> bool:
 
 
 def _is_python_integer(value: Any) -> bool:
-    """Tell whether Jinja's filter int reads a value, however odd its spelling."""
+    """Return whether Jinja's filter int accepts a value, including unusual notations."""
     try:
         int(str(value).strip())
     except ValueError:
@@ -54,7 +54,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_line(value: Any) -> bool:
-    """Tell whether a value is one line of text; a line break at its end is what YAML's folded style leaves."""
+    """Return whether a value is one line of text; YAML's folded style leaves a line break at its end."""
     return _is_text(value) and not _CONTROL.search(str(value).rstrip("\n"))
 
 
@@ -67,7 +67,7 @@ def _is_ip(value: Any) -> bool:
 
 
 def _is_host(value: Any) -> bool:
-    """Tell whether a value is a host's name or an address by itself: no scheme, no port, no brackets."""
+    """Return whether a value is a host name or an address without scheme, port and brackets."""
     return isinstance(value, str) and (_is_ip(value) or bool(_HOST.fullmatch(value)))
 
 
@@ -80,25 +80,25 @@ def _is_cidr(value: Any) -> bool:
 
 
 def _is_ipv4_cidr(value: Any) -> bool:
-    """Return whether a value is an IPv4 network as address/bits; ip_network() takes bare addresses and masks too."""
+    """Return whether a value is an IPv4 network as address/bits; ip_network() also accepts bare addresses and masks."""
     return _is_cidr(value) and bool(re.fullmatch(r"[0-9.]+/[0-9]{1,2}", value))
 
 
 def _is_server(value: Any) -> bool:
-    """Tell whether a value is host:port, an IPv6 address in brackets."""
+    """Return whether a value is host:port, with an IPv6 address in brackets."""
     return isinstance(value, str) and "/" not in value and "@" not in value and _is_url(f"x://{value}")
 
 
 def _is_url(value: Any) -> bool:
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
-        # Asking for the port raises when it is not a number.
+        # Reading the port raises ValueError if it is not a number.
         return bool(parts and parts.scheme and parts.hostname and parts.port != 0 and not re.search(r"\s", value))
     except ValueError:
         return False
 
 
-# The name of a type: what it is called in a message, and how a value of it is told.
+# By name of the type: its description in messages, and the predicate for its values.
 _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "any": ("a value", lambda value: True),
     "bool": ("a boolean (yes or no)", lambda value: str(value).lower() in BOOLEANS),
@@ -112,7 +112,7 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a name of at most 255 characters, without blanks at its ends",
         lambda value: _is_line(value) and bool(re.fullmatch(r"\S(.{0,253}\S)?", str(value))),
     ),
-    # They stand in the URL of the connection as they are.
+    # Used in the URL of the connection without encoding.
     "database_name": (
         "a database's name (at most 64 letters, digits, _, $ and -)",
         docker_types.matches(r"[A-Za-z0-9_$-]{1,64}"),
@@ -135,16 +135,16 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def variable_findings(specs: Mapping[str, Any], values: Mapping[str, Any]) -> list[Finding]:
-    """Takes what is expected of variables and their values (or Missing), returns what is wrong.
+    """Return findings about the values (or Missing) of variables that do not meet the expectations in `specs`.
 
-    An expectation is the name of a type, or a mapping of type, required (true), empty (false: may be an empty string,
-    list or mapping), choices, min, max, pattern, schemes (of a URL), elements (the expectation of a list's elements),
-    unique (the key by which a list's mappings differ), options (the expectations of a mapping's values by key), keys
-    and values (those of all keys and of all values of a mapping) and secret (a value that is not shown).
+    An expectation is the name of a type, or a mapping of type, required (default true), empty (whether an empty string,
+    list or mapping is valid, default false), choices, min, max, pattern, schemes (of a URL), elements (the expectation
+    of a list's elements), unique (the key by which a list's mappings differ), options (the expectations of a mapping's
+    values by key), keys and values (the expectations of all keys and values of a mapping) and secret (do not show it).
     """
     findings = []
-    for name, given in specs.items():
-        spec = _full(given)
+    for name, short in specs.items():
+        spec = _full(short)
         findings += [
             Finding(name, 0, problem) for problem in _problems(name, spec, values.get(name, Missing()), "is not set")
         ]
@@ -152,21 +152,21 @@ def variable_findings(specs: Mapping[str, Any], values: Mapping[str, Any]) -> li
 
 
 def _full(spec: Any) -> dict[str, Any]:
-    """Return an expectation as a mapping, the name of a shape replaced by what it stands for."""
+    """Return an expectation as a mapping, with the name of a shape resolved."""
     full = {"type": spec} if isinstance(spec, str) else dict(spec or {})
     shape = docker_types.SHAPES.get(full.get("type", "any"))
     return {**full, **shape} if shape else full
 
 
 def _problems(name: str, spec: Mapping[str, Any], value: Any, absent: str) -> list[str]:
-    """Takes a value with its name and expectation, returns what is wrong with it and with what it holds."""
+    """Return the problems of a value and of its nested values; `absent` describes a missing value."""
     kind = spec.get("type", "any")
     if kind not in _TYPES:
-        return [f"the check itself names an unknown type {kind}; known are {', '.join(_TYPES)}"]
+        return [f"the rule has the unknown type {kind}; expected one of {', '.join(_TYPES)}"]
     called, fits = _TYPES[kind]
     if isinstance(value, Missing) or value is None:
         if isinstance(value, Missing) and value.reason:
-            return [f"can not be evaluated: {value.reason}"]
+            return [f"cannot be evaluated: {value.reason}"]
         if value is None and not spec.get("required", True):
             return [f"has no value; expected {called}, or remove the line"] if kind != "any" else []
         state = "has no value" if value is None else absent
@@ -206,13 +206,13 @@ def _list_problems(name: str, spec: Mapping[str, Any], value: list[Any]) -> list
     elements = _full(spec.get("elements", "any"))
     found = []
     for number, item in enumerate(value, start=1):
-        found += [f"element {number}: {problem}" for problem in _problems(name, elements, item, "is not there")]
+        found += [f"element {number}: {problem}" for problem in _problems(name, elements, item, "is missing")]
     key = spec.get("unique")
     seen: list[Any] = [item.get(key) for item in value if isinstance(item, Mapping)] if key else []
     found += [
-        f"{key} {item!r} is there more than once"
+        f"{key} {item!r} is not unique"
         for item in dict.fromkeys(filter(None, map(str, seen)))
-        if [str(one) for one in seen].count(item) > 1
+        if list(map(str, seen)).count(item) > 1
     ]
     return found
 
@@ -221,17 +221,17 @@ def _option_problems(options: Mapping[str, Any], value: Any) -> list[str]:
     if not options or not isinstance(value, Mapping):
         return []
     found = []
-    for name, given in options.items():
-        spec = _full(given)
-        found += [f"{name} {problem}" for problem in _problems(name, spec, value.get(name, Missing()), "is not there")]
+    for name, short in options.items():
+        spec = _full(short)
+        found += [f"{name} {problem}" for problem in _problems(name, spec, value.get(name, Missing()), "is missing")]
     unknown = sorted(str(key) for key in value if key not in options)
     if unknown:
-        found.append(f"unknown keys: {', '.join(unknown)}; known are {', '.join(options)}")
+        found.append(f"unknown keys: {', '.join(unknown)}; expected {', '.join(options)}")
     return found
 
 
 def _entry_problems(spec: Mapping[str, Any], value: Any) -> list[str]:
-    """Return what is wrong with any key or value of a mapping, where these are expected to be alike."""
+    """Return the problems of a mapping's keys and values by the expectations `keys` and `values`."""
     found = []
     for key, item in value.items() if isinstance(value, Mapping) else ():
         if "keys" in spec:
@@ -248,30 +248,30 @@ def _shown(value: Any) -> str:
     return f"the {kind} {text!r}" if isinstance(value, str) else f"the {kind} {text}"
 
 
-def group_findings(wanted: Iterable[Mapping[str, Any]], groups: Mapping[str, Iterable[str]]) -> list[Finding]:
-    """Return which groups ``{group, service}`` of enabled services the inventory lacks, or has without hosts."""
+def group_findings(required: Iterable[Mapping[str, Any]], groups: Mapping[str, Iterable[str]]) -> list[Finding]:
+    """Return findings about `required` groups (``{group, service}``) that are missing or empty in the inventory."""
     findings = []
-    for item in wanted:
+    for item in required:
         group, service = item["group"], item["service"]
-        # Kolla's inventories have lost these.
-        more = ", or give -i inventory/kolla/groups of this collection as well" if group.startswith("qinling") else ""
+        # Kolla's inventories no longer have these groups.
+        more = ", or add -i inventory/kolla/groups of this collection" if group.startswith("qinling") else ""
         if group not in groups:
             findings.append(
                 Finding(f"group {group}", 0, f"is not in the inventory, but {service} is enabled; add [{group}]{more}")
             )
         elif not list(groups[group]):
             findings.append(
-                Finding(f"group {group}", 0, f"has no host, but {service} is enabled; add one to [{group}]")
+                Finding(f"group {group}", 0, f"has no hosts, but {service} is enabled; add one to [{group}]")
             )
     return findings
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML with Ansible's own tags."""
+    """A YAML loader that supports Ansible's tags."""
 
 
 class Vaulted(str):
-    """A value that ansible-vault has encrypted, as it stands in the file."""
+    """The ciphertext of a value encrypted with ansible-vault."""
 
 
 _Loader.add_constructor("!vault", lambda loader, node: Vaulted(node.value))
@@ -279,7 +279,7 @@ _Loader.add_constructor("!unsafe", lambda loader, node: str(node.value))
 
 
 def load_yaml(text: str, source: str) -> tuple[Any, list[Finding]]:
-    """Takes a YAML text and its name, returns its data and what is wrong with it."""
+    """Return the data of a YAML text, and findings about its syntax."""
     try:
         return yaml.load(text, Loader=_Loader), []  # noqa: S506 - a SafeLoader with two more tags
     except yaml.YAMLError as error:
@@ -287,7 +287,7 @@ def load_yaml(text: str, source: str) -> tuple[Any, list[Finding]]:
 
 
 def file_findings(text: str, source: str, kind: str) -> list[Finding]:
-    """Return what is wrong with the syntax of a file, from its (rendered) text, its name and its format."""
+    """Return findings about the syntax of a file; `text` is rendered, `kind` is its format."""
     text = text.removeprefix("\ufeff")
     if kind == "ini":
         return ini.parse(text, source)[1]
@@ -297,37 +297,42 @@ def file_findings(text: str, source: str, kind: str) -> list[Finding]:
         data, findings = load_yaml(text, source)
         if not findings and data is not None and not isinstance(data, Mapping):
             findings = [Finding(source, 1, "expected a mapping of names to values")]
-        return findings or inputs.twice_findings(text, source)
+        return findings or inputs.duplicate_key_findings(text, source)
     return []
 
 
 def password_findings(values: Mapping[str, Any] | None, source: str, names: Iterable[str], hint: str) -> list[Finding]:
-    """Takes passwords by name (none: there is no file), where they belong, those that are needed, and what to do."""
-    wanted = list(dict.fromkeys(names))
+    """Return findings about the required passwords `names`.
+
+    `values` is None if the file `source` is missing; `hint` describes the remedy.
+    """
+    required = list(dict.fromkeys(names))
     if values is None:
-        return [Finding(source, 0, f"the file with passwords is missing; {hint}")] if wanted else []
-    given = {name: values[name] for name in wanted if name in values and values[name] not in (None, "")}
-    closed = {name: value.reason for name, value in given.items() if isinstance(value, Missing)}
-    told = (
-        ("missing", [name for name in wanted if name not in values], hint),
-        ("empty", [name for name in wanted if name in values and name not in given], hint),
+        return [Finding(source, 0, f"the file with passwords is missing; {hint}")] if required else []
+    given = {name: values[name] for name in required if name in values and values[name] not in (None, "")}
+    failed = {name: value.reason for name, value in given.items() if isinstance(value, Missing)}
+    problems = (
+        ("missing", [name for name in required if name not in values], hint),
+        ("empty", [name for name in required if name in values and name not in given], hint),
         ("not strings", [name for name, value in given.items() if not _is_password(value)], "quote them"),
         (
-            "not fit for a configuration file (a line break, a control character, or a blank at an end)",
+            "not valid in a configuration file (a line break, a control character, or a blank at an end)",
             [
                 name
                 for name, value in given.items()
                 if isinstance(value, str) and not isinstance(value, Vaulted) and _UNFIT.search(value)
             ],
-            "take others",
+            "change them",
         ),
     )
     found = [
-        Finding(source, 0, f"these passwords are {what}: {', '.join(who)}; {to_do}") for what, who, to_do in told if who
+        Finding(source, 0, f"these passwords are {problem}: {', '.join(affected)}; {remedy}")
+        for problem, affected, remedy in problems
+        if affected
     ]
-    return found + [Finding(source, 0, f"{name} can not be evaluated: {reason}") for name, reason in closed.items()]
+    return found + [Finding(source, 0, f"{name} cannot be evaluated: {reason}") for name, reason in failed.items()]
 
 
 def _is_password(value: Any) -> bool:
-    # A mapping is a key pair of Kolla's.
+    # A mapping is one of Kolla's key pairs.
     return isinstance(value, str | int | Mapping | Missing) and not isinstance(value, bool)

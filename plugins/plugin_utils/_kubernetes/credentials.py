@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gets a client certificate from a Kubernetes cluster through its API of certificate signing requests.
+"""Request a client certificate from a Kubernetes cluster with a CertificateSigningRequest.
 
-The private key is made here and never given to the cluster.
+The private key is generated on the controller and never sent to the cluster.
 """
 
 from __future__ import annotations
@@ -28,57 +28,60 @@ _CLIENT_CA = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-auth
 
 
 class CredentialsError(Exception):
-    """The cluster does not give a certificate: why, and what to do."""
+    """The cluster does not issue a certificate; the message has the reason and the remedy."""
 
 
 class RefusedError(CredentialsError):
-    """The cluster refused a request; carries the HTTP status."""
+    """The cluster refused a request with an HTTP status."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
 
 
-# Takes a method, a path and a body, returns the answer's content; raises CredentialsError.
-Ask = Callable[[str, str, Mapping[str, Any] | None], Any]
+# Send a request (method, path, body) and return the response's content; raise CredentialsError on failure.
+Request = Callable[[str, str, Mapping[str, Any] | None], Any]
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a deployment needs, each as PEM."""
+    """The files that a deployment needs, in PEM format."""
 
     ca: bytes
     certificate: bytes
     key: bytes
 
 
-def reason_to_make(
+def renewal_reason(
     files: Mapping[str, File], authorities: bytes, user: str, now: datetime, renew: bool, renew_days: int
 ) -> str:
-    """Takes the files, the cluster's CAs and the wanted user; returns why a new certificate is due, or nothing."""
+    """Return why a new certificate is needed, or an empty string.
+
+    `authorities` are the cluster's CAs, `user` the desired user.
+    """
     missing = [file.path for file in files.values() if file.content is None]
     if renew:
-        return "renewal was asked for"
+        return "renewal was requested"
     if len(missing) == len(files):
-        return "there is none yet"
+        return "no certificate exists yet"
     if missing:
         return f"{', '.join(missing)} is missing"
-    # The CA file may lag behind the cluster, which alone is no reason for another certificate.
+    # An outdated CA file alone is not a reason for a new certificate.
     verdict = certificates.examine({**files, "ca": File(files["ca"].path, authorities)}, now, 0)
     if verdict.findings:
         return str(verdict.findings[0])
     if verdict.user != user:
-        return f'it is for user "{verdict.user}", not "{user}"'
+        return f'it belongs to user "{verdict.user}", not "{user}"'
     leaf = certificates.load_all((files["certificate"].content or b"").decode("ascii", "ignore"))[0]
     lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc
-    # Where the cluster gives short ones, a new one at every run would be no better than the last.
+    # For short lifetimes, renew in the last third instead of on every run.
     if leaf.not_valid_after_utc - now < min(timedelta(days=renew_days), lifetime / 3):
         return f"it expires on {certificates.day(leaf.not_valid_after_utc)}"
     return ""
 
 
 def belongs_to(content: bytes | None, user: str) -> bool:
-    """Takes a file's content and a user, returns whether it is a certificate of this user."""
+    """Return whether a file's content is a certificate of a user."""
     try:
         return certificates.common_name(certificates.load_all((content or b"").decode("ascii"))[0]) == user
     except (ValueError, IndexError):
@@ -86,9 +89,9 @@ def belongs_to(content: bytes | None, user: str) -> bool:
 
 
 def bundle(server: bytes, clients: bytes, certificate: bytes) -> bytes:
-    """Takes the CAs of servers and of clients, and a client certificate; returns what the CA file has to hold.
+    """Return the content of the CA file: the server's CA, and the client certificate's CA if it is a different one.
 
-    That is the server's CA, and the CA of the certificate too where a cluster has two.
+    `server` and `clients` are the cluster's CAs for servers and for clients.
     """
     chain = certificates.load_all(certificate.decode("ascii"))
     trusted = certificates.load_all(server.decode("ascii"))
@@ -100,29 +103,30 @@ def bundle(server: bytes, clients: bytes, certificate: bytes) -> bytes:
     return server
 
 
-def client_authorities(ask: Ask) -> bytes:
-    """Takes a way to ask the cluster, returns the CAs of its clients; nothing if it does not tell."""
+def client_authorities(request: Request) -> bytes:
+    """Return the cluster's CAs for clients, empty if it does not publish them."""
     try:
-        answer = ask("GET", _CLIENT_CA, None)
+        response = request("GET", _CLIENT_CA, None)
     except RefusedError:
         return b""
-    return str((answer.get("data") or {}).get("client-ca-file") or "").encode("ascii", "ignore")
+    return str((response.get("data") or {}).get("client-ca-file") or "").encode("ascii", "ignore")
 
 
-def make(
-    ask: Ask, user: str, days: int, wait: float, sleep: Callable[[float], None] = time.sleep
+def request_certificate(
+    request: Request, user: str, days: int, wait: float, sleep: Callable[[float], None] = time.sleep
 ) -> tuple[bytes, bytes]:
-    """Takes a way to ask the cluster, the user's name, the days it shall last (0: as long as the cluster gives), the
-    seconds to wait for the signature; returns certificate and key. Leaves no request behind.
+    """Request a certificate for a user, and return the certificate and its key; the signing request is deleted.
+
+    `days` is its lifetime (0: the cluster's default), `wait` the time to wait for the signature in seconds.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    request = (
+    signing_request = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)]))
         .sign(key, hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM)
     )
-    version = _version(ask)
+    version = _version(request)
     path = f"{_GROUP}/{version}/certificatesigningrequests"
     name = f"qinling-{secrets.token_hex(8)}"
     body: dict[str, Any] = {
@@ -130,67 +134,66 @@ def make(
         "kind": "CertificateSigningRequest",
         "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "qinling.kolla"}},
         "spec": {
-            "request": base64.b64encode(request).decode("ascii"),
+            "request": base64.b64encode(signing_request).decode("ascii"),
             "signerName": SIGNER,
             "usages": ["digital signature", "client auth"],
         },
     }
     if days:
         body["spec"]["expirationSeconds"] = days * 86400
-    created = ask("POST", path, body)
+    created = request("POST", path, body)
     try:
-        ask("PUT", f"{path}/{name}/approval", _approved(created))
-        certificate = _signed(ask, f"{path}/{name}", wait, sleep)
+        request("PUT", f"{path}/{name}/approval", _approved(created))
+        certificate = _signed(request, f"{path}/{name}", wait, sleep)
     finally:
-        ask("DELETE", f"{path}/{name}", None)
+        request("DELETE", f"{path}/{name}", None)
     return certificate, key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _version(ask: Ask) -> str:
+def _version(request: Request) -> str:
     try:
-        answer = ask("GET", _GROUP, None)
+        response = request("GET", _GROUP, None)
     except RefusedError as error:
         if error.status != 404:
             raise
-        answer = {}
-    served = [version.get("version") for version in answer.get("versions") or []]
+        response = {}
+    served = [version.get("version") for version in response.get("versions") or []]
     for version in ("v1", "v1beta1"):
         if version in served:
             return version
     raise CredentialsError(
-        "the cluster does not offer certificates.k8s.io, so it signs no "
-        "certificates; have its CA sign one by other means "
-        "and put the three files there by hand"
+        "the cluster does not offer certificates.k8s.io, so it does not sign certificates; "
+        "let its CA sign one by other means and copy the three files manually"
     )
 
 
-def _approved(request: Mapping[str, Any]) -> dict[str, Any]:
+def _approved(signing_request: Mapping[str, Any]) -> dict[str, Any]:
     condition = {
         "type": "Approved",
         "status": "True",
         "reason": "QinlingCredentials",
         "message": "Approved by the playbook qinling.kolla.kubernetes_credentials",
     }
-    status = dict(request.get("status") or {})
-    return {**request, "status": {**status, "conditions": [*(status.get("conditions") or []), condition]}}
+    status = dict(signing_request.get("status") or {})
+    return {**signing_request, "status": {**status, "conditions": [*(status.get("conditions") or []), condition]}}
 
 
-def _signed(ask: Ask, path: str, wait: float, sleep: Callable[[float], None]) -> bytes:
+def _signed(request: Request, path: str, wait: float, sleep: Callable[[float], None]) -> bytes:
     step = 0.25
     for _attempt in range(max(1, int(wait / step))):
-        status = ask("GET", path, None).get("status") or {}
+        status = request("GET", path, None).get("status") or {}
         if status.get("certificate"):
             return base64.b64decode(status["certificate"])
         for condition in status.get("conditions") or []:
             if condition.get("type") in {"Denied", "Failed"}:
                 raise CredentialsError(
-                    f"the cluster's signer says {condition['type']}: {condition.get('message') or 'no reason given'}"
+                    f"the cluster's signer reports {condition['type']}: {condition.get('message') or 'no reason given'}"
                 )
         sleep(step)
     raise CredentialsError(
-        f"the request was approved, but not signed within {wait:.0f} s: the cluster "
-        f"has no signer for {SIGNER} (its controller "
-        "manager has no CA key, or the provider does not offer it); have the CA sign a certificate by other means"
+        f"the request was approved, but not signed within {wait:.0f} s: the cluster has no signer for {SIGNER} "
+        "(its controller manager has no CA key, or the provider does not offer it); "
+        "let the CA sign a certificate by other means"
     )

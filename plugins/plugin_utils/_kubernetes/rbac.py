@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of what Qinling may do in Kubernetes: for another namespace or user, and as single questions."""
+"""The manifest of Qinling's permissions in Kubernetes: adapted to a namespace and user, and as access reviews."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _CLUSTER_WIDE = frozenset({"Namespace", "ClusterRole", "ClusterRoleBinding"})
 
 
 class ManifestError(ValueError):
-    """The manifest is not one."""
+    """The manifest is invalid."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest's objects (Namespace, Role, RoleBinding or their cluster-wide kin) and the namespace they are for."""
+    """A manifest's objects (Namespace, roles and bindings, also cluster-wide) and their desired namespace."""
 
     objects: tuple[Mapping[str, Any], ...]
     namespace: str
 
     @classmethod
     def load(cls, text: str, namespace: str) -> Manifest:
-        """Takes YAML and a namespace, returns the manifest; raises ManifestError if it is none."""
+        """Return the manifest from YAML. Raise ManifestError if it is invalid."""
         try:
             objects = tuple(item for item in yaml.safe_load_all(text) if item)
         except yaml.YAMLError as error:
@@ -35,19 +35,19 @@ class Manifest:
         if not objects or not all(
             isinstance(item, Mapping) and item.get("kind") and item.get("metadata") for item in objects
         ):
-            raise ManifestError("holds no Kubernetes objects")
+            raise ManifestError("contains no Kubernetes objects")
         return cls(objects, namespace)
 
     def for_user(self, user: str) -> list[dict[str, Any]]:
-        """Takes the user's name, returns the objects for this user and the manifest's namespace."""
-        return [self._fit(item, user) for item in self.objects]
+        """Return the objects for a user and the desired namespace."""
+        return [self._adapted(item, user) for item in self.objects]
 
     def render(self, user: str) -> str:
-        """Takes the user's name, returns the objects as YAML."""
+        """Return the objects for a user as YAML."""
         return str(yaml.safe_dump_all(self.for_user(user), sort_keys=False, default_flow_style=None, width=120)).strip()
 
     def access(self) -> list[dict[str, str]]:
-        """Returns every single permission as the resourceAttributes of a SelfSubjectAccessReview, each once."""
+        """Return every single permission as the resourceAttributes of a SelfSubjectAccessReview, each once."""
         found = [
             attributes
             for item in self.for_user("")
@@ -57,23 +57,23 @@ class Manifest:
         ]
         return [dict(pairs) for pairs in dict.fromkeys(tuple(attributes.items()) for attributes in found)]
 
-    def _fit(self, item: Mapping[str, Any], user: str) -> dict[str, Any]:
-        fitted = copy.deepcopy(dict(item))
-        was = self._namespace_of_manifest()
-        if fitted["kind"] == "Namespace":
-            fitted["metadata"]["name"] = self.namespace
-            labels = fitted["metadata"].get("labels") or {}
-            labels.update({key: self.namespace for key, value in labels.items() if value == was})
-        elif fitted["kind"] not in _CLUSTER_WIDE:
-            fitted["metadata"]["namespace"] = self.namespace
-        for rule in fitted.get("rules") or []:
-            # The one object whose name is the namespace's is the namespace itself.
+    def _adapted(self, item: Mapping[str, Any], user: str) -> dict[str, Any]:
+        adapted = copy.deepcopy(dict(item))
+        original = self._namespace_of_manifest()
+        if adapted["kind"] == "Namespace":
+            adapted["metadata"]["name"] = self.namespace
+            labels = adapted["metadata"].get("labels") or {}
+            labels.update({key: self.namespace for key, value in labels.items() if value == original})
+        elif adapted["kind"] not in _CLUSTER_WIDE:
+            adapted["metadata"]["namespace"] = self.namespace
+        for rule in adapted.get("rules") or []:
+            # A rule about the namespace itself refers to it by name.
             if "namespaces" in rule.get("resources", []) and rule.get("resourceNames"):
-                rule["resourceNames"] = [self.namespace if name == was else name for name in rule["resourceNames"]]
-        for subject in fitted.get("subjects") or []:
+                rule["resourceNames"] = [self.namespace if name == original else name for name in rule["resourceNames"]]
+        for subject in adapted.get("subjects") or []:
             if subject.get("kind") == "User":
                 subject["name"] = user
-        return fitted
+        return adapted
 
     def _namespace_of_manifest(self) -> str:
         names = [str(item["metadata"]["name"]) for item in self.objects if item["kind"] == "Namespace"]
@@ -97,8 +97,8 @@ def _single(rule: Mapping[str, Any], namespace: str) -> Iterator[dict[str, str]]
                     yield {key: value for key, value in attributes.items() if value}
 
 
-def sentence(attributes: Mapping[str, str]) -> str:
-    """Takes the resourceAttributes of a review, returns them for a reader: `get pods/log in namespace qinling`."""
+def describe(attributes: Mapping[str, str]) -> str:
+    """Return the resourceAttributes of a review as text such as `get pods/log in namespace qinling`."""
     resource = attributes["resource"] + (f".{attributes['group']}" if attributes.get("group") else "")
     if attributes.get("subresource"):
         resource += f"/{attributes['subresource']}"

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the qinling.kolla authors
 # SPDX-License-Identifier: Apache-2.0
-"""The definition of a project (`<name>_project` of its role), and what actions read from it.
+"""The definition of a project (the variable `<name>_project` of its role), and functions over it.
 
-What a definition may hold is in roles/service/meta/argument_specs.yml, entry point `project`.
+Its specification is in roles/service/meta/argument_specs.yml, entry point `project`.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import templating
-from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import plain
+from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import to_plain
 from ansible_collections.qinling.kolla.plugins.plugin_utils._input import inputs
 from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import Services, first_host
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 GLOBALS = ROLES.parent / "group_vars" / "all"
-# Molecule skips these, the last one in its second run.
+# Molecule skips these tags, the last one in its second run.
 _TAGS_OF_MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Definition:
-    """A project's definition, of which each key is evaluated when it is first read, and once.
+    """A project's definition, whose keys are evaluated lazily, each once.
 
-    Ansible before 2.19 evaluates a whole mapping wherever one of its keys is read; what an action does not need (such
-    as a password on `stop`) may have no value.
+    Ansible before 2.19 evaluates a whole mapping if one of its keys is read, but keys that an action does not need may
+    have no value (such as a password on `stop`).
     """
 
     def __init__(self, name: str, variable: str, raw: Any, evaluate: Callable[[Any], Any]) -> None:
-        """Take a project's name, the variable that holds its definition, its value as written, and how to evaluate."""
+        """Create a definition from the unevaluated value of a variable; `evaluate` returns the value of a template."""
         self.name = name
         self.variable = variable
         self.role = str(ROLES / name)
@@ -46,7 +46,7 @@ class Definition:
         self._values: dict[str, Any] = {}
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, or the default if the definition lacks the key."""
+        """Return the value of a key, or the default if it is missing."""
         if key not in self._values:
             self._values[key] = self._evaluate(self._raw[key]) if key in self._raw else None
         value = self._values[key]
@@ -59,27 +59,27 @@ class Definition:
         return services
 
     def is_first(self, variables: Mapping[str, Any]) -> bool:
-        """Return whether the host with these variables is the first of the play that has a service of the project."""
+        """Return whether the host with these variables is the first host of the play with a service of the project."""
         first = first_host(self.services, variables.get("groups") or {}, variables.get("ansible_play_hosts") or [])
         return first == variables.get("inventory_hostname")
 
     def findings(self) -> list[Finding]:
-        """Return what the values that were read so far, and the names of all keys, have against the specification."""
+        """Return findings about the names of all keys and the values that were read so far."""
         spec = {
             name: {**option, "required": option.get("required", False) and name in self._values}
             for name, option in specification("project").items()
         }
         values = {name: value for name, value in self._values.items() if value is not None}
-        unread = [name for name in self._raw if name not in spec]
+        unknown = [name for name in self._raw if name not in spec]
         messages = ArgumentSpecValidator(spec).validate(values, validate_role_argument_spec=True).error_messages
-        messages += [f"{name} is not a key of a project; expected one of {', '.join(spec)}" for name in unread]
+        messages += [f"{name} is not a key of a project; expected one of {', '.join(spec)}" for name in unknown]
         if isinstance(values.get("services"), Mapping):
             messages += _service_messages(values["services"])
         return [Finding(self.variable, 0, message) for message in messages]
 
 
 def _service_messages(services: Services) -> list[str]:
-    """Return what services have against the specification, a message each."""
+    """Return messages about services that do not meet the specification."""
     validator = ArgumentSpecValidator(specification("service"))
     return [
         f"{name}: {message}"
@@ -90,7 +90,7 @@ def _service_messages(services: Services) -> list[str]:
 
 @cache
 def specification(entry: str) -> dict[str, dict[str, Any]]:
-    """Return the options of a project's definition, or of a service in it, as argument_specs have them."""
+    """Return the options of an entry point of the role service in the format of argument_specs."""
     path = ROLES / "service" / "meta" / "argument_specs.yml"
     specs = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
     options: dict[str, dict[str, Any]] = specs["argument_specs"][entry]["options"]
@@ -98,26 +98,26 @@ def specification(entry: str) -> dict[str, dict[str, Any]]:
 
 
 def with_globals(templar: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all variables, with Kolla's globals (group_vars/all) replaced by their values.
+    """Return all variables, with Kolla's globals (group_vars/all) evaluated.
 
-    Ansible evaluates a template again wherever something refers to it, and hundreds of templates refer to these few.
-    One that cannot be evaluated stays as it is: what needs it reports the error.
+    Ansible evaluates a template for each reference to it, and hundreds of templates refer to these globals. A global
+    that cannot be evaluated stays unchanged: its first use reports the error.
     """
-    known = dict(variables)
+    evaluated = dict(variables)
     for path in sorted(GLOBALS.glob("*.yml")):
         # In the order in which they refer to each other.
         for name in inputs.key_lines(path.read_text("utf-8"))[0]:
-            if isinstance(known.get(name), str) and "{{" in known[name]:
-                with contextlib.suppress(Exception), templating.variables_of(templar, known):
-                    known[name] = plain(templating.value(templar, name))
-    return known
+            if isinstance(evaluated.get(name), str) and "{{" in evaluated[name]:
+                with contextlib.suppress(Exception), templating.variables_of(templar, evaluated):
+                    evaluated[name] = to_plain(templating.value(templar, name))
+    return evaluated
 
 
 def with_roles(loader: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all variables with the defaults of the projects' roles below them, and the vars of these roles above.
+    """Return all variables, with the defaults of projects' roles at the lowest precedence, their vars at the highest.
 
-    A role's vars are no settings: here, not even extra variables rank above them. A project may refer to variables of
-    another, such as the load balancer to those of Qinling. `loader` is Ansible's DataLoader.
+    A role's vars are not settings, so not even extra variables override them. A project may refer to variables of
+    another one, such as the load balancer to Qinling's. `loader` is Ansible's DataLoader.
     """
     defaults: dict[str, Any] = {}
     own: dict[str, Any] = {}
@@ -130,15 +130,15 @@ def with_roles(loader: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def definitions(templar: Any, variables: dict[str, Any], projects: Iterable[Mapping[str, Any]]) -> list[Definition]:
-    """Return the definitions of projects (`{name, definition, …}`), which `variables` hold by the name `definition`.
+    """Return the definitions of projects (`{name, definition, …}`), where `definition` is the name of the variable.
 
-    Raise AnsibleActionFail where one is missing.
+    Raise AnsibleActionFail if a variable is missing.
     """
 
     def evaluate(value: Any) -> Any:
         with templating.variables_of(templar, variables):
-            # Whole, while these are the variables: what it holds may be evaluated later otherwise.
-            return plain(templar.template(value))
+            # Evaluate nested values as well, while the variables are set.
+            return to_plain(templar.template(value))
 
     found = []
     for name, variable in ((str(project["name"]), str(project["definition"])) for project in projects):
@@ -149,7 +149,7 @@ def definitions(templar: Any, variables: dict[str, Any], projects: Iterable[Mapp
 
 
 def groups_of(projects: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the groups of projects (`{name, groups, …}`), each of which needs a host, for `prechecks`."""
+    """Return the groups of projects (`{name, groups, …}`) that need a host, for `prechecks.group_findings`."""
     return [{"group": group, "service": project["name"]} for project in projects for group in project["groups"]]
 
 
@@ -159,7 +159,7 @@ def passwords_of(projects: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def hosts_of(projects: Iterable[Mapping[str, Any]], groups: Mapping[str, list[str]]) -> list[str]:
-    """Return the hosts that are in any of the groups of projects (`{name, groups, …}`), each once."""
+    """Return the hosts in the groups of projects (`{name, groups, …}`), each once."""
     return list(
         dict.fromkeys(host for project in projects for group in project["groups"] for host in groups.get(group, []))
     )
@@ -168,7 +168,7 @@ def hosts_of(projects: Iterable[Mapping[str, Any]], groups: Mapping[str, list[st
 def passwords_to_generate(projects: Iterable[Mapping[str, Any]], names: Iterable[str]) -> list[str]:
     """Return the passwords whose first project (`{name, passwords, …}`) is among `names`.
 
-    They are generated only with that project: those of a Kolla cloud's services come from kolla-genpwd.
+    Passwords of other services in a Kolla cloud come from kolla-genpwd.
     """
     first: dict[str, str] = {}
     for project in projects:
@@ -187,7 +187,7 @@ def projects_of_host(projects: Iterable[Mapping[str, Any]], group_names: Iterabl
 def projects_of_tags(
     projects: Iterable[Mapping[str, Any]], run_tags: Iterable[str], skip_tags: Iterable[str]
 ) -> list[Mapping[str, Any]]:
-    """Return the projects (`{tags, …}`) that --tags selects and --skip-tags leaves, in order."""
+    """Return the projects (`{tags, …}`) that --tags selects and --skip-tags does not skip, in order."""
     run, skip = set(run_tags), set(skip_tags)
     return [
         project
@@ -197,24 +197,25 @@ def projects_of_tags(
 
 
 def tag_findings(projects: Iterable[Mapping[str, Any]], run_tags: Iterable[str], skip_tags: Iterable[str]) -> list[str]:
-    """Return what is wrong with --tags and --skip-tags: those that no project (`{tags, …}`) has.
+    """Return findings about tags in --tags and --skip-tags that no project (`{tags, …}`) has.
 
-    Ansible itself would skip every task, or none, without a word. Without projects, a playbook takes no tags at all.
+    Ansible itself ignores unknown tags silently. A playbook without projects does not support tags.
     """
     known = list(dict.fromkeys(tag for project in projects for tag in project["tags"]))
-    remedy = f"expected any of {', '.join(known)}" if known else "this playbook takes no tags; run it without"
+    remedy = f"expected any of {', '.join(known)}" if known else "this playbook does not support tags; run it without"
     given = {"--tags": set(run_tags) - {"all"}, "--skip-tags": set(skip_tags) - _TAGS_OF_MOLECULE}
     return [
-        f"{option} {','.join(unknown)}: there is no such tag; {remedy}"
+        f"{option} {','.join(unknown)}: unknown tag; {remedy}"
         for option, tags in given.items()
         if (unknown := sorted(tags.difference(known)))
     ]
 
 
 def ports_of(ports: Iterable[Mapping[str, Any]], local: Services) -> list[dict[str, Any]]:
-    """Return the ports that services `local` listen on, as `host_plan` takes them.
+    """Return the ports of services `local` in the format of `host_plan`.
 
-    A port is `{name, address, port, service}`, where `name` is the variable that sets it and goes into the message.
+    A port is `{name, address, port, service}`, where `name` is the variable that sets it. It may be in use by the
+    service's own container, and by `stopped_containers`, which a hook stops first.
     """
     return [
         {
@@ -222,7 +223,7 @@ def ports_of(ports: Iterable[Mapping[str, Any]], local: Services) -> list[dict[s
             "address": port["address"],
             "service": f"{port['service']} ({port['name']})",
             "of": port["service"],
-            "containers": [local[port["service"]]["container_name"]],
+            "containers": [local[port["service"]]["container_name"], *port.get("stopped_containers", [])],
         }
         for port in ports
         if port["service"] in local and int(port["port"]) > 0
@@ -230,19 +231,19 @@ def ports_of(ports: Iterable[Mapping[str, Any]], local: Services) -> list[dict[s
 
 
 def checks_of(checks: Iterable[Mapping[str, Any]], local: Services, first: bool) -> list[dict[str, Any]]:
-    """Return what `qinling.kolla.service_check` checks on a host: the containers of services `local`, then `checks`.
+    """Return the checks of `qinling.kolla.service_check` on a host: the containers of services `local`, then `checks`.
 
-    A check is made where its service is, and one with `once` on one host for all: the `first`.
+    A check runs on the hosts of its service; with `once`, only on the `first` one.
     """
     containers = [
         {"kind": "container", "service": name, "container": service["container_name"], "image": service["image"]}
         for name, service in local.items()
     ]
-    return containers + once_of([check for check in checks if check["service"] in local], first)
+    return containers + items_for_host([check for check in checks if check["service"] in local], first)
 
 
-def once_of(items: Iterable[Mapping[str, Any]], first: bool) -> list[dict[str, Any]]:
-    """Return the items for a host, without their key `once`: an item with it is for the `first` host alone."""
+def items_for_host(items: Iterable[Mapping[str, Any]], first: bool) -> list[dict[str, Any]]:
+    """Return the items for a host without their key `once`; items with `once` are only for the `first` host."""
     return [
         {name: value for name, value in item.items() if name != "once"}
         for item in items

@@ -25,16 +25,15 @@ def services_of_host(services: Services, group_names: Iterable[str]) -> dict[str
 
 
 def first_host(services: Services, groups: Mapping[str, list[str]], play_hosts: Iterable[str]) -> str:
-    """Return the first host of the play that holds a service, or an empty string.
+    """Return the first host of the play with a service, or an empty string.
 
-    The services are taken in their own order, so that the first one decides; the hosts in the play's, so that it is in
-    the first of several batches.
+    The first service with a host decides. Hosts are in the order of the play, so that the host is in the first batch.
     """
-    playing = list(play_hosts)
+    candidates = list(play_hosts)
     for service in services.values():
-        holding = groups.get(service["group"], [])
-        for host in playing:
-            if host in holding:
+        members = groups.get(service["group"], [])
+        for host in candidates:
+            if host in members:
                 return host
     return ""
 
@@ -48,10 +47,10 @@ def named_volumes(services: Services) -> list[str]:
 
 
 def config_json(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]], directory: str) -> dict[str, Any]:
-    """Return the content of a container's config.json, as kolla_set_configs of the `kolla` package reads it.
+    """Return the content of a container's config.json for Kolla's kolla_set_configs.
 
-    A file is copied into the container where it has a `container` key: `{path, owner, perm}`. The service gives
-    `command` and, optionally, `permissions` (a list of `{path, owner, recurse}`).
+    A file with the key `container` (`{path, owner, perm}`) is copied into the container. The service has `command` and,
+    optionally, `permissions` (a list of `{path, owner, recurse}`).
     """
     copied = [
         {
@@ -70,7 +69,7 @@ def config_json(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]], 
 
 
 def own_volumes(services: Services) -> list[str]:
-    """Return the names of Docker volumes that services mount whatever their `extra_volumes` add, sorted."""
+    """Return the names of Docker volumes that services mount, without those of `extra_volumes`, sorted."""
     return named_volumes(
         {
             name: {
@@ -86,19 +85,19 @@ def own_volumes(services: Services) -> list[str]:
 
 
 def networks_of(services: Services) -> list[str]:
-    """Return the names of the networks that services are attached to, besides Docker's own, sorted."""
+    """Return the names of the user-defined networks of services, sorted."""
     return sorted({network["name"] for service in services.values() for network in service.get("networks") or []})
 
 
 def files_of(
     local: Services, files: Mapping[str, list[dict[str, Any]]], directory: str, role: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the files of services `local`, by service, as `rendering.render_services` takes them.
+    """Return the files of services `local`, by service, in the format of `rendering.render_services`.
 
-    `files` are those of a project's definition. An entry's `container` key becomes a line of the container's
-    config.json, which is added here as one more file; `oslo` is for `validation_of`. `directory` is where the container
-    sees the files (`container_config_directory`), `role` the folder of the project's role, below which relative paths
-    of templates and copies are.
+    `files` are those of a project's definition. An entry's key `container` becomes an entry of the container's
+    config.json, which is added as another file; `oslo` is for `validation_of`. `directory` is the path of the files in
+    the container (`container_config_directory`), `role` the directory of the project's role, to which the paths of
+    templates and copies are relative.
     """
     return {
         name: [
@@ -113,12 +112,11 @@ def files_of(
 
 
 def validation_of(local: Services, files: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Return the files of services `local` with options of oslo.config, by service, for `option_findings`.
+    """Return the files of services `local` with options of oslo.config (`oslo` is true) for `option_findings`.
 
-    Their entries have a true `oslo`. With them come the image and the container that they are for, and the paths that
-    are in the container though not in the image (`provided`).
+    Each service has its image, its container, and the paths that only the container provides (`provided`).
     """
-    wanted = {name: [file["dest"] for file in files.get(name, []) if file.get("oslo")] for name in local}
+    oslo_files = {name: [file["dest"] for file in files.get(name, []) if file.get("oslo")] for name in local}
     return {
         name: {
             "image": local[name]["image"],
@@ -126,7 +124,7 @@ def validation_of(local: Services, files: Mapping[str, list[dict[str, Any]]]) ->
             "files": paths,
             "provided": provided_paths(local[name], files.get(name, [])),
         }
-        for name, paths in wanted.items()
+        for name, paths in oslo_files.items()
         if paths
     }
 
@@ -138,7 +136,7 @@ def provided_paths(service: Mapping[str, Any], files: Iterable[Mapping[str, Any]
 
 
 def in_role(file: Mapping[str, Any], role: str) -> dict[str, Any]:
-    """Return a file's entry with its relative paths below the folders of a role: templates and files."""
+    """Return a file's entry with paths relative to the role's templates and files made absolute."""
 
     def absolute(paths: Any, folder: str) -> list[str]:
         return [str(Path(role, folder, path)) for path in ([paths] if isinstance(paths, str) else paths)]
@@ -154,7 +152,7 @@ def in_role(file: Mapping[str, Any], role: str) -> dict[str, Any]:
 
 
 def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return services' containers, health checks and log files, as `qinling.kolla.container_health` takes them."""
+    """Return the containers, health checks and log files of services for `qinling.kolla.container_health`."""
     return [
         {
             "name": service["container_name"],
@@ -166,12 +164,12 @@ def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def containers_of(services: Services) -> list[dict[str, str]]:
-    """Return services and their containers, as `qinling.kolla.service_backup` takes them."""
+    """Return services and their containers for `qinling.kolla.service_backup`."""
     return [{"service": name, "container": str(service["container_name"])} for name, service in services.items()]
 
 
 def backups_of(services: Services, project: str) -> dict[str, dict[str, str]]:
-    """Return by service what a rollback has to know of a project's `services`, where its variables are out of reach."""
+    """Return the facts by service that a rollback needs where the project's variables are not available."""
     return {
         name: {"project": project, "container_name": str(service["container_name"])}
         for name, service in services.items()
@@ -181,15 +179,18 @@ def backups_of(services: Services, project: str) -> dict[str, dict[str, str]]:
 def rollback_text(
     host: str, rollbacks: Iterable[Mapping[str, list[str]]], containers: Iterable[Mapping[str, str]]
 ) -> str:
-    """Return what a host runs after `rollbacks` of projects, as `qinling.kolla.service_backup` returns them.
+    """Return a message with a host's state after a rollback.
 
-    `containers` are the restored ones, as `qinling.kolla.container_health` returns them.
+    `rollbacks` are the results of `qinling.kolla.service_backup`; `containers` are the restored containers from
+    `qinling.kolla.container_health`.
     """
     results = list(rollbacks)
     lines = [f"- {container['name']}, image {container['image']}: {container['status']}" for container in containers]
-    lines += [f"- {name}: removed, as it did not run before" for result in results for name in result["removed"]]
-    left = [f"- {name}: left for inspection, as none ran before" for result in results for name in result["left"]]
+    lines += [f"- {name}: removed, as it was not running before" for result in results for name in result["removed"]]
+    left = [
+        f"- {name}: left for inspection, as none was running before" for result in results for name in result["left"]
+    ]
     if left:
-        return "\n".join([f"{host} has the new configuration where there was none that worked:", *left, *lines])
-    state = "and runs what it ran before:" if lines else "and no container had been replaced."
-    return "\n".join([f"{host} has its earlier configuration, {state}", *lines])
+        return "\n".join([f"{host} has the new configuration, as it had no working one before:", *left, *lines])
+    state = "and its previous containers:" if lines else "and no container was replaced."
+    return "\n".join([f"{host} has its previous configuration, {state}", *lines])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker for tests: GET /ping and POST /execute on 9090, answering what it can see of itself.
+"""Worker for tests: serves GET /ping and POST /execute on port 9090, and returns the properties of its container.
 
-Input of an execution: {"sleep": seconds} waits, {"exit": code} ends the worker in the middle of it, {"fetch": url}
-fetches a URL.
+The input of an execution selects an action: {"sleep": seconds} waits, {"exit": code} ends the worker during the
+execution, {"fetch": url} requests a URL.
 """
 
 import json
@@ -16,8 +16,8 @@ from pathlib import Path
 CALLS = {"count": 0}
 
 
-def seen() -> dict[str, object]:
-    """Return what a process in this container knows and may do."""
+def properties() -> dict[str, object]:
+    """Return the identity and privileges of a process in the container."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
         "revision": os.environ["REVISION"],
@@ -34,7 +34,7 @@ def seen() -> dict[str, object]:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body are two writes: without this the second waits 40 ms for the first to be acknowledged.
+    # Headers and body are two writes: Nagle's algorithm would delay the second by 40 ms.
     disable_nagle_algorithm = True
 
     def answer(self, code: int, value: object) -> None:
@@ -59,16 +59,16 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(task.get("sleep", 0))
         if "exit" in task:
             os._exit(task["exit"])
-        output = {**seen(), "calls": CALLS["count"], "execution": request.get("execution_id")}
+        output = {**properties(), "calls": CALLS["count"], "execution": request.get("execution_id")}
         if "fetch" in task:
             with urllib.request.urlopen(task["fetch"], timeout=5) as response:
                 output["fetched"] = response.status
         self.answer(200, {"success": True, "output": output, "logs": "", "duration": 0})
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Discard log messages."""
 
 
-# The first process of a container has to ask for being ended.
+# Signals have no default action for the first process of a container.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 ThreadingHTTPServer(("0.0.0.0", 9090), Handler).serve_forever()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the controller hands to the host, and what it says itself."""
+"""The action kubernetes_check: what it sends to the host, and its own findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 MANIFEST = Path(__file__).resolve().parents[3] / "roles/qinling/files/kubernetes-rbac.yml"
 KOLLA = {"ca": "kubernetes_ca.crt", "certificate": "kubernetes.crt", "key": "kubernetes.key"}
 MAGNUM = {"ca": "ca.pem", "certificate": "cert.pem", "key": "key.pem"}
-SOUND = {
+VALID = {
     "hostname": "engine1",
     "status": 200,
     "version": {"major": "1", "minor": "33", "gitVersion": "v1.33.1"},
@@ -65,7 +65,7 @@ def write(directory: Path, names: dict[str, str], files: dict[str, bytes]) -> No
 
 
 class Run:
-    """One task, as Ansible runs it, on a host that sees what it is told to see."""
+    """A run of the action, whose module returns `seen`."""
 
     def __init__(self, folder: Path, seen: dict[str, Any] | None = None, password: str = "", **options: Any) -> None:
         self.sent: dict[str, Any] = {}
@@ -81,7 +81,7 @@ class Run:
 
         def execute(_name: str, module_args: dict[str, Any], **_options: Any) -> dict[str, Any]:
             self.sent = module_args
-            return {"changed": False, "seen": SOUND if seen is None else seen}
+            return {"changed": False, "seen": VALID if seen is None else seen}
 
         with mock.patch.object(plugin, "_execute_module", execute), mock.patch.object(action, "Display") as display:
             self.result = plugin.run(task_vars=variables)
@@ -89,7 +89,7 @@ class Run:
         assert "PRIVATE KEY-----" not in str(self.result)
 
 
-def test_sound_files_go_to_the_host_with_the_questions(tmp_path: Path) -> None:
+def test_valid_files_are_sent_with_the_access_reviews(tmp_path: Path) -> None:
     write(tmp_path, KOLLA, FILES)
     run = Run(tmp_path, namespace="functions", timeout=3)
     assert run.sent["kube_host"] == "https://10.0.0.1:6443"
@@ -101,14 +101,14 @@ def test_sound_files_go_to_the_host_with_the_questions(tmp_path: Path) -> None:
     assert run.warnings == []
 
 
-def test_the_first_path_that_is_there_is_taken(tmp_path: Path) -> None:
+def test_first_existing_path_is_used(tmp_path: Path) -> None:
     write(tmp_path, KOLLA, FILES)
     other = credentials()
     write(tmp_path / "magnum", MAGNUM, other)
     assert Run(tmp_path).sent["key"].encode() == other["key"]
 
 
-def test_an_encrypted_key_is_decrypted_in_memory(tmp_path: Path) -> None:
+def test_encrypted_key_is_decrypted_in_memory(tmp_path: Path) -> None:
     vault = VaultLib([("default", VaultSecret(b"one"))])
     write(tmp_path, KOLLA, {**FILES, "key": vault.encrypt(FILES["key"])})
     (tmp_path / "kubernetes.key").chmod(0o644)
@@ -119,10 +119,10 @@ def test_an_encrypted_key_is_decrypted_in_memory(tmp_path: Path) -> None:
 
     locked = Run(tmp_path)
     assert "key" not in locked.sent
-    assert [finding for finding in locked.result["findings"] if "kubernetes.key: can not be read" in finding]
+    assert [finding for finding in locked.result["findings"] if "kubernetes.key: cannot be read" in finding]
 
 
-def test_what_is_wrong_on_both_sides_is_one_message(tmp_path: Path) -> None:
+def test_problems_of_files_and_cluster_are_one_message(tmp_path: Path) -> None:
     write(tmp_path, KOLLA, FILES)
     (tmp_path / "kubernetes.key").unlink()
     (tmp_path / "kubernetes.crt").write_text("nothing")
@@ -132,13 +132,13 @@ def test_what_is_wrong_on_both_sides_is_one_message(tmp_path: Path) -> None:
     assert run.result["failed"]
     starts = [finding.split(": ")[0] for finding in run.result["findings"]]
     assert starts == [str(tmp_path / "kubernetes.crt"), str(tmp_path / "magnum/key.pem"), "qinling_kube_host"]
-    assert f"is not there (nor is {tmp_path / 'kubernetes.key'})" in run.result["msg"]
+    assert f"does not exist (nor does {tmp_path / 'kubernetes.key'})" in run.result["msg"]
     assert all(f"- {finding}" in run.result["msg"] for finding in run.result["findings"])
     gathered = Run(tmp_path, refused, fail=False).result
     assert (gathered["findings"], gathered.get("failed")) == (run.result["findings"], None)
 
 
-def test_without_an_address_the_host_is_not_asked(tmp_path: Path) -> None:
+def test_module_does_not_run_without_an_address(tmp_path: Path) -> None:
     write(tmp_path, KOLLA, FILES)
     run = Run(tmp_path, kube_host="")
     assert run.sent == {}
@@ -158,7 +158,7 @@ def test_without_an_address_the_host_is_not_asked(tmp_path: Path) -> None:
         (["[api]\nkube_host = https://a\n"], "https://10.0.0.1:6443", "qinling"),
     ],
 )
-def test_the_operators_own_section_wins(
+def test_section_of_the_operator_takes_precedence(
     tmp_path: Path, texts: list[str | None], kube_host: str, namespace: str
 ) -> None:
     write(tmp_path, KOLLA, FILES)
@@ -171,7 +171,7 @@ def test_the_operators_own_section_wins(
     assert run.sent["access"][0]["namespace"] == namespace
 
 
-def test_a_section_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+def test_invalid_section_is_reported(tmp_path: Path) -> None:
     write(tmp_path, KOLLA, FILES)
     broken, missing = tmp_path / "broken.conf", tmp_path / "undefined.conf"
     broken.write_text("[kubernetes\n")
@@ -180,7 +180,7 @@ def test_a_section_that_can_not_be_read_is_told(tmp_path: Path) -> None:
     assert {finding.split(": ")[0] for finding in findings} == {f"{broken}:1", f"{missing}:3"}
 
 
-def test_an_open_key_and_a_near_end_are_warnings(tmp_path: Path) -> None:
+def test_readable_key_and_upcoming_expiry_are_warnings(tmp_path: Path) -> None:
     write(tmp_path, KOLLA, credentials(days=10))
     (tmp_path / "kubernetes.key").chmod(0o644)
     run = Run(tmp_path)
@@ -188,7 +188,7 @@ def test_an_open_key_and_a_near_end_are_warnings(tmp_path: Path) -> None:
     assert [warning.split(": ")[0] for warning in run.warnings] == [
         str(tmp_path / name) for name in ("kubernetes_ca.crt", "kubernetes.crt", "kubernetes.key")
     ]
-    assert "everybody on this machine can read the private key" in run.warnings[2]
+    assert "every user of this machine can read the private key" in run.warnings[2]
     assert len(Run(tmp_path, warn_days=3).warnings) == 1
 
 
@@ -201,6 +201,6 @@ def test_an_open_key_and_a_near_end_are_warnings(tmp_path: Path) -> None:
         ({"files": {"kubernetes.crt": "/x"}}, "option files has no kubernetes_ca.crt"),
     ],
 )
-def test_wrong_options_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(action.AnsibleActionFail, match=message):
         Run(tmp_path, **options)

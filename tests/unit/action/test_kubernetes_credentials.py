@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Credentials from a cluster that signs as a real one does, kept, renewed and removed."""
+"""Credentials are created, renewed and removed with a fake cluster that signs requests like a real one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = ("kubernetes_ca.crt", "kubernetes.crt", "kubernetes.key")
 
 
 class Authority:
-    """A CA."""
+    """A certificate authority."""
 
     def __init__(self, name: str) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -55,7 +55,7 @@ SERVER, CLIENTS = Authority("kubernetes"), Authority("kubernetes-clients")
 
 
 class Cluster:
-    """A cluster's API of certificate signing requests, and its controller that signs what is approved."""
+    """A fake of a cluster's certificates API and of the controller that signs approved requests."""
 
     address = "https://192.0.2.1:6443"
 
@@ -64,15 +64,15 @@ class Cluster:
     ) -> None:
         self.versions, self.signer, self.days = versions, signer, days
         self.requests: dict[str, dict[str, Any]] = {}
-        self.asked: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, str]] = []
         self.condition: dict[str, str] | None = None
         self.signs = True
 
     def authorities(self) -> bytes:
         return SERVER.pem
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        self.asked.append(
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        self.calls.append(
             (method, path.rpartition("/")[2] if "qinling-" not in path else path.partition("qinling-")[2][16:])
         )
         if path == "/version":
@@ -115,7 +115,7 @@ class Cluster:
 
 
 def run(directory: Path, cluster: Cluster, check: bool = False, password: str = "", **options: Any) -> dict[str, Any]:
-    """One task, as Ansible runs it."""
+    """Run the action and return its result."""
     loader = DataLoader()
     if password:
         secrets = [("default", VaultSecret(password.encode()))]
@@ -145,56 +145,60 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("versions", [("v1", "v1beta1"), ("v1beta1",)])
-def test_credentials_are_made_once(directory: Path, versions: tuple[str, ...]) -> None:
+def test_credentials_are_created_once(directory: Path, versions: tuple[str, ...]) -> None:
     planned = run(directory, Cluster(versions=versions), check=True)
     assert (planned["changed"], files_of(planned), directory.exists()) == (True, list(NAMES), False)
 
-    made = run(directory, Cluster(versions=versions))
-    assert (made["changed"], files_of(made), made["reason"]) == (True, list(NAMES), "there is none yet")
-    assert (made["kube_host"], made["user"]) == (Cluster.address, "qinling")
+    created = run(directory, Cluster(versions=versions))
+    assert (created["changed"], files_of(created), created["reason"]) == (
+        True,
+        list(NAMES),
+        "no certificate exists yet",
+    )
+    assert (created["kube_host"], created["user"]) == (Cluster.address, "qinling")
     assert verdict(directory).findings == []
     assert sorted(path.name for path in directory.iterdir()) == sorted(NAMES)
     assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
 
-    kept = {name: (directory / name).read_bytes() for name in NAMES}
+    contents = {name: (directory / name).read_bytes() for name in NAMES}
     for check in (True, False):
         cluster = Cluster(versions=versions)
         again = run(directory, cluster, check=check)
         assert (again["changed"], again["files"], again["reason"]) == (False, [], "")
-        assert {method for method, _ in cluster.asked} == {"GET"}
-    assert {name: (directory / name).read_bytes() for name in NAMES} == kept
+        assert {method for method, _ in cluster.calls} == {"GET"}
+    assert {name: (directory / name).read_bytes() for name in NAMES} == contents
 
 
 @pytest.mark.parametrize(
     ("days", "renew_days"),
     [
-        pytest.param(365, 366, id="all of its time is near its end"),
-        pytest.param(9, 30, id="the cluster gives no longer ones"),
+        pytest.param(365, 366, id="renew_days exceeds the lifetime"),
+        pytest.param(9, 30, id="the cluster issues short lifetimes"),
     ],
 )
-def test_a_new_certificate_is_never_due_at_once(directory: Path, days: int, renew_days: int) -> None:
+def test_new_certificate_is_not_renewed_immediately(directory: Path, days: int, renew_days: int) -> None:
     run(directory, Cluster(days=days))
     assert run(directory, Cluster(days=days), renew_days=renew_days)["changed"] is False
 
 
-def aged(directory: Path, days_left: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets time pass until a certificate of 365 days has `days_left`."""
+def advance_clock(directory: Path, days_left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Advance the clock until a certificate of 365 days has `days_left`."""
     now = datetime.now(UTC) + timedelta(days=365 - days_left)
     monkeypatch.setattr(action, "datetime", mock.Mock(now=lambda _zone: now))
 
 
-def test_the_end_in_sight_renews(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_is_renewed_before_expiry(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(directory, Cluster())
-    aged(directory, 31, monkeypatch)
+    advance_clock(directory, 31, monkeypatch)
     assert run(directory, Cluster())["changed"] is False
-    aged(directory, 29, monkeypatch)
+    advance_clock(directory, 29, monkeypatch)
     planned = run(directory, Cluster(), check=True)
     assert (planned["changed"], files_of(planned)) == (True, ["kubernetes.crt", "kubernetes.key"])
     assert planned["reason"].startswith("it expires on ")
     assert "after" in planned["diff"]
 
 
-def test_renewal_that_is_asked_for_makes_key_and_certificate_anew(directory: Path) -> None:
+def test_requested_renewal_replaces_key_and_certificate(directory: Path) -> None:
     run(directory, Cluster())
     before = (directory / "kubernetes.key").read_bytes()
     assert files_of(run(directory, Cluster(), renew=True)) == ["kubernetes.crt", "kubernetes.key"]
@@ -223,28 +227,28 @@ def another_cluster(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("damage", "reason"),
     [
-        (break_key, "is cut off"),
+        (break_key, "is truncated"),
         (remove_key, "is missing"),
         (swap_key, "does not belong to"),
         (another_cluster, 'is signed by "CN=another"'),
     ],
 )
-def test_what_is_broken_is_made_anew(directory: Path, spoil: Any, reason: str) -> None:
+def test_broken_credentials_are_replaced(directory: Path, damage: Any, reason: str) -> None:
     run(directory, Cluster())
-    spoil(directory)
+    damage(directory)
     assert reason in run(directory, Cluster())["reason"]
     assert verdict(directory).findings == []
 
 
-def test_another_user_gets_another_certificate(directory: Path) -> None:
+def test_new_user_gets_a_new_certificate(directory: Path) -> None:
     run(directory, Cluster())
     result = run(directory, Cluster(), user="functions")
-    assert (result["reason"], result["user"]) == ('it is for user "qinling", not "functions"', "functions")
+    assert (result["reason"], result["user"]) == ('it belongs to user "qinling", not "functions"', "functions")
 
 
-def test_a_stale_ca_and_open_modes_are_mended_without_a_new_certificate(directory: Path) -> None:
+def test_outdated_ca_and_modes_are_corrected_without_renewal(directory: Path) -> None:
     run(directory, Cluster())
     (directory / "kubernetes_ca.crt").write_bytes(CLIENTS.pem)
     (directory / "kubernetes.key").chmod(0o644)
@@ -252,35 +256,35 @@ def test_a_stale_ca_and_open_modes_are_mended_without_a_new_certificate(director
         cluster = Cluster()
         result = run(directory, cluster, check=check)
         assert files_of(result) == ["kubernetes_ca.crt", "kubernetes.key"]
-        assert result["reason"] == "the cluster's CA is another one"
-        assert {method for method, _ in cluster.asked} == {"GET"}
+        assert result["reason"] == "the cluster's CA has changed"
+        assert {method for method, _ in cluster.calls} == {"GET"}
     assert (directory / "kubernetes_ca.crt").read_bytes() == SERVER.pem
     assert stat.S_IMODE((directory / "kubernetes.key").stat().st_mode) == 0o600
 
 
-def test_a_ca_of_their_own_for_clients_is_put_beside_the_servers(directory: Path) -> None:
+def test_separate_ca_for_clients_is_appended(directory: Path) -> None:
     run(directory, Cluster(signer=CLIENTS))
     assert (directory / "kubernetes_ca.crt").read_bytes() == SERVER.pem + CLIENTS.pem
     assert verdict(directory).findings == []
     assert run(directory, Cluster(signer=CLIENTS))["changed"] is False
 
 
-def test_a_certificate_that_would_not_serve_changes_nothing(directory: Path) -> None:
+def test_unusable_certificate_changes_nothing(directory: Path) -> None:
     result = run(directory, Cluster(signer=Authority("unknown")))
     assert result["failed"]
-    assert 'does not serve: is signed by "CN=unknown"' in result["msg"]
+    assert 'cannot be used: is signed by "CN=unknown"' in result["msg"]
     assert not directory.exists()
 
 
-def test_the_wanted_days_are_asked_for(directory: Path) -> None:
+def test_requested_lifetime_is_used(directory: Path) -> None:
     run(directory, Cluster(), days=90)
     expires = verdict(directory).expires
     assert expires
     assert 88 < (expires - datetime.now(UTC)).days < 91
 
 
-def test_a_key_is_encrypted_and_stays_so(directory: Path) -> None:
-    assert "can not be encrypted" in run(directory, Cluster(), encrypt=True)["msg"]
+def test_key_is_encrypted_and_stays_encrypted(directory: Path) -> None:
+    assert "cannot be encrypted" in run(directory, Cluster(), encrypt=True)["msg"]
     assert not directory.exists()
 
     run(directory, Cluster(), password="one", encrypt=True)
@@ -288,7 +292,7 @@ def test_a_key_is_encrypted_and_stays_so(directory: Path) -> None:
     assert raw.startswith(b"$ANSIBLE_VAULT")
     assert (directory / "kubernetes.crt").read_bytes().startswith(b"-----BEGIN CERTIFICATE")
     assert run(directory, Cluster(), password="one")["changed"] is False
-    assert "can not be read" in run(directory, Cluster())["msg"]
+    assert "cannot be read" in run(directory, Cluster())["msg"]
 
     run(directory, Cluster(), password="one", renew=True)
     renewed = (directory / "kubernetes.key").read_bytes()
@@ -296,11 +300,11 @@ def test_a_key_is_encrypted_and_stays_so(directory: Path) -> None:
     vault = VaultLib([("default", VaultSecret(b"one"))])
     assert vault.decrypt(renewed).startswith(b"-----BEGIN PRIVATE KEY")
     assert vault.decrypt(renewed) != vault.decrypt(raw)
-    # Removing them needs no password.
+    # Removal does not need the password.
     assert run(directory, Cluster(), state="absent")["changed"] is True
 
 
-def test_absent_removes_what_is_the_users_and_nothing_else(directory: Path) -> None:
+def test_absent_only_removes_files_of_the_user(directory: Path) -> None:
     run(directory, Cluster())
     assert run(directory, Cluster(), state="absent", user="functions")["changed"] is False
     planned = run(directory, Cluster(), state="absent", check=True)
@@ -315,12 +319,12 @@ def test_absent_removes_what_is_the_users_and_nothing_else(directory: Path) -> N
     ("change", "message"),
     [
         ({"signs": False}, "was approved, but not signed within 1 s"),
-        ({"condition": {"type": "Denied", "message": "not you"}}, "signer says Denied: not you"),
-        ({"condition": {"type": "Failed"}}, "signer says Failed: no reason given"),
+        ({"condition": {"type": "Denied", "message": "not you"}}, "signer reports Denied: not you"),
+        ({"condition": {"type": "Failed"}}, "signer reports Failed: no reason given"),
         ({"versions": ("v2",)}, "does not offer certificates.k8s.io"),
     ],
 )
-def test_what_the_cluster_refuses_is_told_and_cleaned_up(directory: Path, change: dict[str, Any], message: str) -> None:
+def test_refused_requests_are_reported_and_deleted(directory: Path, change: dict[str, Any], message: str) -> None:
     cluster = Cluster()
     for name, value in change.items():
         setattr(cluster, name, value)
@@ -335,11 +339,11 @@ def test_what_the_cluster_refuses_is_told_and_cleaned_up(directory: Path, change
     ("args", "message"),
     [
         ({"user": ""}, "option user is missing"),
-        ({"state": "gone"}, "state has to be present or absent"),
+        ({"state": "gone"}, "state must be present or absent"),
         ({"key": "x"}, "unknown option key"),
     ],
 )
-def test_wrong_options_are_refused(directory: Path, args: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(directory: Path, args: dict[str, Any], message: str) -> None:
     with pytest.raises(action.AnsibleActionFail, match=message):
         run(directory, Cluster(), **args)
 
@@ -357,15 +361,15 @@ users: [{name: u, user: {token: secret-token}}]
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "is not there; name the kubeconfig of an administrator in qinling_kubernetes_admin_kubeconfig"),
+        (None, "does not exist; set qinling_kubernetes_admin_kubeconfig"),
         ("a: {secret-token\n", "is not a kubeconfig: not YAML, line 2"),
         ("apiVersion: v1\n", "is not a usable kubeconfig"),
-        (KUBECONFIG % "", "names no CA for https://127.0.0.1:1"),
-        (KUBECONFIG % ", insecure-skip-tls-verify: true", "names no CA for https://127.0.0.1:1"),
-        (KUBECONFIG % ", certificate-authority-data: CA", "can not be used"),
+        (KUBECONFIG % "", "has no CA for https://127.0.0.1:1"),
+        (KUBECONFIG % ", insecure-skip-tls-verify: true", "has no CA for https://127.0.0.1:1"),
+        (KUBECONFIG % ", certificate-authority-data: CA", "cannot be used"),
     ],
 )
-def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path, content: str | None, message: str) -> None:
+def test_invalid_kubeconfig_is_reported(tmp_path: Path, content: str | None, message: str) -> None:
     pytest.importorskip("kubernetes")
     path = tmp_path / "kubeconfig"
     if content is not None:

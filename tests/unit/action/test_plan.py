@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the action plugin plan asks the host to compare."""
+"""The action plan: projects, requests to the host and the text of differences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.projects i
 
 
 def project(name: str, args: dict[str, Any], volumes: list[str], extra: list[str]) -> Project:
-    """Return a project with one service, which mounts some volumes, the last of them as the operator's."""
+    """Return a project with one service, which mounts `volumes` and the operator's `extra` volumes."""
     service = {"container_name": name, "volumes": volumes + extra, "extra_volumes": extra, "group": "all"}
     definition = Definition(name, f"{name}_project", {"services": {name: service}}, lambda value: value)
     return Project(definition, args, ["all"], first=True)
@@ -24,9 +24,7 @@ def project(name: str, args: dict[str, Any], volumes: list[str], extra: list[str
         (True, ["logs"], []),
     ],
 )
-def test_extra_volumes_are_those_that_no_service_mounts_by_itself(
-    keep_data: bool, volumes: list[str], extra: list[str]
-) -> None:
+def test_extra_volumes_exclude_own_volumes(keep_data: bool, volumes: list[str], extra: list[str]) -> None:
     args = {
         "scopes": ["leftovers"],
         "root": "/etc/kolla",
@@ -36,7 +34,7 @@ def test_extra_volumes_are_those_that_no_service_mounts_by_itself(
     }
     projects = [
         project("etcd", args, ["/etc/localtime:/etc/localtime:ro", "etcd:/e", "logs:/l"], ["customer_data:/data"]),
-        # The other project's own.
+        # A volume of both projects.
         project("memcached", args, ["logs:/x", ""], []),
     ]
     plugin = ActionModule.__new__(ActionModule)
@@ -48,28 +46,28 @@ def test_extra_volumes_are_those_that_no_service_mounts_by_itself(
 @pytest.mark.parametrize(
     ("differences", "text"),
     [
-        ({}, "Plan: nothing differs"),
-        ({"files": [], "resources": {}, "running": ["etcd"]}, "Plan: nothing differs"),
+        ({}, "Plan: no differences"),
+        ({"files": [], "resources": {}, "running": ["etcd"]}, "Plan: no differences"),
         (
             {"files": ["/etc/kolla/etcd/config.json"], "resources": {"database": ["privileges"], "swarm": ["a", "b"]}},
             "Plan:\netcd: files: /etc/kolla/etcd/config.json\netcd: resources: database: privileges; swarm: a, b",
         ),
     ],
 )
-def test_a_plan_as_text(differences: dict[str, Any], text: str) -> None:
+def test_differences_as_text(differences: dict[str, Any], text: str) -> None:
     assert differences_text({"etcd": {"differences": differences}}, {"files", "resources"}) == text
 
 
 @pytest.mark.parametrize(
-    ("prechecks", "checked", "requirements"),
+    ("prechecks", "always", "requirements"),
     [("", False, []), ("planned", False, ["engine"]), ("all", True, ["engine"])],
 )
-def test_requirements_count_where_prechecks_run(prechecks: str, checked: bool, requirements: list[str]) -> None:
-    given = {"services": {}, "requirements": [{"unmet": "yes", "message": "engine"}, {"unmet": False, "message": "x"}]}
-    definition = Definition("a", "a_project", given, lambda value: value)
+def test_requirements_apply_if_prechecks_run(prechecks: str, always: bool, requirements: list[str]) -> None:
+    raw = {"services": {}, "requirements": [{"unmet": "yes", "message": "engine"}, {"unmet": False, "message": "x"}]}
+    definition = Definition("a", "a_project", raw, lambda value: value)
     args = {"scopes": ["host"], "transient_volumes": [], "bootstrap_prefix": "", "prechecks": prechecks}
     found = Project(definition, args, [], first=True)
-    assert (found.checked, [item["message"] for item in found.unmet]) == (checked, requirements)
+    assert (found.always_checked, [item["message"] for item in found.unmet]) == (always, requirements)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +78,7 @@ def test_requirements_count_where_prechecks_run(prechecks: str, checked: bool, r
         ({"kind": "file", "once": True, "path": "/a"}, ""),
     ],
 )
-def test_a_resource_of_a_wrong_kind_or_key_is_a_finding(resource: dict[str, Any], words: str) -> None:
+def test_invalid_resource_is_reported(resource: dict[str, Any], words: str) -> None:
     definition = Definition("a", "a_project", {"services": {}, "resources": [resource]}, lambda value: value)
     definition.get("resources")
     text = "".join(map(str, definition.findings()))

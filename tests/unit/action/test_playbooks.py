@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The action plugins and their modules as ansible-playbook runs them."""
+"""The action plugins and their modules, run with ansible-playbook."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PLAYBOOK = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-pytestmark = pytest.mark.skipif(PLAYBOOK is None, reason="ansible-playbook is not there")
+pytestmark = pytest.mark.skipif(PLAYBOOK is None, reason="ansible-playbook is not installed")
 CANARIES = {name: f"CANARY{name}0123456789" for name in ("variable", "inline", "override", "pem", "vault", "literal")}
 
 KEEP_RESULT = """
@@ -39,7 +39,7 @@ class CallbackModule(CallbackBase):
 
 
 class Runner:
-    """Runs one task on this machine, in a directory of its own."""
+    """Runs one task on localhost, in a separate directory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Runner:
     def run(
         self, action: str, options: dict[str, Any], *arguments: str, **variables: Any
     ) -> tuple[dict[str, Any], str]:
-        """Returns the task's result and everything that was printed."""
+        """Return the task's result and the output of ansible-playbook."""
         result = self.folder / "result.json"
         result.unlink(missing_ok=True)
         play = [
@@ -86,7 +86,7 @@ class Runner:
         return json.loads(result.read_text()), output
 
     def encrypt(self, path: Path) -> None:
-        """Encrypts a file as ansible-vault does."""
+        """Encrypt a file with ansible-vault."""
         subprocess.run(
             [
                 str(Path(str(PLAYBOOK)).with_name("ansible-vault")),
@@ -107,7 +107,7 @@ def runner(tmp_path: Path) -> Runner:
 
 
 def definition(folder: Path) -> dict[str, Any]:
-    """Write an operator's files; return the definition of a project that is configured with them."""
+    """Write an operator's files, and return the definition of a project that uses them."""
     custom = folder / "config"
     (custom / "qinling").mkdir(parents=True)
     (custom / "qinling.conf").write_text(
@@ -117,10 +117,10 @@ def definition(folder: Path) -> dict[str, Any]:
     (custom / "base.conf").write_text(
         f"[DEFAULT]\nplain = {{{{ literal }}}}\ntransport_url = rabbit://u:{CANARIES['inline']}@h\n"
         "[database]\nconnection = mysql://u:{{ database_password }}@h/d\n"
-        "[odd]\noption = {{ database_password }}\n"
+        "[custom]\noption = {{ database_password }}\n"
     )
     (custom / "vaulted").write_text(f"anything {CANARIES['vault']}\n")
-    services = {"api": {"container_name": "own_api", "group": "all", "image": "i", "command": "api"}}
+    services: dict[str, Any] = {"api": {"container_name": "own_api", "group": "all", "image": "i", "command": "api"}}
     services["gone"] = {**services["api"], "container_name": "own_gone", "enabled": False}
     files = [
         {
@@ -142,7 +142,7 @@ VARIABLES = {"database_password": CANARIES["variable"], "literal": CANARIES["lit
 def plan(
     runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] = VARIABLES, **more: Any
 ) -> tuple[dict[str, Any], str]:
-    """Return the plan of a project, of its files unless `more` names other scopes, and what was printed."""
+    """Return the plan of a project, by default with the scope files, and the output."""
     options = {
         "projects": [{"name": "own", "definition": "own_project"}],
         "scopes": ["files"],
@@ -161,14 +161,14 @@ def plan(
 def write(
     runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] = VARIABLES
 ) -> tuple[dict[str, Any], str]:
-    """Plan the files of a project and write them; return the result of that, and what both have printed."""
+    """Plan the files of a project and write them; return the result of writing, and the output of both."""
     planned, shown = plan(runner, definition, "-vvv", *arguments, variables=variables)
     options = {"root": str(runner.folder / "etc"), "files": planned["projects"]["own"]["configuration"]}
     result, output = runner.run("qinling.kolla.config_files", options, "-vvv", *arguments, **variables)
     return result, shown + output
 
 
-def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tmp_path: Path) -> None:
+def test_configuration_is_written_without_showing_secrets(runner: Runner, tmp_path: Path) -> None:
     project = definition(tmp_path)
     root = tmp_path / "etc"
     runner.encrypt(tmp_path / "config/vaulted")
@@ -176,9 +176,9 @@ def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tm
     checked, checked_output = write(runner, project, "--check", "--diff")
     assert checked["changed"]
     assert not root.exists()
-    made, made_output = write(runner, project, "--diff")
-    assert made["digests"] == checked["digests"]
-    assert made["changes"] == checked["changes"]
+    created, created_output = write(runner, project, "--diff")
+    assert created["digests"] == checked["digests"]
+    assert created["changes"] == checked["changes"]
     assert (root / "api/vaulted").read_text() == f"anything {CANARIES['vault']}\n"
     assert (root / "api/vaulted").stat().st_mode & 0o777 == 0o600
     written = (root / "api/qinling.conf").read_text()
@@ -187,29 +187,31 @@ def test_configuration_from_check_to_rotation_shows_no_secret(runner: Runner, tm
 
     planned, _output = plan(runner, project)
     assert planned["projects"]["own"]["differences"]["files"] == planned["apply"] == []
-    assert planned["digests"] == made["digests"]
+    assert planned["digests"] == created["digests"]
 
     rotated = {**VARIABLES, "database_password": "CANARYrotated0123456789"}
     changed, changed_output = write(runner, project, "--diff", variables=rotated)
     assert [change["what"] for change in changed["changes"]] == ["changed"]
-    assert changed["digests"] != made["digests"]
+    assert changed["digests"] != created["digests"]
     assert "connection = *** (before)" in changed_output
     assert "connection = *** (after)" in changed_output
     assert "option = *** (after)" in changed_output
 
-    for output in (checked_output, made_output, changed_output):
+    for output in (checked_output, created_output, changed_output):
         assert "+++" in output
         assert "CANARY" not in output
-    kept = [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] if (tmp_path / "tmp").exists() else []
-    assert kept == []
+    leftovers = (
+        [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] if (tmp_path / "tmp").exists() else []
+    )
+    assert leftovers == []
 
 
-def test_a_plan_reports_everything_that_is_wrong_with_files(runner: Runner, tmp_path: Path) -> None:
+def test_plan_reports_all_problems_of_files(runner: Runner, tmp_path: Path) -> None:
     project = definition(tmp_path)
     (tmp_path / "config/qinling.conf").write_text(
         "[DEFAULT]\n{% if true %}\na = 1\n{% endif %}\nbroken\nb = {{ literal }\n"
     )
-    (tmp_path / "config/other.conf").write_text("[DEFAULT]\n\nx = {{ not_there }}\n")
+    (tmp_path / "config/other.conf").write_text("[DEFAULT]\n\nx = {{ undefined_name }}\n")
     (tmp_path / "config/third.conf").write_text(f"[DEFAULT]\n{CANARIES['override']}\n")
     files = project["files"]["api"]
     files[0]["ini"]["overrides"] += [str(tmp_path / "config" / name) for name in ("other.conf", "third.conf")]
@@ -218,7 +220,7 @@ def test_a_plan_reports_everything_that_is_wrong_with_files(runner: Runner, tmp_
         planned, output = plan(runner, project, *arguments)
         lines = planned["findings"]
         assert lines[0].startswith(f"{tmp_path}/config/qinling.conf:6: not a valid template")
-        assert lines[1].startswith(f"{tmp_path}/config/other.conf:3: can not be rendered: 'not_there' is undefined")
+        assert lines[1].startswith(f"{tmp_path}/config/other.conf:3: cannot be rendered: 'undefined_name' is undefined")
         assert lines[2].startswith(f"{tmp_path}/config/third.conf:2: expected")
         assert "absent.j2 is missing" in lines[3]
         assert len(lines) == 4
@@ -226,10 +228,10 @@ def test_a_plan_reports_everything_that_is_wrong_with_files(runner: Runner, tmp_
         assert not (tmp_path / "etc").exists()
 
 
-def test_a_plan_reports_where_options_come_from_without_their_secrets(runner: Runner, tmp_path: Path) -> None:
+def test_plan_returns_origins_without_secrets(runner: Runner, tmp_path: Path) -> None:
     project = definition(tmp_path)
-    answer, output = plan(runner, project, "-vvv", scopes=["origins"])
-    found = {(item["section"], item["option"]): item["steps"] for item in answer["origins"]}
+    planned, output = plan(runner, project, "-vvv", scopes=["origins"])
+    found = {(item["section"], item["option"]): item["steps"] for item in planned["origins"]}
     assert found["DEFAULT", "host"] == [
         {
             "text": "host = api",
@@ -238,14 +240,14 @@ def test_a_plan_reports_where_options_come_from_without_their_secrets(runner: Ru
         }
     ]
     assert found["database", "connection"][0]["text"] == "connection = ***"
-    assert found["odd", "option"][0]["text"] == "option = ***"
-    assert answer["names"] == sorted(".".join(key) for key in found)
+    assert found["custom", "option"][0]["text"] == "option = ***"
+    assert planned["names"] == sorted(".".join(key) for key in found)
     assert "CANARY" not in output
     one, _output = plan(runner, project, scopes=["origins"], option="default.HOST")
     assert [item["option"] for item in one["origins"]] == ["host"]
 
 
-def test_configuration_refuses_an_owner_that_does_not_exist(runner: Runner, tmp_path: Path) -> None:
+def test_config_files_refuses_unknown_owner(runner: Runner, tmp_path: Path) -> None:
     planned, _output = plan(runner, definition(tmp_path))
     options = {
         "root": str(tmp_path / "etc"),
@@ -253,19 +255,19 @@ def test_configuration_refuses_an_owner_that_does_not_exist(runner: Runner, tmp_
         "files": planned["projects"]["own"]["configuration"],
     }
     result, _output = runner.run("qinling.kolla.config_files", options)
-    assert "no such user or group: " in result["msg"]
+    assert "user or group does not exist on the host: " in result["msg"]
     assert not (tmp_path / "etc").exists()
 
 
-def test_a_plan_refuses_wrong_options(runner: Runner, tmp_path: Path) -> None:
+def test_plan_refuses_invalid_options(runner: Runner, tmp_path: Path) -> None:
     result, _output = runner.run(
-        "qinling.kolla.plan", {"scope": [], "scopes": ["wants", "containers"], "root": str(tmp_path)}
+        "qinling.kolla.plan", {"scope": [], "scopes": ["unknown", "containers"], "root": str(tmp_path)}
     )
     assert result["failed"]
     for words in (
         "unknown option scope",
         "option directory is missing",
-        "there is no scope wants",
+        "unknown scope unknown",
         "the scope containers needs settings.stop_timeout",
     ):
         assert words in result["msg"]
@@ -279,14 +281,14 @@ def test_precheck_reports_everything_in_one_message(runner: Runner, tmp_path: Pa
         "findings": ["from elsewhere"],
     }
     result, _output = runner.run(
-        "qinling.kolla.precheck", options, some_port="http", templated="{{ not_there }}", good="yes"
+        "qinling.kolla.precheck", options, some_port="http", templated="{{ undefined_name }}", good="yes"
     )
     assert result["failed"]
     assert not result["changed"]
     starts = [
         "from elsewhere",
         "some_port: expected a port",
-        "templated: can not be evaluated: ",
+        "templated: cannot be evaluated: ",
         f"{tmp_path}/globals.yml:3: not valid YAML",
     ]
     assert len(result["findings"]) == len(starts)
@@ -299,19 +301,19 @@ def test_precheck_reports_everything_in_one_message(runner: Runner, tmp_path: Pa
     assert passed["findings"]
 
 
-def test_precheck_passes_where_nothing_is_wrong(runner: Runner) -> None:
+def test_precheck_passes_without_findings(runner: Runner) -> None:
     result, _output = runner.run("qinling.kolla.precheck", {"variables": {"some_port": "port"}}, some_port=80)
     assert (result["failed"], result["findings"]) == (False, [])
 
 
-def test_a_plan_that_cannot_be_made_has_the_reason_as_a_finding(runner: Runner, tmp_path: Path) -> None:
+def test_failed_plan_has_the_reason_as_a_finding(runner: Runner, tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/api").symlink_to("/")
     project = {**definition(tmp_path), "files": {}}
     planned, _output = plan(runner, project)
     (finding,) = planned["findings"]
     assert finding.startswith("the host cannot be compared with its desired state: Nothing was changed: ")
-    assert "api is not a directory of its own" in finding
+    assert "api is a link or a file" in finding
     assert planned["apply"] == ["own"]
     broken = {"api": [{"dest": "f", "content": "{{ nothing_of_this_name }}"}]}
     planned, _output = plan(runner, {**project, "files": broken})
@@ -320,7 +322,7 @@ def test_a_plan_that_cannot_be_made_has_the_reason_as_a_finding(runner: Runner, 
     assert "another_project is not defined; expected it in the vars of the role own" in planned["findings"][0]
 
 
-def test_a_definition_that_is_wrong_is_a_finding(runner: Runner, tmp_path: Path) -> None:
+def test_invalid_definition_is_reported(runner: Runner, tmp_path: Path) -> None:
     wrong = {**definition(tmp_path), "hook": [], "database": {"password": [CANARIES["literal"]]}}
     planned, output = plan(runner, wrong, scopes=["resources"], database={"host": "h"})
     assert [finding for finding in planned["findings"] if finding.startswith("own_project: hook is not a key")]
@@ -328,14 +330,14 @@ def test_a_definition_that_is_wrong_is_a_finding(runner: Runner, tmp_path: Path)
     assert "CANARY" not in output + str(planned["findings"])
 
 
-def test_passwords_fills_and_never_shows(runner: Runner, tmp_path: Path) -> None:
+def test_passwords_are_filled_and_never_shown(runner: Runner, tmp_path: Path) -> None:
     path = tmp_path / "kolla/passwords.yml"
     options = {"path": str(path), "names": ["one", {"name": "two", "kind": "uuid"}]}
     checked, _output = runner.run("qinling.kolla.passwords", options, "--check")
     assert (checked["changed"], checked["filled"], checked["created"]) == (True, ["one", "two"], True)
     assert not path.exists()
-    made, output = runner.run("qinling.kolla.passwords", options, "-vvv", "--diff")
-    assert made["filled"] == ["one", "two"]
+    created, output = runner.run("qinling.kolla.passwords", options, "-vvv", "--diff")
+    assert created["filled"] == ["one", "two"]
     assert path.stat().st_mode & 0o777 == 0o600
     text = path.read_text()
     for line in text.splitlines()[1:]:
@@ -359,24 +361,24 @@ def test_passwords_fills_and_never_shows(runner: Runner, tmp_path: Path) -> None
     assert "encrypted as a whole" in result["msg"]
     assert path.read_bytes() == before
 
-    # What is missing goes beside the operator's file, encrypted or not.
+    # Missing passwords are written to a second file, even if the operator's file is encrypted.
     own = path.with_name("passwords-qinling.yml")
-    beside = {"path": str(own), "names": ["one", "two", "new"], "given": [str(path), str(own)]}
-    result, _output = runner.run("qinling.kolla.passwords", beside)
+    options = {"path": str(own), "names": ["one", "two", "new"], "given": [str(path), str(own)]}
+    result, _output = runner.run("qinling.kolla.passwords", options)
     assert (result["filled"], path.read_bytes()) == (["new"], before)
     assert own.stat().st_mode & 0o777 == 0o600
-    result, _output = runner.run("qinling.kolla.passwords", beside)
+    result, _output = runner.run("qinling.kolla.passwords", options)
     assert not result["changed"]
 
 
-def test_every_playbook_can_be_called_by_the_collection() -> None:
-    """Ansible runs `qinling.kolla.<name>` only where the name is a Python identifier."""
+def test_names_of_playbooks_are_identifiers() -> None:
+    """Ansible runs `qinling.kolla.<name>` only if the name is a Python identifier."""
     names = [path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")]
     assert [name for name in names if not name.isidentifier()] == []
 
 
-def test_plays_take_hosts_in_the_inventory_s_order() -> None:
-    """Ansible's filters for sets lose it, and with it which host is the first, and the batches of kolla_serial."""
+def test_plays_preserve_the_order_of_the_inventory() -> None:
+    """The first host and the batches of kolla_serial depend on the order, which Ansible's set filters lose."""
     plays = yaml.safe_load((CHECKOUT / "playbooks/site.yml").read_text())
     hosts = [play["hosts"] for play in plays]
     assert any("site_apply" in text for text in hosts)
@@ -390,24 +392,22 @@ PATH=${PATH#*:} exec ip "$@"
 """
 
 
-@pytest.mark.parametrize("ip", ["", OLD_IP], ids=["by ip", "by setup, as ip is old"])
-def test_interface_facts_are_those_of_setup(
-    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ip: str
-) -> None:
+@pytest.mark.parametrize("ip", ["", OLD_IP], ids=["with ip", "with setup, as ip is too old"])
+def test_interface_facts_match_setup(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ip: str) -> None:
     gathered, _output = runner.run("ansible.builtin.setup", {"gather_subset": ["!all", "!min", "interfaces"]})
     if ip:
         (tmp_path / "old").mkdir()
         (tmp_path / "old/ip").write_text(ip)
         (tmp_path / "old/ip").chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}/old:{os.environ['PATH']}")
-    learnt, _output = runner.run("qinling.kolla.interface_facts", {}, "--check")
-    facts, expected = (result["ansible_facts"] for result in (learnt, gathered))
+    collected, _output = runner.run("qinling.kolla.interface_facts", {}, "--check")
+    facts, expected = (result["ansible_facts"] for result in (collected, gathered))
     assert list(facts) == ["qinling_interfaces"]
     assert facts["qinling_interfaces"]["lo"]["ipv4"]["address"] == "127.0.0.1"
     assert expected["ansible_lo"]["ipv4"]["address"] == "127.0.0.1"
 
 
-def test_container_health_reports_a_missing_container_and_shows_no_secret(runner: Runner) -> None:
+def test_container_health_reports_missing_container_without_secrets(runner: Runner) -> None:
     options = {
         "containers": [{"name": "qinling-kolla-no-such-container"}],
         "seconds": 0,
@@ -422,33 +422,33 @@ def test_container_health_reports_a_missing_container_and_shows_no_secret(runner
     assert not [name for name in ("literal", "variable") if CANARIES[name] in output]
 
 
-def test_resources_of_controller_and_host_and_no_secret(runner: Runner, tmp_path: Path) -> None:
+def test_resources_are_applied_on_controller_and_host_without_showing_secrets(runner: Runner, tmp_path: Path) -> None:
     secret = CANARIES["literal"]
     owner = {"owner": str(os.getuid()), "group": str(os.getgid()), "mode": "0600"}
-    here = {"kind": "file", "on_controller": True, "note": "Now restart it.", "path": str(tmp_path / "here"), **owner}
-    here["content"] = f"plain {secret}\n"
-    there = {"kind": "file", "path": str(tmp_path / "there"), "content": "b\n", **owner}
+    local = {"kind": "file", "on_controller": True, "note": "Now restart it.", "path": str(tmp_path / "local"), **owner}
+    local["content"] = f"plain {secret}\n"
+    remote = {"kind": "file", "path": str(tmp_path / "remote"), "content": "b\n", **owner}
     database = {"kind": "database", "host": "127.0.0.1", "port": 1, "tls": False, "name": "s", "user": "u"}
     database |= {"password": CANARIES["inline"], "admin_user": "root", "admin_password": CANARIES["variable"]}
 
-    options = {"resources": [here, there], "secrets": [secret]}
-    foretold, _output = runner.run("qinling.kolla.resources", options, "--check")
-    assert not (tmp_path / "here").exists()
+    options = {"resources": [local, remote], "secrets": [secret]}
+    checked, _output = runner.run("qinling.kolla.resources", options, "--check")
+    assert not (tmp_path / "local").exists()
     result, output = runner.run("qinling.kolla.resources", options, "-vvv", "--diff")
-    done = [str(tmp_path / "here"), str(tmp_path / "there")]
-    assert (result["done"], foretold["done"], result["changed"], foretold["changed"]) == (done, done, True, True)
+    done = [str(tmp_path / "local"), str(tmp_path / "remote")]
+    assert (result["done"], checked["done"], result["changed"], checked["changed"]) == (done, done, True, True)
     assert "Now restart it." in output
     assert "+plain ***" in output
     again, output = runner.run("qinling.kolla.resources", options)
     assert (again["done"], again["changed"]) == ([], False)
     assert "Now restart it." not in output.replace('"note"', "")
-    assert (tmp_path / "there").read_text() == "b\n"
+    assert (tmp_path / "remote").read_text() == "b\n"
 
-    # A server that does not answer, in a run that deploys it.
-    options = {"resources": [{**here, "content": "c\n"}, database], "server_in_same_run": True}
+    # The server does not respond in check mode of the run that deploys it.
+    options = {"resources": [{**local, "content": "c\n"}, database], "server_in_same_run": True}
     result, output = runner.run("qinling.kolla.resources", options, "--check", "-vvv")
     assert not result["failed"]
-    assert result["done"][0] == str(tmp_path / "here")
+    assert result["done"][0] == str(tmp_path / "local")
     assert result["done"][1].startswith("database: everything, once its server answers (database server 127.0.0.1:1 ")
     failed, more = runner.run("qinling.kolla.resources", {"resource": []})
     assert "unknown option resource" in failed["msg"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark's own arithmetic, tables, plot and command line: nothing is measured here."""
+"""The benchmark's arithmetic, tables, plot and command line, without measurements."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bench_figures import (
     from_json,
     goals,
     measure,
+    merge,
     operations,
+    origin,
     profile,
     ratio,
     spread,
-    taken_along,
     to_json,
-    together,
 )
 from bench_plot import short, svg, ticks
 from bench_report import (
@@ -36,9 +36,9 @@ from bench_report import (
     seconds_text,
     table,
 )
-from bench_sides import alone, inventory, names
+from bench_sides import inventory, names, with_mounts
 
-from bench import arguments, hosts, words
+from bench import arguments, choices, hosts
 
 LINES = "a\texec\t0.5000\t0.2500\na\texec\t0.5000\t0.2500\na\tput\t0.1000\t0.0000\nb\tfetch\t0.4000\t0.0000\n"
 REPORT: dict[str, Any] = {
@@ -54,7 +54,7 @@ REPORT: dict[str, Any] = {
 
 
 def row(side: str, *seconds: float, real: bool = True, count: int = 1, case: str = "same", trips: int = 3) -> Row:
-    """Takes what names a row, and seconds; returns it."""
+    """Return a row with one measure for each of `seconds`."""
     return Row(real, count, case, side, [Measure(value, 1.0, 0.5, trips, 0, 7, 0) for value in seconds])
 
 
@@ -73,11 +73,11 @@ def test_operations(text: str, by_host: dict[str, dict[str, int]], seconds: floa
 @pytest.mark.parametrize(
     ("kinds", "most"), [(("exec",), 2), (("put",), 1), (("exec", "put", "fetch"), 3), (("fetch",), 1), ((), 0)]
 )
-def test_the_busiest_host_counts(kinds: tuple[str, ...], most: int) -> None:
+def test_most_is_of_the_busiest_host(kinds: tuple[str, ...], most: int) -> None:
     assert operations(LINES).most(*kinds) == most
 
 
-def test_no_host_has_no_round_trips() -> None:
+def test_no_operations_have_no_round_trips() -> None:
     assert operations("").most("exec") == 0
 
 
@@ -115,12 +115,12 @@ def test_cpu_ratio() -> None:
     assert cpu_ratio(None, other) is None
 
 
-def test_rows_survive_json() -> None:
+def test_rows_are_restored_from_json() -> None:
     rows = [row("kolla", 1.0, 2.0), row("whole", 3.0, real=False, count=50)]
     assert from_json(to_json(rows)) == rows
 
 
-def test_a_row_without_runs_is_none() -> None:
+def test_find_ignores_rows_without_runs() -> None:
     assert find([row("kolla")], True, 1, "same", "kolla") is None
 
 
@@ -148,11 +148,11 @@ def test_goals(rows: list[Row], met: list[bool | None]) -> None:
     assert [goal.met for goal in goals(rows)] == met
 
 
-def test_goals_are_told() -> None:
-    told = goals_text(goals([row("kolla", 15.0), row("whole", 5.0)])).splitlines()
-    assert told[0].endswith("**not met** (0.33)")
-    assert told[1].endswith(": met (at most 3: same)")
-    assert told[-1].endswith(": not measured")
+def test_goals_text() -> None:
+    lines = goals_text(goals([row("kolla", 15.0), row("whole", 5.0)])).splitlines()
+    assert lines[0].endswith("**not met** (0.33)")
+    assert lines[1].endswith(": met (at most 3: same)")
+    assert lines[-1].endswith(": not measured")
     assert [goal.met for goal in (goals([], 9.9)[-1], goals([], 10)[-1])] == [True, False]
 
 
@@ -164,7 +164,7 @@ def test_seconds_text(value: Spread, text: str) -> None:
     assert seconds_text(value) == text
 
 
-def test_table_has_columns_in_line() -> None:
+def test_table_aligns_columns() -> None:
     assert table(("what", "s"), [("one", "1"), ("second", "10.5")]).splitlines() == [
         "| what   |    s |",
         "| ------ | ---: |",
@@ -173,7 +173,7 @@ def test_table_has_columns_in_line() -> None:
     ]
 
 
-def test_a_bar_in_a_name_begins_no_column() -> None:
+def test_table_escapes_bars() -> None:
     assert table(("what", "s"), [("a | b", "1")]).splitlines()[-1] == r"| a \| b |   1 |"
 
 
@@ -186,7 +186,7 @@ def test_figures_table() -> None:
     assert cells[2:] == ["2.5 (2.0 to 3.0)", "0.25", "1.0", "0.5", "1.00", "7", "3", "0", "2", ""]
 
 
-def test_actions_are_told_once_they_were_run() -> None:
+def test_actions_table_has_measured_actions() -> None:
     assert actions_table([row("whole", 3.0)]) == ""
     lines = actions_table([row("whole", 3.0, case="check"), row("whole", 2.25, case="prechecks")]).splitlines()
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["prechecks", "2.25", "7", "3", "0"]
@@ -199,22 +199,22 @@ def test_profile() -> None:
     assert [(step.name, step.seconds) for step in found.steps] == [("one", 3.0), ("two", 1.0)]
     text = profile_text("ours", found, most=1)
     assert text.startswith("ours: 7.0 s, 2 tasks.")
-    assert "At least 2.5 s went by without either" in text
+    assert "Idle time: at least 2.5 s" in text
     assert [line.split("|")[1].strip() for line in text.splitlines()[4:]] == [
-        "until the first task (Ansible's start, inventory, playbooks)",
+        "before the first task (Ansible's start, inventory, playbooks)",
         "one",
-        "all 1 others",
+        "1 other tasks",
         "after the last task",
     ]
 
 
-def test_comparison_has_what_both_have() -> None:
+def test_comparison_has_common_rows() -> None:
     lines = comparison_text([row("whole", 3.0), row("kolla", 9.0)], [row("whole", 6.0, trips=9)]).splitlines()
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["1, same, whole", "6.0", "3.0", "0.50", "9 → 3"]
     assert len(lines) == 3
 
 
-def test_document_has_each_number_of_hosts() -> None:
+def test_document_has_a_section_per_number_of_hosts() -> None:
     rows = [row("kolla", 9.0), row("kolla", 9.0, real=False), row("whole", 3.0, real=False, count=50)]
     text = document(rows, goals(rows), {}, {"Date": "2026-01-01"})
     heads = [line for line in text.splitlines() if line.startswith("## ")]
@@ -248,9 +248,9 @@ def test_short(value: float, text: str) -> None:
         ([row("kolla", 15.0), row("whole", 3.0), row("kolla", 400.0, real=False, count=50, case="first")], 3),
     ],
 )
-def test_svg_is_well_formed_and_has_a_bar_a_row(rows: list[Row], bars: int) -> None:
+def test_svg_is_well_formed_and_has_a_bar_per_row(rows: list[Row], bars: int) -> None:
     root = ElementTree.fromstring(svg(rows))
-    # The page and the legend have rectangles too.
+    # The page and the legend have rectangles as well.
     assert len(root.findall(".//{http://www.w3.org/2000/svg}rect")) - 4 == bars
     for element in root.iter("{http://www.w3.org/2000/svg}rect"):
         assert float(element.get("height", "0").rstrip("%")) > 0
@@ -263,14 +263,14 @@ def test_hosts(text: str, expected: list[tuple[bool, int]]) -> None:
     assert hosts(text) == expected
 
 
-@pytest.mark.parametrize(("reader", "text"), [(hosts, "many"), (words(["a", "b"]), "a,c")])
-def test_what_is_not_known_is_told(reader: Any, text: str) -> None:
+@pytest.mark.parametrize(("reader", "text"), [(hosts, "many"), (choices(["a", "b"]), "a,c")])
+def test_unknown_words_are_refused(reader: Any, text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         reader(text)
 
 
-def test_words_keep_their_order() -> None:
-    assert words(["a", "b", "c"])("c,a") == ["a", "c"]
+def test_choices_keep_their_order() -> None:
+    assert choices(["a", "b", "c"])("c,a") == ["a", "c"]
 
 
 def test_command_line() -> None:
@@ -291,21 +291,19 @@ def test_inventory() -> None:
 
 
 def test_without_mounts_a_command_stays_as_it_is() -> None:
-    assert alone([], ["true"]) == ["true"]
+    assert with_mounts([], ["true"]) == ["true"]
 
 
-def test_what_was_not_measured_is_taken_from_elsewhere() -> None:
+def test_missing_rows_are_added_from_earlier_figures() -> None:
     now, then = [row("kolla", 1.0)], [row("kolla", 9.0), row("kolla", 8.0, count=50, real=False)]
-    assert [(found.hosts, found.runs[0].seconds) for found in together(now, then)] == [(1, 1.0), (50, 8.0)]
+    assert [(found.hosts, found.runs[0].seconds) for found in merge(now, then)] == [(1, 1.0), (50, 8.0)]
 
 
-def test_figures_name_every_run_that_they_come_from() -> None:
+def test_figures_name_all_their_runs() -> None:
     first = {"Collection": "commit a"}
-    second = {"Collection": "commit b", "Taken along": taken_along(first)}
-    assert taken_along(first) == "what this run did not measure, of commit a"
-    assert taken_along(second) == (
-        "what this run did not measure, of commit b; what that one did not measure, of commit a"
-    )
-    third = {"Collection": "commit c", "Taken along": taken_along(second)}
-    assert taken_along(third).count("this run") == 1
-    assert [name in taken_along(third) for name in ("commit a", "commit b", "commit c")] == [True] * 3
+    second = {"Collection": "commit b", "Taken along": origin(first)}
+    assert origin(first) == "what this run did not measure, of commit a"
+    assert origin(second) == ("what this run did not measure, of commit b; what that one did not measure, of commit a")
+    third = {"Collection": "commit c", "Taken along": origin(second)}
+    assert origin(third).count("this run") == 1
+    assert [name in origin(third) for name in ("commit a", "commit b", "commit c")] == [True] * 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark's Docker without containers."""
+"""The benchmark's fake Docker."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def engine() -> Engine:
 
 
 def call(engine: Engine, method: str, path: str, data: Any = None, **query: str) -> tuple[int, Any]:
-    """Takes a call, returns its answer."""
+    """Return status and content of the response to a call."""
     return answer(Request(engine, query, data), method, path)
 
 
-def make(engine: Engine, folder: Path | None = None, **wanted: Any) -> str:
-    """Takes what is wanted of a container, returns its id; it runs."""
+def start_container(engine: Engine, folder: Path | None = None, **options: Any) -> str:
+    """Create and start a container, and return its id."""
     binds = [f"{folder}/:/var/lib/kolla/config_files/:ro", "data:/var/lib/data"] if folder else None
-    data = {"Image": IMAGE, "HostConfig": {"Binds": binds}, **wanted}
-    status, made = call(engine, "POST", "/containers/create", data, name="one")
+    data = {"Image": IMAGE, "HostConfig": {"Binds": binds}, **options}
+    status, created = call(engine, "POST", "/containers/create", data, name="one")
     assert status == 201
-    assert call(engine, "POST", f"/containers/{made['Id']}/start")[0] == 204
-    return str(made["Id"])
+    assert call(engine, "POST", f"/containers/{created['Id']}/start")[0] == 204
+    return str(created["Id"])
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def make(engine: Engine, folder: Path | None = None, **wanted: Any) -> str:
         ("POST", "/build", 501),
     ],
 )
-def test_answers(engine: Engine, method: str, path: str, status: int) -> None:
+def test_status_codes(engine: Engine, method: str, path: str, status: int) -> None:
     assert call(engine, method, path)[0] == status
 
 
-def test_a_container_lives(engine: Engine, tmp_path: Path) -> None:
-    number = make(engine, tmp_path, Healthcheck={"Test": ["CMD", "true"]}, Env=["A=b"])
+def test_lifecycle_of_a_container(engine: Engine, tmp_path: Path) -> None:
+    number = start_container(engine, tmp_path, Healthcheck={"Test": ["CMD", "true"]}, Env=["A=b"])
     _status, shown = call(engine, "GET", "/containers/one/json")
     assert shown["Id"] == number
     assert shown["State"]["Health"]["Status"] == "healthy"
@@ -75,8 +75,8 @@ def test_a_container_lives(engine: Engine, tmp_path: Path) -> None:
     assert call(engine, "GET", "/containers/one/json")[0] == 404
 
 
-def test_a_bootstrap_container_ends_at_once(engine: Engine) -> None:
-    number = make(engine, Env=["KOLLA_BOOTSTRAP="])
+def test_bootstrap_container_exits_immediately(engine: Engine) -> None:
+    number = start_container(engine, Env=["KOLLA_BOOTSTRAP="])
     assert call(engine, "GET", f"/containers/{number}/json")[1]["State"]["Status"] == "exited"
     assert call(engine, "POST", f"/containers/{number}/wait")[1] == {"StatusCode": 0}
 
@@ -89,16 +89,16 @@ def test_a_bootstrap_container_ends_at_once(engine: Engine) -> None:
         (["true"], True, 0),
     ],
 )
-def test_changed_configuration_is_noticed(
+def test_changed_configuration_is_detected(
     engine: Engine, tmp_path: Path, command: list[str], changed: bool, code: int
 ) -> None:
     (tmp_path / "a.conf").write_text("a")
-    make(engine, tmp_path)
+    start_container(engine, tmp_path)
     if changed:
         (tmp_path / "a.conf").write_text("b")
-    _status, made = call(engine, "POST", "/containers/one/exec", {"Cmd": command})
-    assert call(engine, "POST", f"/exec/{made['Id']}/start") == (200, b"")
-    assert call(engine, "GET", f"/exec/{made['Id']}/json")[1]["ExitCode"] == code
+    _status, created = call(engine, "POST", "/containers/one/exec", {"Cmd": command})
+    assert call(engine, "POST", f"/exec/{created['Id']}/start") == (200, b"")
+    assert call(engine, "GET", f"/exec/{created['Id']}/json")[1]["ExitCode"] == code
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_filters(filters: dict[str, Any], expected: bool) -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """The socket of one that serves."""
+    """Yield the socket of a running server."""
     path = str(tmp_path / "docker.sock")
     server = Server(path, [IMAGE])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -133,7 +133,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 def request(path: str, method: str, url: str, data: Any = None) -> tuple[int, bytes]:
-    """Takes a socket and a call, returns status and body."""
+    """Return status and body of the response to a request on a socket."""
     connection = http.client.HTTPConnection("docker")
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.sock.connect(path)

@@ -54,7 +54,7 @@ def test_address_of(host: dict[str, Any], expected: str) -> None:
     assert address_of({"ansible_facts": FACTS, **host}, "h", "api") == expected
 
 
-def test_what_was_learnt_counts_more_than_what_was_gathered() -> None:
+def test_interface_facts_take_precedence() -> None:
     facts = {**FACTS, "qinling_interfaces": {"br-ex": {"ipv4": {"address": "10.9.9.9"}}}}
     assert address_of({"ansible_facts": facts, "api_interface": "br-ex"}, "h", "api") == "10.9.9.9"
 
@@ -65,19 +65,19 @@ def test_what_was_learnt_counts_more_than_what_was_gathered() -> None:
         ({}, "set api_interface"),
         ({"api_interface": "eth9"}, "eth9, which is not among its interfaces (lo, eth0, br-ex, eth0.7, bare)"),
         ({"api_interface": "eth0", "ansible_facts": {}}, "set api_interface_address for it"),
-        ({"api_interface": "eth0", "api_address_family": "ipx"}, "ipv4 or ipv6"),
+        ({"api_interface": "eth0", "api_address_family": "ipx"}, "expected ipv4 or ipv6"),
         ({"api_interface": "bare"}, "no ipv4 address"),
         ({"api_interface": "lo", "api_address_family": "ipv6"}, "no ipv6 address"),
     ],
 )
-def test_what_is_wrong_names_host_and_variable(host: dict[str, Any], words: str) -> None:
+def test_errors_name_host_and_variable(host: dict[str, Any], words: str) -> None:
     with pytest.raises(AnsibleFilterError) as error:
         address_of({"ansible_facts": FACTS, **host}, "h", "api")
     assert words in str(error.value)
     assert "host h" in str(error.value)
 
 
-def test_the_filter_takes_this_host_or_another() -> None:
+def test_kolla_address_of_current_and_other_host() -> None:
     environment = jinja2.Environment(autoescape=False)
     environment.filters.update(FilterModule().filters())
     hostvars = {
@@ -86,7 +86,7 @@ def test_the_filter_takes_this_host_or_another() -> None:
     }
     alone = environment.from_string("{{ 'api' | kolla_address }}")
     assert alone.render(inventory_hostname="one", **hostvars["one"]) == "10.0.0.1"
-    with pytest.raises(AnsibleFilterError, match="hostvars have to be there"):
+    with pytest.raises(AnsibleFilterError, match="hostvars must be defined"):
         environment.from_string("{{ 'api' | kolla_address('two') }}").render(inventory_hostname="one")
     template = environment.from_string("{{ 'api' | kolla_address }} {{ 'api' | kolla_address('two') }}")
     assert template.render(hostvars=hostvars, inventory_hostname="one") == "10.0.0.1 127.0.0.1"
@@ -97,31 +97,31 @@ def test_the_filter_takes_this_host_or_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "around", "expected"),
+    ("host", "context", "expected"),
     [
-        # What the inventory gives counts, and has not to be on an interface.
+        # An address from the inventory takes precedence, and may be missing on the interface.
         ({"api_interface_address": "10.9.9.9", "api_interface": "lo"}, {}, "10.9.9.9"),
-        # In a play without group_vars, hostvars has no defaults of roles.
+        # In a play without group_vars, hostvars lacks role defaults.
         ({"ansible_facts": FACTS}, {"network_interface": "eth0"}, "10.0.0.1"),
         ({"ansible_facts": FACTS, "api_interface": "br-ex"}, {"network_interface": "eth0"}, "10.0.0.2"),
         ({}, {"network_interface": "", "api_interface_address": "127.0.0.1"}, "127.0.0.1"),
-        # The facts and the address of the host that is worked on are not those of another.
+        # Facts and address of the current host do not apply to another one.
         ({}, {"network_interface": "eth0", "ansible_facts": FACTS}, None),
         ({}, {"network_interface": "", "api_interface_address": "10.0.0.1"}, None),
     ],
 )
-def test_addresses_of_other_hosts(host: dict[str, Any], around: dict[str, Any], expected: str | None) -> None:
+def test_addresses_of_other_hosts(host: dict[str, Any], context: dict[str, Any], expected: str | None) -> None:
     environment = jinja2.Environment(autoescape=False)
     environment.filters.update(FilterModule().filters())
     hostvars = {"one": {}, "two": host}
-    variables = {"hostvars": hostvars, "inventory_hostname": "one", **around}
+    variables = {"hostvars": hostvars, "inventory_hostname": "one", **context}
     addresses = environment.from_string("{{ ['two'] | kolla_addresses('api') | first }}")
     without = environment.from_string("{{ ['two'] | hosts_without_address | join }}").render(**variables)
     if expected:
         assert addresses.render(**variables) == expected
         assert without == ""
     else:
-        with pytest.raises(AnsibleFilterError, match=r"host two: its address .*is not known"):
+        with pytest.raises(AnsibleFilterError, match=r"host two: its address .*is unknown"):
             addresses.render(**variables)
         assert without == "two"
 
@@ -143,7 +143,7 @@ def test_put_address_in_context(address: str, context: str, expected: str) -> No
 
 
 @pytest.mark.parametrize(("address", "context"), [("10.0.0.1", "html"), ("host.example", "rabbitmq")])
-def test_a_context_that_can_not_be(address: str, context: str) -> None:
+def test_invalid_contexts_are_refused(address: str, context: str) -> None:
     with pytest.raises(AnsibleFilterError):
         put_address_in_context(address, context)
 
@@ -159,6 +159,6 @@ def test_transport_url(hosts: list[str], options: dict[str, str], expected: str)
     assert transport_url(hosts, "u", "p/@", "5672", **options) == expected
 
 
-def test_transport_url_takes_a_password_of_digits() -> None:
-    """Without quotes it is a number in passwords.yml."""
+def test_transport_url_accepts_numeric_password() -> None:
+    """An unquoted password of digits in passwords.yml is a number."""
     assert transport_url(["10.0.0.1"], "u", 123, 5672) == "rabbit://u:123@10.0.0.1:5672//"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a catalog of images is built, and what at the same time."""
+"""Filters over the image catalog: parents, build stages and digests."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ def test_with_parents(names: list[str], expected: list[str]) -> None:
     [
         ([], []),
         (list(PARENTS), [["debian"], ["base", "runtime"], ["etcd", "openstack"], ["api"]]),
-        # What the others stand on is there.
+        # Parents that are not selected exist already.
         (["etcd", "api"], [["etcd", "api"]]),
         (["openstack", "api", "runtime"], [["openstack", "runtime"], ["api"]]),
     ],
 )
-def test_generations(names: list[str], expected: list[list[str]]) -> None:
-    found = FILTERS["image_generations"](catalog(*names))
-    assert [[image["name"] for image in generation] for generation in found] == expected
+def test_build_stages(names: list[str], expected: list[list[str]]) -> None:
+    found = FILTERS["build_stages"](catalog(*names))
+    assert [[image["name"] for image in stage] for stage in found] == expected
 
 
 CHECKSUMS = {"base/root/start": "1", "api/root/run": "2", "lib/a.py": "3", "build/install.sh": "4", "apis/other": "5"}
@@ -58,7 +58,7 @@ CHECKSUMS = {"base/root/start": "1", "api/root/run": "2", "lib/a.py": "3", "buil
         ("api", {"api"}),
     ],
 )
-def test_a_file_counts_for_the_images_that_have_it(path: str, changed: set[str]) -> None:
+def test_digest_changes_with_files_of_the_image(path: str, changed: set[str]) -> None:
     images = [{**image, "sources": ["lib"]} if image["name"] == "openstack" else image for image in catalog(*PARENTS)]
     digests = FILTERS["image_digests"]
     before = digests(images, CHECKSUMS, ["pull"], ["build/install.sh"])

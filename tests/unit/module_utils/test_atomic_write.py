@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are replaced whole or not at all."""
+"""Atomic replacement of files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._config import atomi
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_a_file_takes_the_place_of_another_with_its_own_mode(tmp_path: Path, mode: int) -> None:
+def test_replace_sets_content_and_mode(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"before")
     path.chmod(0o666)
@@ -20,14 +20,14 @@ def test_a_file_takes_the_place_of_another_with_its_own_mode(tmp_path: Path, mod
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_beside_is_the_owners_alone(tmp_path: Path) -> None:
-    made = atomic_write.write_beside(tmp_path / "file", b"secret", ".new-")
-    assert made.parent == tmp_path
-    assert made.name.startswith(".new-")
-    assert (made.read_bytes(), made.stat().st_mode & 0o777) == (b"secret", 0o600)
+def test_temporary_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
+    temporary = atomic_write.write_temporary(tmp_path / "file", b"secret", ".new-")
+    assert temporary.parent == tmp_path
+    assert temporary.name.startswith(".new-")
+    assert (temporary.read_bytes(), temporary.stat().st_mode & 0o777) == (b"secret", 0o600)
 
 
-def test_a_place_that_can_not_be_taken_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_failed_rename_removes_the_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "directory"
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -35,7 +35,7 @@ def test_a_place_that_can_not_be_taken_leaves_nothing_behind(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_disk_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_removes_the_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_descriptor: int) -> None:
         raise OSError("disk")
 

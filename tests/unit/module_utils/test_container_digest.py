@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which containers are up to date, by Docker's list of them."""
+"""Digests of containers, and containers that are up to date."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ansible.template import Templar
 from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_spec
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_digest import (
     BOOTSTRAP,
+    CONTAINER_KEYS,
     LABEL,
-    MADE_FROM,
     bootstrap_of,
     bootstrapped_of,
     canonical,
@@ -71,12 +71,12 @@ def test_unchanged_and_up_to_date(container: dict[str, Any], is_unchanged: bool,
     assert up_to_date(container) == (["qinling-api"] if is_up_to_date else [])
 
 
-def test_health_is_asked_only_where_there_is_a_check() -> None:
+def test_health_is_required_only_with_a_health_check() -> None:
     off = {**SETTINGS, "healthchecks": False}
-    plain = {**CONTAINER, "Status": "Up 2 minutes", "Labels": {LABEL: definition_of(SERVICE, "abc", off)}}
-    assert up_to_date(plain, settings=off)
+    unchecked_container = {**CONTAINER, "Status": "Up 2 minutes", "Labels": {LABEL: definition_of(SERVICE, "abc", off)}}
+    assert up_to_date(unchecked_container, settings=off)
     unchecked = {key: value for key, value in SERVICE.items() if key != "healthcheck"}
-    assert up_to_date({**plain, "Labels": {LABEL: definition_of(unchecked, "abc", SETTINGS)}}, unchecked)
+    assert up_to_date({**unchecked_container, "Labels": {LABEL: definition_of(unchecked, "abc", SETTINGS)}}, unchecked)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_health_is_asked_only_where_there_is_a_check() -> None:
         ("Up 2 minutes (healthy)", ["CMD", "true"], True),
     ],
 )
-def test_a_container_without_health_check_has_to_run(status: str, test: Any, is_up_to_date: bool) -> None:
+def test_container_without_health_check_has_to_run(status: str, test: Any, is_up_to_date: bool) -> None:
     service = {**SERVICE, "healthcheck": {"interval": "30s", "test": test}}
     labels = {LABEL: definition_of(service, "abc", SETTINGS)}
     assert up_to_date({**CONTAINER, "Status": status, "Labels": labels}, service) == ["qinling-api"] * is_up_to_date
@@ -110,22 +110,22 @@ def test_a_container_without_health_check_has_to_run(status: str, test: Any, is_
         (None, False),
     ],
 )
-def test_which_tests_switch_a_health_check_off(test: Any, disabled: bool) -> None:
+def test_health_check_is_disabled_by_none(test: Any, disabled: bool) -> None:
     assert is_disabled(test) is disabled
     assert has_healthcheck({"healthcheck": {"test": test}}) is not disabled
 
 
-def test_a_service_without_the_key_has_no_health_check() -> None:
+def test_service_without_the_key_has_no_health_check() -> None:
     assert not has_healthcheck({})
     assert not has_healthcheck({"healthcheck": {}})
 
 
-@pytest.mark.parametrize("key", MADE_FROM)
-def test_what_a_container_is_made_from_counts(key: str) -> None:
+@pytest.mark.parametrize("key", CONTAINER_KEYS)
+def test_container_keys_change_the_digest(key: str) -> None:
     assert definition_of({**SERVICE, key: "changed"}, "abc", SETTINGS) != DIGEST
 
 
-def test_configuration_and_settings_count_and_nothing_else() -> None:
+def test_only_container_keys_configuration_and_settings_change_the_digest() -> None:
     assert definition_of(SERVICE, "abd", SETTINGS) != DIGEST
     assert definition_of(SERVICE, "abc", {**SETTINGS, "restart_policy": "no"}) != DIGEST
     assert definition_of({**SERVICE, "haproxy": {}, "group": "control"}, "abc", SETTINGS) == DIGEST
@@ -147,27 +147,27 @@ class Recorded(dict[str, Any]):
         return super().get(key, default)
 
 
-def test_containers_are_created_from_nothing_else() -> None:
-    """A key that container_spec learns to use has to get into the digest."""
+def test_containers_are_created_only_from_container_keys() -> None:
+    """Every key that container_spec reads has to be part of the digest."""
     service = Recorded(SERVICE)
     container_spec.spec_of("qinling-api", service, {**SETTINGS, "stop_timeout": 60}, {}, [])
-    assert service.read - {"container_name"} == set(MADE_FROM)
+    assert service.read - {"container_name"} == set(CONTAINER_KEYS)
 
 
-def test_a_bootstrap_is_done_for_an_image_and_its_inputs() -> None:
+def test_bootstrap_depends_on_image_and_inputs() -> None:
     inputs = bootstrap_of(["db:3306", "qinling"])
     assert inputs == bootstrap_of(("db:3306", "qinling")) != bootstrap_of(["db:3306", "other"])
     done = {**CONTAINER, "State": "exited", "Labels": {BOOTSTRAP: inputs}}
     local = {"qinling-api": SERVICE}
     assert bootstrapped_of(local, [done], {"qinling-api": inputs}) == ["qinling-api"]
-    for other in ({**done, "Image": "sha256:1"}, {**done, "Labels": None}, {**done, "Labels": {BOOTSTRAP: "x"}}):
-        assert bootstrapped_of(local, [other], {"qinling-api": inputs}) == []
-    # Not of a service of another host.
+    for outdated in ({**done, "Image": "sha256:1"}, {**done, "Labels": None}, {**done, "Labels": {BOOTSTRAP: "x"}}):
+        assert bootstrapped_of(local, [outdated], {"qinling-api": inputs}) == []
+    # The service is not assigned to this host.
     assert bootstrapped_of({}, [done], {"qinling-api": inputs}) == []
 
 
-# By key of a service's entry: what an operator writes, and the same without templates. Jinja keeps the types of results
-# since ansible-core 2.19, and makes text of them before; these tests run on both.
+# Entries of a service by key, with templates and with literal values. Jinja preserves the types of results
+# since ansible-core 2.19 and converts them to text before; the tests run on both versions.
 TEMPLATED: dict[str, tuple[Any, Any]] = {
     "image": ("kolla/api:{{ 2026.1 }}", "kolla/api:2026.1"),
     "healthcheck": (
@@ -189,7 +189,7 @@ TEMPLATED: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("key", TEMPLATED)
-def test_the_digest_does_not_depend_on_how_jinja_types_values(key: str) -> None:
+def test_digest_does_not_depend_on_jinja_types(key: str) -> None:
     template, literal = TEMPLATED[key]
     variables = {"seven": "{{ 3 + 4 }}", "yes": "{{ 1 == 1 }}", "half": "{{ 1 / 2 }}", "none": None}
     trusted = {name: templating.trust(value) if isinstance(value, str) else value for name, value in variables.items()}
@@ -207,7 +207,7 @@ def trust_all(value: Any) -> Any:
     return templating.trust(value)
 
 
-def test_settings_count_the_same_as_numbers_and_as_text() -> None:
+def test_digest_is_the_same_for_numbers_and_text() -> None:
     assert definition_of(SERVICE, "abc", {"stop_timeout": 60}) == definition_of(SERVICE, "abc", {"stop_timeout": "60"})
     assert canonical({1: [True, None, 0.5, "text", {"a": (1, 2)}]}) == {
         "1": ["True", "", "0.5", "text", {"a": ["1", "2"]}]

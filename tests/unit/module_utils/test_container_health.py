@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How containers are waited for, on a clock of the test's own."""
+"""Waiting for healthy containers, with a simulated clock."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -14,19 +14,19 @@ TEST = ["CMD", "probe", "api"]
 
 
 class Fake(module.Host):
-    """Containers whose states and probes follow one after the other, the last for ever."""
+    """A sequence of container states and probe results; the last one repeats."""
 
     def __init__(self, states: list[dict[str, Any]], probes: list[int] | None = None) -> None:
         self.states, self.probes = states, probes or [1]
-        self.now, self.slept, self.asked = 0.0, list[float](), list[list[str]]()
+        self.now, self.slept, self.commands = 0.0, list[float](), list[list[str]]()
 
     def inspect(self, name: str) -> dict[str, Any]:
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
     def execute(self, name: str, command: list[str], seconds: float) -> tuple[int, str]:
-        self.asked.append(command)
+        self.commands.append(command)
         self.now += 0.1
-        return (self.probes.pop(0) if len(self.probes) > 1 else self.probes[0]), "the probe's word"
+        return (self.probes.pop(0) if len(self.probes) > 1 else self.probes[0]), "the probe's output"
 
     def output(self, name: str) -> str:
         return "first\nlast\n"
@@ -47,7 +47,7 @@ def state(status: str = "running", health: str = "starting", restarts: int = 0) 
 
 
 @pytest.mark.parametrize(
-    ("states", "probes", "test", "well"),
+    ("states", "probes", "test", "healthy"),
     [
         ([state(health="healthy")], [1], TEST, True),
         ([state()], [1, 1, 0], TEST, True),
@@ -59,20 +59,20 @@ def state(status: str = "running", health: str = "starting", restarts: int = 0) 
         ([state()], [1], TEST, False),
         ([state("exited")], [0], TEST, False),
     ],
-    ids=["healthy", "probe", "starts late", "no check", "NONE", "over and over", "gone", "never well", "ended"],
+    ids=["healthy", "probe", "slow start", "no check", "NONE", "restarts", "missing", "unhealthy", "exited"],
 )
-def test_outcome(states: list[dict[str, Any]], probes: list[int], test: list[str], well: bool) -> None:
-    assert Fake(states, probes).wait(test).well is well
+def test_outcome(states: list[dict[str, Any]], probes: list[int], test: list[str], healthy: bool) -> None:
+    assert Fake(states, probes).wait(test).healthy is healthy
 
 
-def test_it_looks_often_at_first_and_then_less() -> None:
+def test_wait_increases_the_interval() -> None:
     host = Fake([state()], [1])
     outcome = host.wait(seconds=20)
-    assert (outcome.said, outcome.waited) == ("the probe's word", host.now)
+    assert (outcome.output, outcome.waited) == ("the probe's output", host.now)
     assert host.slept[:3] == pytest.approx([0.2, 0.3, 0.45])
     assert host.slept[-1] == module.LONGEST_PAUSE
     assert 20 <= host.now < 20 + module.LONGEST_PAUSE + 0.2
-    assert set(map(tuple, host.asked)) == {("probe", "api")}
+    assert set(map(tuple, host.commands)) == {("probe", "api")}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_command(test: list[str], command: list[str]) -> None:
     assert module.command_of(test) == command
 
 
-def test_pauses_have_no_end() -> None:
+def test_pauses_do_not_end() -> None:
     found: Iterator[float] = module.pauses()
     assert [next(found) for _number in range(50)][-1] == module.LONGEST_PAUSE
 
@@ -91,20 +91,20 @@ def test_pauses_have_no_end() -> None:
 API = {"name": "api", "test": TEST, "log_file": "/var/log/kolla/api.log"}
 
 
-def wait_for_all(containers: list[dict[str, Any]], found: dict[str, Any], probe: int = 1) -> Any:
+def wait_for_all(containers: list[Mapping[str, Any]], found: dict[str, Any], probe: int = 1) -> Any:
     return module.wait_for_all(containers, 0, "logs", ["5ecret!"], Fake([found], [probe]))
 
 
-def test_report_on_one_that_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_about_an_unhealthy_container(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     found = {**state(restarts=5), "Created": "2026-11-27T09:29:59.9Z", "Config": {"Image": "kolla/api:1"}}
     (summary,), (text,) = wait_for_all([API], found)
     assert text.splitlines() == [
-        "The container api did not become healthy within 0 s, and was given up as it ends again and again.",
+        "The container api did not become healthy within 0 s; gave up because it exits repeatedly.",
         "It is running, and was restarted 5 times.",
         "The last lines of its health check (probe api):",
-        "    the probe's word",
+        "    the probe's output",
         "The last lines of /var/log/kolla/api.log in the volume logs:",
         "    2026-11-27 09:30:00 password=*** for ***",
         'The last lines of "docker logs api":',
@@ -128,22 +128,22 @@ def test_summary(found: dict[str, Any], probe: int, status: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "summary"), [("running", "running"), ("exited", "exited")])
-def test_a_container_whose_health_check_is_off_has_to_run(status: str, summary: str) -> None:
+def test_container_with_disabled_health_check_has_to_run(status: str, summary: str) -> None:
     found = {"State": {"Status": status}, "Config": {"Image": "kolla/api:1", "Healthcheck": {"Test": ["NONE"]}}}
     host = Fake([found], [1])
     summaries, reports = module.wait_for_all([{**API, "test": ["NONE"]}], 0, "logs", [], host)
     assert [item["status"] for item in summaries] == [summary]
     assert len(reports) == (status != "running")
-    assert host.asked == []
+    assert host.commands == []
 
 
-def test_without_a_test_it_is_the_container_s_own() -> None:
+def test_default_is_the_container_s_own_health_check() -> None:
     host = Fake([{**state(), "Config": {"Healthcheck": {"Test": ["CMD", "own", "check"]}}}], [0])
-    assert host.wait([]).well
-    assert host.asked == [["own", "check"]]
+    assert host.wait([]).healthy
+    assert host.commands == [["own", "check"]]
 
 
-def test_nothing_to_report() -> None:
+def test_healthy_containers_are_not_reported() -> None:
     assert wait_for_all([API], state(), 0)[1] == []
     assert wait_for_all([], {}) == ([], [])
 
@@ -170,7 +170,7 @@ OSLO = "2026-11-27 09:30:01.124 7 INFO keystone.server [-] ready"
         ([str(number) for number in range(50)], [str(number) for number in range(30, 50)]),
         ([], []),
     ],
-    ids=["a program's", "of an earlier start", "kolla_set_configs fails", "nothing else", "the last", "none"],
+    ids=["program output", "previous start", "kolla_set_configs fails", "only startup", "last lines", "empty"],
 )
 def test_program_lines(lines: list[str], shown: list[str]) -> None:
     assert module.program_lines("\n".join(lines)) == shown

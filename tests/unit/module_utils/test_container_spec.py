@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kolla's service dictionaries as requests of Docker's API."""
+"""Conversion of Kolla's service dictionaries to requests of Docker's API."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SETTINGS: dict[str, Any] = {
     "labels": {"rack": 7},
 }
 SERVICE: dict[str, Any] = {
-    "container_name": "qinling_relay",
-    "image": "kolla/qinling-relay:1",
+    "container_name": "qinling_gateway",
+    "image": "kolla/qinling-gateway:1",
     "volumes": ["/etc/localtime:/etc/localtime:ro", "", "qinling_run:/run/qinling/"],
 }
 
 
 def host_config(**service: Any) -> dict[str, Any]:
-    config: dict[str, Any] = spec_of("relay", {**SERVICE, **service}, SETTINGS, {}, [])["body"]["HostConfig"]
+    config: dict[str, Any] = spec_of("gateway", {**SERVICE, **service}, SETTINGS, {}, [])["body"]["HostConfig"]
     return config
 
 
@@ -60,7 +60,7 @@ def test_durations(duration: Any, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("value", "expected"),
     [
         (
             {"interval": "30", "timeout": 5, "retries": "3", "start_period": "1m30s", "test": ["CMD", "probe"]},
@@ -77,12 +77,12 @@ def test_durations(duration: Any, seconds: float) -> None:
         ({"interval": 30, "test": ["NONE"]}, {"Test": ["NONE"]}),
     ],
 )
-def test_health_checks(given: Any, expected: Any) -> None:
-    assert healthcheck_of(given) == expected
+def test_health_checks(value: Any, expected: Any) -> None:
+    assert healthcheck_of(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("value", "expected"),
     [
         ({"nofile": {"soft": "1024", "hard": 2048}}, [("nofile", 1024, 2048)]),
         ({"nofile": 100}, [("nofile", 100, 100)]),
@@ -90,8 +90,8 @@ def test_health_checks(given: Any, expected: Any) -> None:
         ({}, []),
     ],
 )
-def test_ulimits(given: Any, expected: list[tuple[str, int, int]]) -> None:
-    assert ulimits_of(given) == [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in expected]
+def test_ulimits(value: Any, expected: list[tuple[str, int, int]]) -> None:
+    assert ulimits_of(value) == [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in expected]
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_ulimits(given: Any, expected: list[tuple[str, int, int]]) -> None:
     ],
 )
 def test_published_ports(port: str, expected: tuple[str, str, str]) -> None:
-    inside, address, outside = expected
-    assert ports_of([port]) == {inside: [{"HostIp": address, "HostPort": outside}]}
+    container_port, address, host_port = expected
+    assert ports_of([port]) == {container_port: [{"HostIp": address, "HostPort": host_port}]}
 
 
-def test_a_published_port_without_two_numbers_is_named() -> None:
+def test_invalid_published_port_is_reported() -> None:
     with pytest.raises(ValueError, match="published port 7070: expected"):
         ports_of(["7070"])
 
@@ -132,25 +132,25 @@ def test_dimensions(dimension: str, value: Any, key: str, expected: Any) -> None
     assert key not in host_config(dimensions={dimension: None})
 
 
-def test_a_container_of_the_host() -> None:
+def test_container_in_the_host_network() -> None:
     service = {**SERVICE, "environment": {"RETRIES": 3}, "healthcheck": {"test": "true"}, "groups": [103]}
-    spec = spec_of("relay", service, SETTINGS, {"qinling.kolla/service": "relay"}, [SERVICE["volumes"][0]])
+    spec = spec_of("gateway", service, SETTINGS, {"qinling.kolla/service": "gateway"}, [SERVICE["volumes"][0]])
     body = spec["body"]
-    assert (spec["service"], spec["container"], spec["networks"]) == ("relay", "qinling_relay", [])
-    assert body["Env"] == ["KOLLA_CONFIG_STRATEGY=COPY_ALWAYS", "KOLLA_SERVICE_NAME=relay", "RETRIES=3"]
-    assert body["Labels"] == {"rack": "7", "qinling.kolla/service": "relay"}
+    assert (spec["service"], spec["container"], spec["networks"]) == ("gateway", "qinling_gateway", [])
+    assert body["Env"] == ["KOLLA_CONFIG_STRATEGY=COPY_ALWAYS", "KOLLA_SERVICE_NAME=gateway", "RETRIES=3"]
+    assert body["Labels"] == {"rack": "7", "qinling.kolla/service": "gateway"}
     assert body["StopTimeout"] == 60
     assert body["Healthcheck"] == {"Test": ["CMD-SHELL", "true"]}
     assert body["HostConfig"]["Binds"] == ["qinling_run:/run/qinling/"]
     assert body["HostConfig"]["NetworkMode"] == "host"
     assert body["HostConfig"]["GroupAdd"] == ["103"]
     assert body["HostConfig"]["RestartPolicy"] == {"Name": "unless-stopped"}
-    assert "Healthcheck" not in spec_of("relay", service, {**SETTINGS, "healthchecks": False}, {}, [])["body"]
+    assert "Healthcheck" not in spec_of("gateway", service, {**SETTINGS, "healthchecks": False}, {}, [])["body"]
 
 
-def test_a_container_of_two_networks() -> None:
+def test_container_in_two_networks() -> None:
     networks = [{"name": "bridge"}, {"name": "functions", "aliases": ["qinling-api"]}]
-    spec = spec_of("relay", {**SERVICE, "network_mode": "bridge", "networks": networks}, SETTINGS, {}, [])
+    spec = spec_of("gateway", {**SERVICE, "network_mode": "bridge", "networks": networks}, SETTINGS, {}, [])
     assert spec["body"]["HostConfig"]["NetworkMode"] == "bridge"
     assert spec["body"]["NetworkingConfig"] == {"EndpointsConfig": {"bridge": {}}}
     assert spec["networks"] == [{"name": "functions", "endpoint": {"Aliases": ["qinling-api"]}}]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done with a container, by what Docker lists of it."""
+"""Actions on containers by their present state."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ SAME: dict[str, Any] = {"Names": ["/p_etcd"], "Image": "kolla/etcd:1", "Labels":
         ({**SAME, "State": "dead"}, "replace"),
         ({**SAME, "Labels": {LABEL: "abd"}}, "replace"),
         ({**SAME, "Labels": None}, "replace"),
-        # Its name means another image by now.
+        # The name of the image now refers to another image.
         ({**SAME, "Image": "sha256:0123"}, "replace"),
     ],
 )
-def test_what_is_done_with_a_container(present: dict[str, Any] | None, expected: str) -> None:
+def test_action_of_a_container(present: dict[str, Any] | None, expected: str) -> None:
     assert action_of(SPEC, present) == expected
 
 
 class Docker:
-    """A Docker that lists one container and notes what it is asked to change."""
+    """A fake Docker that lists one container and records requests for changes."""
 
     def __init__(self, present: dict[str, Any]) -> None:
         self.present = present
@@ -51,7 +51,7 @@ class Docker:
 
 
 @pytest.mark.parametrize("backup", [False, True])
-def test_what_is_replaced_has_time_to_end(backup: bool, tmp_path: Path) -> None:
+def test_replaced_container_is_stopped_with_timeout(backup: bool, tmp_path: Path) -> None:
     docker = Docker({**SAME, "Labels": {LABEL: "abd"}, "Status": "Up"})
     containers.run([SPEC], Host(docker, tmp_path, 7), backup=backup, check=False)  # type: ignore[arg-type]
     assert docker.requests[0] == "POST /containers/p_etcd/stop?t=7"

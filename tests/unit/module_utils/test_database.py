@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the answers of a database server mean. tests/testinfra/test_resources.py has a real server."""
+"""Responses of a database server. tests/testinfra/test_resources.py uses a real server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import types
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnansweredError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.database import Database
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run
 
@@ -21,7 +21,7 @@ DESIRED = {
 
 
 class Server:
-    """Stands for PyMySQL and its connection: refuses with an error, or answers with grants."""
+    """Replaces PyMySQL and its connection: raises an error, or returns grants."""
 
     def __init__(self, *grants: str, error: Exception | None = None) -> None:
         self.grants = grants
@@ -57,7 +57,7 @@ def database(monkeypatch: pytest.MonkeyPatch, server: Server, run: Run | None = 
 
 
 @pytest.mark.parametrize(
-    ("grants", "well"),
+    ("grants", "granted"),
     [
         (["GRANT USAGE ON *.* TO `u`@`%`", "GRANT ALL PRIVILEGES ON `qin_ling`.* TO `u`@`%`"], True),
         (["GRANT ALL PRIVILEGES ON `qin\\_ling`.* TO `u`@`%`"], True),
@@ -66,14 +66,14 @@ def database(monkeypatch: pytest.MonkeyPatch, server: Server, run: Run | None = 
         ([], False),
     ],
 )
-def test_grants(grants: list[str], well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grants(grants: list[str], granted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(*grants)
-    assert database(monkeypatch, server).differences() == ([] if well else ["privileges of u on schema qin_ling"])
+    assert database(monkeypatch, server).differences() == ([] if granted else ["privileges of u on schema qin_ling"])
     assert (server.requested["port"], server.requested["ssl"], server.requested["database"]) == (1, None, "qin_ling")
 
 
 def unverified() -> RuntimeError:
-    """Return the error with which PyMySQL refuses a certificate."""
+    """Return PyMySQL's error for an invalid certificate."""
     error = RuntimeError(2003, "Can't connect: self-signed")
     vars(error)["original_exception"] = ssl.SSLCertVerificationError("self-signed")
     return error
@@ -83,12 +83,12 @@ def unverified() -> RuntimeError:
     ("error", "kind", "words"),
     [
         (RuntimeError(1045, "Access denied for user 'root'"), QinlingError, "database_password in passwords.yml"),
-        (RuntimeError(2003, "Connection refused"), UnansweredError, "within 0 seconds: Connection refused; start it"),
+        (RuntimeError(2003, "Connection refused"), UnreachableError, "within 0 seconds: Connection refused; start"),
         (RuntimeError(1290, "running with --read-only"), QinlingError, "running with --read-only"),
-        (unverified(), QinlingError, "self-signed; expected a certificate of this name that a CA of the system"),
+        (unverified(), QinlingError, "self-signed; expected a certificate for this name, signed by a CA of the system"),
     ],
 )
-def test_why_it_cannot_be_applied(
+def test_apply_reports_the_cause_of_a_failure(
     error: Exception, kind: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(kind, match=f"database server h:1.*{words}") as raised:
@@ -96,13 +96,13 @@ def test_why_it_cannot_be_applied(
     assert type(raised.value) is kind
 
 
-def test_a_host_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymysql", None)
-    with pytest.raises(QinlingError, match=r"PyMySQL.*The playbook qinling.kolla.bootstrap_servers installs it."):
+    with pytest.raises(QinlingError, match=r"PyMySQL.*Run the playbook qinling.kolla.bootstrap_servers to install it."):
         Database(DESIRED, Run()).apply()
 
 
-def test_tls_is_verified_with_or_without_a_file_of_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_is_verified_with_and_without_ca_cert(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     for desired in ({"tls": True}, {"tls": True, "ca_cert": "/etc/ssl/certs/ca-certificates.crt"}):
         resource = database(monkeypatch, server)
@@ -113,16 +113,16 @@ def test_tls_is_verified_with_or_without_a_file_of_the_operator(monkeypatch: pyt
 
 
 class Proxy(Server):
-    """Stands for ProxySQL, which lets in whom it knows; the server behind it refuses the user's queries."""
+    """Replaces ProxySQL, which accepts its own users, while the server behind it rejects the user's queries."""
 
-    def execute(self, statement: str, values: tuple[str, ...]) -> int:
+    def execute(self, statement: str, values: tuple[str, ...]) -> int:  # type: ignore[override]
         if self.requested["user"] == "u" and statement == "SELECT CURRENT_USER()":
             raise RuntimeError(1045, "Access denied for user 'u'")
         self.grants = ("GRANT ALL PRIVILEGES ON `qin_ling`.*",)
         return 1
 
 
-def test_a_login_at_a_proxy_alone_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_requires_a_query_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = database(monkeypatch, Proxy())
     resource.apply()
     assert resource.done == ["password of user u"]

@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Directories of services on the host."""
+"""Synchronization of services' directories on the host."""
 
+import contextlib
 import os
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._config import directory_sync
-from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import MARKER, TreeError, WantedFile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import (
+    MARKER,
+    DesiredFile,
+    DirectoryError,
+)
 
 
-def run(root: Path, enabled: dict, disabled: tuple = (), check: bool = False) -> directory_sync.Outcome:
+def run(
+    root: Path, enabled: dict[str, Any], disabled: Sequence[str] = (), check: bool = False
+) -> directory_sync.Outcome:
     return directory_sync.reconcile(root, enabled, list(disabled), -1, -1, check)
 
 
@@ -27,7 +36,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, bytes | str]]:
     return found
 
 
-FILES = {"api": [WantedFile("a.conf", 0o600, b"a"), WantedFile("deep/er/b.bin", 0o640, b"\0\xff")]}
+FILES = {"api": [DesiredFile("a.conf", 0o600, b"a"), DesiredFile("deep/er/b.bin", 0o640, b"\0\xff")]}
 
 
 def test_creates_and_is_idempotent(tmp_path: Path) -> None:
@@ -42,8 +51,8 @@ def test_creates_and_is_idempotent(tmp_path: Path) -> None:
         "etc/kolla/api/a.conf": "created",
         "etc/kolla/api/deep/er/b.bin": "created",
     }
-    made = snapshot(root)
-    assert made == {
+    created = snapshot(root)
+    assert created == {
         "api": (0o770, "directory"),
         f"api/{MARKER}": (0o600, directory_sync.MARKER_TEXT),
         "api/a.conf": (0o600, b"a"),
@@ -52,10 +61,10 @@ def test_creates_and_is_idempotent(tmp_path: Path) -> None:
         "api/deep/er/b.bin": (0o640, b"\0\xff"),
     }
     assert run(root, FILES).changes == []
-    assert snapshot(root) == made
+    assert snapshot(root) == created
 
 
-def test_changes_content_mode_and_removes_what_is_stale(tmp_path: Path) -> None:
+def test_changes_content_and_mode_and_removes_stale_files(tmp_path: Path) -> None:
     run(tmp_path, FILES)
     (tmp_path / "api/stale").mkdir()
     (tmp_path / "api/stale/x").write_text("x")
@@ -64,7 +73,7 @@ def test_changes_content_mode_and_removes_what_is_stale(tmp_path: Path) -> None:
     (tmp_path / "api").chmod(0o755)
     (tmp_path / "other").mkdir()
     inode = (tmp_path / "api/a.conf").stat().st_ino
-    outcome = run(tmp_path, {"api": [WantedFile("a.conf", 0o600, b"A"), FILES["api"][1]]})
+    outcome = run(tmp_path, {"api": [DesiredFile("a.conf", 0o600, b"A"), FILES["api"][1]]})
     assert what(outcome, tmp_path) == {
         "api": "permissions",
         "api/stale/x": "removed",
@@ -84,11 +93,11 @@ def test_changes_content_mode_and_removes_what_is_stale(tmp_path: Path) -> None:
         "api/deep/er/b.bin",
         "other",
     }
-    # Replaced, not written over: a container that holds the old file never sees half of the new one.
+    # Replaced, not overwritten: a container never reads a partly written file.
     assert (tmp_path / "api/a.conf").stat().st_ino != inode
 
 
-def test_check_mode_tells_the_same_and_changes_nothing(tmp_path: Path) -> None:
+def test_check_mode_reports_the_same_changes(tmp_path: Path) -> None:
     root = tmp_path / "kolla"
     expected = run(root, FILES, check=True)
     assert not root.exists()
@@ -104,16 +113,16 @@ def test_check_mode_tells_the_same_and_changes_nothing(tmp_path: Path) -> None:
     assert run(root, FILES, ["old"]).changes == expected.changes != []
 
 
-def test_a_disabled_service_loses_its_directory(tmp_path: Path) -> None:
+def test_directory_of_a_disabled_service_is_removed(tmp_path: Path) -> None:
     run(tmp_path, FILES)
-    outcome = run(tmp_path, {}, ["api", "never-there"])
+    outcome = run(tmp_path, {}, ["api", "missing"])
     assert what(outcome, tmp_path)["api"] == "removed"
     assert what(outcome, tmp_path)["api/a.conf"] == "removed"
     assert snapshot(tmp_path) == {}
     assert run(tmp_path, {}, ["api"]).changes == []
 
 
-def test_a_directory_of_others_is_kept(tmp_path: Path) -> None:
+def test_foreign_directories_are_retained(tmp_path: Path) -> None:
     (tmp_path / "mariadb").mkdir()
     (tmp_path / "mariadb/galera.cnf").write_text("x")
     (tmp_path / "elsewhere").mkdir()
@@ -122,11 +131,11 @@ def test_a_directory_of_others_is_kept(tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     outcome = run(tmp_path, {}, ["mariadb", "linked", "file"])
     assert outcome.changes == []
-    assert outcome.kept == [str(tmp_path / name) for name in ("file", "linked", "mariadb")]
+    assert outcome.retained == [str(tmp_path / name) for name in ("file", "linked", "mariadb")]
     assert snapshot(tmp_path) == before
 
 
-def test_a_directory_that_was_there_is_adopted(tmp_path: Path) -> None:
+def test_existing_directory_is_adopted(tmp_path: Path) -> None:
     (tmp_path / "api").mkdir(mode=0o770)
     (tmp_path / "api").chmod(0o770)
     (tmp_path / "api/apache.conf").write_text("x")
@@ -165,36 +174,38 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert snapshot(outside) == before
 
 
-def test_a_file_and_a_directory_change_places(tmp_path: Path) -> None:
-    run(tmp_path, {"api": [WantedFile("a/b", 0o600, b"1"), WantedFile("c", 0o600, b"2")]})
-    wanted = {"api": [WantedFile("a", 0o600, b"1"), WantedFile("c/d", 0o600, b"2")]}
-    expected = run(tmp_path, wanted, check=True)
-    assert run(tmp_path, wanted).changes == expected.changes
+def test_file_and_directory_are_exchanged(tmp_path: Path) -> None:
+    run(tmp_path, {"api": [DesiredFile("a/b", 0o600, b"1"), DesiredFile("c", 0o600, b"2")]})
+    desired = {"api": [DesiredFile("a", 0o600, b"1"), DesiredFile("c/d", 0o600, b"2")]}
+    expected = run(tmp_path, desired, check=True)
+    assert run(tmp_path, desired).changes == expected.changes
     assert (tmp_path / "api/a").read_bytes() == b"1"
     assert (tmp_path / "api/c/d").read_bytes() == b"2"
-    assert run(tmp_path, wanted).changes == []
+    assert run(tmp_path, desired).changes == []
+
+
+class DiskFullError(OSError):
+    """The simulated interruption."""
 
 
 @pytest.mark.parametrize("point", range(8))
-def test_interrupted_anywhere_a_second_run_converges(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: int
-) -> None:
-    """The n-th rename or removal fails; what is left must not keep the next run from ending as usual."""
+def test_run_after_an_interruption_converges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: int) -> None:
+    """The n-th rename or removal fails; the next run has to reach the desired state."""
     root = tmp_path / "root"
     run(
         root,
         {
-            "api": [WantedFile("old", 0o600, b"o"), WantedFile("a.conf", 0o600, b"o")],
-            "gone": [WantedFile("x", 0o600, b"x")],
+            "api": [DesiredFile("old", 0o600, b"o"), DesiredFile("a.conf", 0o600, b"o")],
+            "disabled": [DesiredFile("x", 0o600, b"x")],
         },
     )
     calls = iter(range(100))
     real_replace, real_unlink = os.replace, os.unlink
 
-    def failing(real):
-        def call(*args, **kwargs):
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
             if next(calls) == point:
-                raise OSError(28, "No space left on device", str(args[0]))
+                raise DiskFullError(28, "No space left on device", str(args[0]))
             return real(*args, **kwargs)
 
         return call
@@ -202,11 +213,9 @@ def test_interrupted_anywhere_a_second_run_converges(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", failing(real_replace))
         patched.setattr(os, "unlink", failing(real_unlink))
-        try:
-            run(root, FILES, ["gone"])
-        except OSError as error:
-            assert error.errno == 28
-    run(root, FILES, ["gone"])
+        with contextlib.suppress(DiskFullError):
+            run(root, FILES, ["disabled"])
+    run(root, FILES, ["disabled"])
     reference = tmp_path / "reference"
     run(reference, FILES)
     assert snapshot(root) == snapshot(reference)
@@ -215,36 +224,36 @@ def test_interrupted_anywhere_a_second_run_converges(
 @pytest.mark.parametrize(
     ("enabled", "disabled", "words"),
     [
-        ({"../x": []}, [], "not a name"),
-        ({}, ["../x"], "not a name"),
-        ({}, [""], "not a name"),
-        ({}, ["."], "not a name"),
-        ({"a/b": []}, [], "not a name"),
-        ({"api": [WantedFile("../x", 0o600, b"")]}, [], "plain relative"),
-        ({"api": [WantedFile("/x", 0o600, b"")]}, [], "plain relative"),
-        ({"api": [WantedFile("a//b", 0o600, b"")]}, [], "plain relative"),
-        ({"api": [WantedFile(MARKER, 0o600, b"")]}, [], "marker"),
-        ({"api": [WantedFile("a", 0o600, b""), WantedFile("a", 0o600, b"x")]}, [], "twice"),
-        ({"api": [WantedFile("a", 0o600, b""), WantedFile("a/b", 0o600, b"x")]}, [], "a file and a directory"),
+        ({"../x": []}, [], "not a valid name"),
+        ({}, ["../x"], "not a valid name"),
+        ({}, [""], "not a valid name"),
+        ({}, ["."], "not a valid name"),
+        ({"a/b": []}, [], "not a valid name"),
+        ({"api": [DesiredFile("../x", 0o600, b"")]}, [], "plain relative"),
+        ({"api": [DesiredFile("/x", 0o600, b"")]}, [], "plain relative"),
+        ({"api": [DesiredFile("a//b", 0o600, b"")]}, [], "plain relative"),
+        ({"api": [DesiredFile(MARKER, 0o600, b"")]}, [], "marker"),
+        ({"api": [DesiredFile("a", 0o600, b""), DesiredFile("a", 0o600, b"x")]}, [], "twice"),
+        ({"api": [DesiredFile("a", 0o600, b""), DesiredFile("a/b", 0o600, b"x")]}, [], "a file and a directory"),
         ({"linked": []}, [], "a link or a file"),
         ({"file": []}, [], "a link or a file"),
     ],
 )
-def test_what_is_not_safe_is_refused_before_any_change(
-    tmp_path: Path, enabled: dict, disabled: list[str], words: str
+def test_unsafe_input_is_rejected_before_any_change(
+    tmp_path: Path, enabled: dict[str, Any], disabled: list[str], words: str
 ) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root/linked").symlink_to(tmp_path)
     (tmp_path / "root/file").write_text("x")
     before = snapshot(tmp_path)
-    with pytest.raises(TreeError, match=words):
+    with pytest.raises(DirectoryError, match=words):
         run(tmp_path / "root", {"good": FILES["api"], **enabled}, disabled)
     assert snapshot(tmp_path) == before
 
 
 def test_owner_and_group_are_set(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root may give files away")
+        pytest.skip("only root can change the owner of files")
     directory_sync.reconcile(tmp_path / "root", FILES, [], 12, 34, False)
     for path in (tmp_path / "root", *(tmp_path / "root").rglob("*")):
         assert (path.stat().st_uid, path.stat().st_gid) == (12, 34), path
@@ -253,16 +262,16 @@ def test_owner_and_group_are_set(tmp_path: Path) -> None:
     assert directory_sync.reconcile(tmp_path / "root", FILES, [], 12, 35, False).changes == []
 
 
-def test_the_digest_is_of_path_mode_and_content_in_any_order() -> None:
-    one, two = WantedFile("a", 0o600, b"x"), WantedFile("b", 0o600, b"y")
+def test_digest_depends_on_path_mode_and_content_only() -> None:
+    one, two = DesiredFile("a", 0o600, b"x"), DesiredFile("b", 0o600, b"y")
     base = directory_sync.digest([one, two])
     assert directory_sync.digest([two, one]) == base
     assert len(base) == 64
-    others = [
+    variants = [
         [one],
-        [one, WantedFile("b", 0o640, b"y")],
-        [one, WantedFile("c", 0o600, b"y")],
-        [one, WantedFile("b", 0o600, b"z")],
-        [WantedFile("a", 0o600, b"y"), WantedFile("b", 0o600, b"x")],
+        [one, DesiredFile("b", 0o640, b"y")],
+        [one, DesiredFile("c", 0o600, b"y")],
+        [one, DesiredFile("b", 0o600, b"z")],
+        [DesiredFile("a", 0o600, b"y"), DesiredFile("b", 0o600, b"x")],
     ]
-    assert len({base, *(directory_sync.digest(files) for files in others)}) == 6
+    assert len({base, *(directory_sync.digest(files) for files in variants)}) == 6

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker's lists mean, and what an error in place of a list means."""
+"""Lists and errors of Docker's API."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NO_QUORUM = "This node is not a swarm manager. Manager is being prepared or has 
 LOCKED = "Swarm is encrypted and needs to be unlocked before it can be used."
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, status: int, data: Any) -> DockerApi:
-    """Return an engine that gives one answer to everything."""
+def responding(monkeypatch: pytest.MonkeyPatch, status: int, data: Any) -> DockerApi:
+    """Return an engine with the same response to every request."""
     monkeypatch.setattr(DockerApi, "get", lambda _self, _url: (status, data))
     return DockerApi("/none")
 
@@ -40,25 +40,25 @@ LISTS: list[tuple[str, Callable[[DockerApi], Any]]] = [
         (403, {}, "status 403"),
     ],
 )
-def test_an_error_is_not_an_empty_list(
+def test_error_is_not_an_empty_list(
     url: str, call: Callable[[DockerApi], Any], status: int, data: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DockerRefusedError) as caught:
-        call(answering(monkeypatch, status, data))
+        call(responding(monkeypatch, status, data))
     assert str(caught.value) == f"{url}: {message}"
 
 
 @pytest.mark.parametrize("message", [NO_SWARM, WORKER])
-def test_a_node_that_manages_no_swarm_has_none_of_its_services(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert answering(monkeypatch, 503, {"message": message}).swarm_names("configs", "a=b") == []
+def test_node_without_swarm_manager_has_no_services(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert responding(monkeypatch, 503, {"message": message}).swarm_names("configs", "a=b") == []
 
 
 @pytest.mark.parametrize("message", [LOCKED, NO_QUORUM])
-def test_a_manager_that_cannot_tell_is_an_error(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_swarm_manager_is_an_error(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DockerRefusedError, match=message):
-        answering(monkeypatch, 503, {"message": message}).swarm_names("configs", "a=b")
+        responding(monkeypatch, 503, {"message": message}).swarm_names("configs", "a=b")
 
 
 @pytest.mark.parametrize(("data", "volumes"), [({"Volumes": None}, {}), ({"Volumes": [{"Name": "a"}]}, {"a": {}})])
 def test_volumes(data: Any, volumes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert answering(monkeypatch, 200, data).volumes() == volumes
+    assert responding(monkeypatch, 200, data).volumes() == volumes

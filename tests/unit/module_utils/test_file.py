@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file on the host and its copy in a container: how they differ, and what is written."""
+"""Files on the host and their copies in containers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def desired(path: Path, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("host", "mode", "inside", "words"),
+    ("host", "mode", "copy", "expected"),
     [
         (b"a\n", 0o660, b"a\n", []),
         (b"b\n", 0o660, b"a\n", ["{path}"]),
@@ -35,11 +35,11 @@ def desired(path: Path, **more: Any) -> dict[str, Any]:
         (b"a\n", 0o660, None, ["/in in proxy"]),
     ],
 )
-def test_a_file_on_the_host_and_in_a_container(
+def test_differences_of_file_and_copy(
     host: bytes | None,
     mode: int,
-    inside: bytes | None,
-    words: list[str],
+    copy: bytes | None,
+    expected: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -50,21 +50,21 @@ def test_a_file_on_the_host_and_in_a_container(
 
     def raw(_self: DockerApi, url: str) -> tuple[int, bytes]:
         assert url == "/containers/proxy/archive?path=/in"
-        if inside is None:
+        if copy is None:
             return 404, b"{}"
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as archive:
             member = tarfile.TarInfo("in")
-            member.size = len(inside)
-            archive.addfile(member, io.BytesIO(inside))
+            member.size = len(copy)
+            archive.addfile(member, io.BytesIO(copy))
         return 200, stream.getvalue()
 
     monkeypatch.setattr(DockerApi, "raw", raw)
     found = File(desired(path, container=CONTAINER), Run()).differences()
-    assert found == [word.format(path=path) for word in words]
+    assert found == [text.format(path=path) for text in expected]
 
 
-def test_a_file_of_another_owner_differs(tmp_path: Path) -> None:
+def test_another_owner_is_a_difference(tmp_path: Path) -> None:
     path = tmp_path / "qinling.cfg"
     path.write_text("a\n")
     path.chmod(0o660)
@@ -73,14 +73,14 @@ def test_a_file_of_another_owner_differs(tmp_path: Path) -> None:
     assert File(desired(path, owner=None, group=None), Run()).differences() == []
 
 
-def applied(wanted: dict[str, Any], run: Run | None = None) -> File:
-    file = File(wanted, run or Run())
+def applied(state: dict[str, Any], run: Run | None = None) -> File:
+    file = File(state, run or Run())
     file.apply()
     return file
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_what_is_written(check: bool, tmp_path: Path) -> None:
+def test_apply_writes_file_and_directories(check: bool, tmp_path: Path) -> None:
     path = tmp_path / "some" / "more" / "qinling.cfg"
     file = applied(desired(path, directory_mode="0750"), Run(check=check))
     assert file.done == [str(path)]
@@ -93,16 +93,16 @@ def test_what_is_written(check: bool, tmp_path: Path) -> None:
         assert (again.done, again.diff) == ([], {})
 
 
-def test_a_wrong_mode_is_corrected_and_is_no_difference_of_content(tmp_path: Path) -> None:
+def test_wrong_mode_is_corrected_without_a_diff(tmp_path: Path) -> None:
     path = tmp_path / "qinling.cfg"
     path.write_text("a\n")
     path.chmod(0o600)
-    file = applied(desired(path, container={"name": "nowhere", "validate": ["false"]}))
+    file = applied(desired(path, container={"name": "missing", "validate": ["false"]}))
     assert file.done == [f"owner or mode of {path}"]
     assert (path.stat().st_mode & 0o7777, file.diff) == (0o660, {})
 
 
-def test_what_the_operator_has_stays_and_no_secret_is_shown(tmp_path: Path) -> None:
+def test_create_only_and_secret_files(tmp_path: Path) -> None:
     path = tmp_path / "qinling.cfg"
     path.write_text("b\n")
     assert applied(desired(path, create_only=True)).done == []
@@ -110,11 +110,13 @@ def test_what_the_operator_has_stays_and_no_secret_is_shown(tmp_path: Path) -> N
     assert (file.done, file.diff) == ([str(path)], {})
 
 
-def test_a_file_that_cannot_be_written_or_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_cannot_be_written_or_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(QinlingError, match="cannot be written: No such file or directory"):
-        applied(desired(tmp_path / "nowhere" / "qinling.cfg"))
+        applied(desired(tmp_path / "missing" / "qinling.cfg"))
     monkeypatch.setattr(DockerApi, "get", lambda *_args: (404, {"message": "No such container"}))
     unvalidated = desired(tmp_path / "qinling.cfg", container={"name": "proxy", "validate": ["true"]})
-    with pytest.raises(QinlingError, match="was not written, as the container proxy does not run"):
+    with pytest.raises(
+        QinlingError, match="was not written: the container proxy, which validates the file, does not run"
+    ):
         applied(unvalidated)
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one look at a host tells, with a Docker that lives in a dictionary."""
+"""The comparison of a host with its desired state, with a fake Docker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import (
-    TreeError,
-    WantedFile,
+    DesiredFile,
+    DirectoryError,
     digest,
     reconcile,
 )
@@ -21,7 +21,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker import conta
 from ansible_collections.qinling.kolla.plugins.module_utils._docker.api import DockerApi, DockerUnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils._plan import host_plan
 
-FILES = {"api": [WantedFile("api.conf", 0o600, b"a = 1\n")]}
+FILES = {"api": [DesiredFile("api.conf", 0o600, b"a = 1\n")]}
 API = {"container_name": "x_api", "image": "i:1", "groups": [container_digest.SOCKET_GROUP]}
 ENGINE = {"container_name": "x_engine", "image": "i:1"}
 SETTINGS = {"healthchecks": False}
@@ -34,24 +34,24 @@ def facts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Docker:
-    """A Docker with containers that were made from what was wanted then."""
+    """A fake Docker, with containers that were created from earlier definitions."""
 
     def __init__(self) -> None:
         self.containers: dict[str, dict[str, Any]] = {}
-        self.there = True
+        self.available = True
         self.volumes: dict[str, dict[str, str] | None] = {"x_data": None, "other": None}
         self.networks: dict[str, dict[str, str]] = {"bridge": {}, "x_functions": MANAGED}
-        # By kind: names, and the label of each.
+        # By kind: labels by name.
         self.swarm: dict[str, dict[str, str]] = {}
         # Messages of errors by the first part of the URL.
         self.errors: dict[str, str] = {}
         self.images = {"i:1"}
 
     def run(self, service: dict[str, Any], state: str = "running", settings: dict[str, Any] = SETTINGS) -> None:
-        """Makes a container as the role service does."""
-        made = {**service, "groups": ["7"]} if "groups" in service else service
-        whole = {**settings, "absent_mounts": ["/a:/a:ro"]}
-        label = container_digest.definition_of(made, digest(FILES["api"]), whole)
+        """Create a container as the role service does."""
+        entry = {**service, "groups": ["7"]} if "groups" in service else service
+        all_settings = {**settings, "absent_mounts": ["/a:/a:ro"]}
+        label = container_digest.definition_of(entry, digest(FILES["api"]), all_settings)
         self.containers[service["container_name"]] = {
             "Names": [f"/{service['container_name']}"],
             "Image": service["image"],
@@ -61,8 +61,8 @@ class Docker:
         }
 
     def get(self, url: str) -> tuple[int, Any]:
-        if not self.there:
-            raise DockerUnreachableError("there is no such socket")
+        if not self.available:
+            raise DockerUnreachableError("the socket does not exist")
         if message := self.errors.get(url.split("?")[0].split("/")[1]):
             return 503, {"message": message}
         kind, _mark, filters = url.removeprefix("/").partition("?filters=")
@@ -115,7 +115,7 @@ def written(request: host_plan.Request) -> host_plan.Request:
     return request
 
 
-def test_a_host_on_which_nothing_is_to_be_done(docker: Docker, request_: host_plan.Request) -> None:
+def test_host_in_the_desired_state_has_no_differences(docker: Docker, request_: host_plan.Request) -> None:
     docker.run(API)
     answer = host_plan.plan(written(request_))
     assert answer["differences"] == {"qinling": {"files": [], "containers": [], "running": ["x_api"], "volumes": []}}
@@ -124,7 +124,7 @@ def test_a_host_on_which_nothing_is_to_be_done(docker: Docker, request_: host_pl
     assert (answer["absent_mounts"], answer["docker_socket_group"]) == (["/a:/a:ro"], 7)
 
 
-def test_a_host_on_which_there_is_nothing_yet(docker: Docker, request_: host_plan.Request) -> None:
+def test_empty_host_differs_in_files_and_containers(docker: Docker, request_: host_plan.Request) -> None:
     answer = host_plan.plan(request_)
     assert answer["differences"]["qinling"]["containers"] == ["x_api"]
     assert str(request_.root / "api/api.conf") in answer["differences"]["qinling"]["files"]
@@ -132,10 +132,10 @@ def test_a_host_on_which_there_is_nothing_yet(docker: Docker, request_: host_pla
     assert not request_.root.exists()
 
 
-def test_images_that_the_host_lacks(docker: Docker, request_: host_plan.Request) -> None:
+def test_absent_images_are_those_of_local_services(docker: Docker, request_: host_plan.Request) -> None:
     assert host_plan.plan(request_)["absent_images"] == []
     docker.images.clear()
-    # Not that of the engine, which belongs on another host.
+    # Not the image of the engine, which runs on another host.
     assert host_plan.plan(replace(request_, projects={"qinling": {"api": API, "engine": {**ENGINE, "image": "i:2"}}}))[
         "absent_images"
     ] == ["i:1"]
@@ -151,7 +151,7 @@ def test_images_that_the_host_lacks(docker: Docker, request_: host_plan.Request)
         ('{"userland-proxy": false, "log-level": "info"}', {"iptables": True, "userland-proxy": False}),
     ],
 )
-def test_what_docker_says_of_itself(
+def test_engine_facts_include_swarm_and_daemon_switches(
     docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: str, expected: dict[str, bool]
 ) -> None:
     monkeypatch.setattr(host_plan, "DAEMON", tmp_path / "daemon.json")
@@ -162,26 +162,26 @@ def test_what_docker_says_of_itself(
 
 
 @pytest.mark.parametrize(
-    ("made", "state", "settings"),
+    ("service", "state", "settings"),
     [
         ({**API, "image": "i:0"}, "running", SETTINGS),
         (API, "exited", SETTINGS),
         (API, "running", {"healthchecks": True}),
         ({**API, "groups": []}, "running", SETTINGS),
     ],
-    ids=["another image", "it does not run", "other settings", "without the socket's group"],
+    ids=["another image", "stopped", "other settings", "without the socket's group"],
 )
-def test_a_container_that_is_not_as_wanted(
-    made: dict[str, Any], state: str, settings: dict[str, Any], docker: Docker, request_: host_plan.Request
+def test_container_with_a_difference_is_not_up_to_date(
+    service: dict[str, Any], state: str, settings: dict[str, Any], docker: Docker, request_: host_plan.Request
 ) -> None:
-    docker.run(made, state, settings)
-    if not made["groups"]:
+    docker.run(service, state, settings)
+    if not service["groups"]:
         del docker.containers["x_api"]["Labels"][container_digest.LABEL]
     answer = host_plan.plan(written(request_))
     assert (answer["differences"]["qinling"]["containers"], answer["up_to_date"]) == (["x_api"], [])
 
 
-def test_what_does_not_belong_here_is_told(docker: Docker, request_: host_plan.Request) -> None:
+def test_container_of_another_host_is_orphaned(docker: Docker, request_: host_plan.Request) -> None:
     docker.run(API)
     docker.run(ENGINE)
     answer = host_plan.plan(written(request_))
@@ -189,8 +189,8 @@ def test_what_does_not_belong_here_is_told(docker: Docker, request_: host_plan.R
     assert answer["orphaned"] == ["x_engine"]
 
 
-def test_a_container_of_others_is_no_orphan(docker: Docker, request_: host_plan.Request) -> None:
-    """It has the name of a service that runs on other hosts."""
+def test_foreign_container_is_not_orphaned(docker: Docker, request_: host_plan.Request) -> None:
+    """The container has the name of a service that runs on other hosts."""
     docker.run(API)
     docker.run(ENGINE)
     docker.containers["x_engine"]["Labels"] = {"their": "label"}
@@ -208,7 +208,7 @@ def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: ho
     answer = host_plan.plan(request)
     assert answer["differences"]["qinling"]["containers"] == answer["backups"] == [str(copy) for copy in copies]
     docker.run({**API, "container_name": "x_api_backup"})
-    # A name proves nothing: a container of the operator may have it.
+    # A container of the operator may have the name of a backup.
     assert host_plan.plan(request)["backups"] == [str(copy) for copy in copies]
     docker.containers["x_api_backup"]["Labels"]["qinling.kolla/service"] = "api"
     assert host_plan.plan(request)["backups"][0] == "x_api_backup"
@@ -217,11 +217,11 @@ def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: ho
 
 @pytest.fixture
 def bare(request_: host_plan.Request) -> host_plan.Request:
-    """What destroy asks."""
-    volumes = ["customer_data", "x_data", "x_gone"]
+    """Return the request of destroy."""
+    volumes = ["customer_data", "x_data", "x_missing"]
     leftovers = {
         "volumes": volumes,
-        "extra_volumes": ["customer_data", "x_gone"],
+        "extra_volumes": ["customer_data", "x_missing"],
         "networks": ["x_functions"],
         "paths": [str(request_.root)],
     }
@@ -235,7 +235,7 @@ def used(docker: Docker, name: str, *volumes: str, **labels: str) -> None:
     docker.containers[name]["Labels"] = labels
 
 
-def test_remains_and_what_runs_want_no_files(docker: Docker, bare: host_plan.Request) -> None:
+def test_leftovers_and_running_need_no_files(docker: Docker, bare: host_plan.Request) -> None:
     answer = host_plan.plan(bare)
     found = {"volumes": ["x_data"], "networks": ["x_functions"]}
     assert answer["differences"] == {"qinling": {"running": [], "volumes": [], "leftovers": found}}
@@ -244,7 +244,9 @@ def test_remains_and_what_runs_want_no_files(docker: Docker, bare: host_plan.Req
     assert (again["running"], again["leftovers"]["containers"]) == (["x_engine"], ["x_engine"])
 
 
-def test_remains_of_an_interrupted_deploy_are_named_with_their_users(docker: Docker, bare: host_plan.Request) -> None:
+def test_leftovers_of_an_interrupted_deploy_are_reported_with_their_users(
+    docker: Docker, bare: host_plan.Request
+) -> None:
     used(docker, "x_bootstrap", "x_data", **MANAGED)
     docker.volumes["0a1b"] = {ownership.INSTANCE: "x_functions"}
     docker.volumes["2c3d"] = {ownership.INSTANCE: "y_functions"}
@@ -254,7 +256,7 @@ def test_remains_of_an_interrupted_deploy_are_named_with_their_users(docker: Doc
     }
     bare.root.mkdir()
     answer = host_plan.plan(bare)
-    assert answer["findings"] == answer["kept"] == []
+    assert answer["findings"] == answer["retained_volumes"] == []
     assert answer["differences"]["qinling"]["leftovers"] == {
         "containers": ["x_bootstrap"],
         "volumes": ["x_data"],
@@ -265,86 +267,86 @@ def test_remains_of_an_interrupted_deploy_are_named_with_their_users(docker: Doc
         "worker_volumes": ["0a1b"],
     }
     assert len(answer["leftovers"]) == 7
-    assert "volume x_data is left, used by x_bootstrap; " in answer["leftovers"][1]
-    assert answer["leftovers"][6].startswith("Swarm config pool is left; ")
+    assert "volume x_data still exists, used by x_bootstrap; " in answer["leftovers"][1]
+    assert answer["leftovers"][6].startswith("Swarm config pool still exists; ")
 
 
 @pytest.mark.parametrize(
-    ("name", "labels", "spared"),
+    ("name", "labels", "retained"),
     [
         ("fluentd", {}, ["volume x_data (used by fluentd)"]),
         ("y_api", {**MANAGED, ownership.DEPLOYMENT: "/etc/a"}, ["volume x_data (used by y_api)"]),
-        # A service of this deployment that tags left out, or that is not deployed any longer.
+        # A service of this deployment that tags exclude, or that is no longer deployed.
         ("x_mariadb", {**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, ["volume x_data (used by x_mariadb)"]),
         ("x_api", MANAGED, []),
         ("x_api", {**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, []),
     ],
 )
-def test_a_volume_that_others_use_is_spared(
-    name: str, labels: dict[str, str], spared: list[str], docker: Docker, bare: host_plan.Request
+def test_volume_of_other_containers_is_retained(
+    name: str, labels: dict[str, str], retained: list[str], docker: Docker, bare: host_plan.Request
 ) -> None:
     used(docker, name, "x_data", **labels)
     answer = host_plan.plan(bare)
-    assert answer["kept"] == spared
-    assert ("x_data" in answer["differences"]["qinling"]["leftovers"].get("volumes", [])) is not spared
-    assert bool([text for text in answer["leftovers"] if "volume x_data" in text]) is not spared
+    assert answer["retained_volumes"] == retained
+    assert ("x_data" in answer["differences"]["qinling"]["leftovers"].get("volumes", [])) is (not retained)
+    assert bool([text for text in answer["leftovers"] if "volume x_data" in text]) is (not retained)
 
 
 @pytest.mark.parametrize(
-    ("labels", "spared"),
+    ("labels", "retained"),
     [
         (None, True),
         ({"backup": "daily"}, True),
         ({**MANAGED, ownership.DEPLOYMENT: "/etc/b"}, False),
     ],
 )
-def test_an_extra_volume_of_the_operator_is_spared(
-    labels: dict[str, str] | None, spared: bool, docker: Docker, bare: host_plan.Request
+def test_extra_volume_of_the_operator_is_retained(
+    labels: dict[str, str] | None, retained: bool, docker: Docker, bare: host_plan.Request
 ) -> None:
     docker.volumes["customer_data"] = labels
-    # The deployment's own container uses it until it is removed.
+    # A container of the deployment uses the volume until destroy removes the container.
     used(docker, "x_api", "customer_data", "x_data", **MANAGED)
     answer = host_plan.plan(bare)
-    assert answer["kept"] == (["volume customer_data (only in *_extra_volumes)"] if spared else [])
-    removed = ["x_data"] if spared else ["customer_data", "x_data"]
+    assert answer["retained_volumes"] == (["volume customer_data (only in *_extra_volumes)"] if retained else [])
+    removed = ["x_data"] if retained else ["customer_data", "x_data"]
     assert answer["differences"]["qinling"]["leftovers"]["volumes"] == removed
-    assert any("customer_data" in text for text in answer["leftovers"]) is not spared
+    assert any("customer_data" in text for text in answer["leftovers"]) is not retained
 
 
-@pytest.mark.parametrize("look", ["deploy", "destroy"])
-def test_what_another_deployment_owns_is_found_whatever_is_looked_at(
-    look: str, docker: Docker, request_: host_plan.Request, bare: host_plan.Request
+@pytest.mark.parametrize("action", ["deploy", "destroy"])
+def test_objects_of_another_deployment_are_findings_of_every_action(
+    action: str, docker: Docker, request_: host_plan.Request, bare: host_plan.Request
 ) -> None:
     used(docker, "x_api", "x_data", **MANAGED, **{ownership.DEPLOYMENT: "/etc/a"})
     docker.volumes["x_data"] = {ownership.DEPLOYMENT: "/etc/a"}
-    found = host_plan.plan(bare if look == "destroy" else written(request_))["findings"]
+    found = host_plan.plan(bare if action == "destroy" else written(request_))["findings"]
     assert len(found) == 1
-    assert found[0].startswith("container x_api; volume x_data belong to the deployment of /etc/a, ")
+    assert found[0].startswith("container x_api; volume x_data belong to the deployment /etc/a; ")
     assert host_plan.plan(replace(bare, deployment="/etc/a"))["findings"] == []
 
 
-def test_a_container_that_is_nobody_s_is_found_where_it_would_be_removed(
+def test_unmanaged_container_is_a_finding_of_destroy(
     docker: Docker, request_: host_plan.Request, bare: host_plan.Request
 ) -> None:
     used(docker, "x_api")
-    assert "was not made here" in host_plan.plan(bare)["findings"][0]
-    # Elsewhere host_look finds it.
+    assert "was not created by this collection" in host_plan.plan(bare)["findings"][0]
+    # Preflight reports the container in the other case.
     assert host_plan.plan(written(request_))["findings"] == []
 
 
 @pytest.mark.parametrize("name", ["bridge", "corp_net"])
-@pytest.mark.parametrize("look", ["deploy", "destroy"])
-def test_a_network_that_is_nobody_s_is_found(
-    name: str, look: str, docker: Docker, request_: host_plan.Request, bare: host_plan.Request
+@pytest.mark.parametrize("action", ["deploy", "destroy"])
+def test_unmanaged_network_is_a_finding(
+    name: str, action: str, docker: Docker, request_: host_plan.Request, bare: host_plan.Request
 ) -> None:
     docker.networks["corp_net"] = {"rack": "7"}
-    request = bare if look == "destroy" else written(request_)
+    request = bare if action == "destroy" else written(request_)
     claims = {"qinling": {**request.claims["qinling"], "network": [name]}}
     (found,) = host_plan.plan(replace(request, claims=claims))["findings"]
-    assert found.startswith(f"network {name}: one of this name is there already and was not made here; ")
+    assert found.startswith(f"network {name}: a network of this name exists and was not created by this collection; ")
 
 
-def test_a_volume_is_created_by_the_first_project_that_mounts_it(docker: Docker, request_: host_plan.Request) -> None:
+def test_first_project_creates_a_shared_volume(docker: Docker, request_: host_plan.Request) -> None:
     claims = {"container": [], "volume": ["x_data", "x_logs", "x_etcd"], "network": []}
     both = replace(
         written(request_),
@@ -356,15 +358,15 @@ def test_a_volume_is_created_by_the_first_project_that_mounts_it(docker: Docker,
     assert (differences["etcd"]["volumes"], differences["qinling"]["volumes"]) == (["x_etcd", "x_logs"], [])
 
 
-def test_nothing_is_removed_where_docker_does_not_answer(docker: Docker, bare: host_plan.Request) -> None:
-    docker.there = False
+def test_destroy_without_docker_is_a_finding_if_directories_exist(docker: Docker, bare: host_plan.Request) -> None:
+    docker.available = False
     assert host_plan.plan(bare)["findings"] == []
     bare.root.mkdir()
-    assert "containers and volumes cannot be removed; start it" in host_plan.plan(bare)["findings"][0]
+    assert "containers and volumes cannot be removed; start Docker" in host_plan.plan(bare)["findings"][0]
 
 
 @pytest.mark.parametrize(
-    ("kind", "message", "looks"),
+    ("kind", "message", "actions"),
     [
         ("containers", "daemon is shutting down", {"deploy", "destroy"}),
         ("volumes", "plugin not found", {"deploy", "destroy"}),
@@ -373,40 +375,40 @@ def test_nothing_is_removed_where_docker_does_not_answer(docker: Docker, bare: h
         ("configs", "This node is not a swarm manager. Worker nodes can't be used to view it.", set()),
     ],
 )
-@pytest.mark.parametrize("look", ["deploy", "destroy"])
-def test_an_error_of_docker_is_a_finding(
-    look: str,
+@pytest.mark.parametrize("action", ["deploy", "destroy"])
+def test_docker_error_is_a_finding(
+    action: str,
     kind: str,
     message: str,
-    looks: set[str],
+    actions: set[str],
     docker: Docker,
     request_: host_plan.Request,
     bare: host_plan.Request,
 ) -> None:
     docker.errors = {kind: message}
-    found = host_plan.plan(bare if look == "destroy" else written(request_))["findings"]
-    assert [message in text for text in found] == ([True] if look in looks else [])
+    found = host_plan.plan(bare if action == "destroy" else written(request_))["findings"]
+    assert [message in text for text in found] == ([True] if action in actions else [])
 
 
-def test_without_docker_everything_is_missing_and_said(docker: Docker, request_: host_plan.Request) -> None:
-    docker.there = False
+def test_unreachable_docker_is_reported(docker: Docker, request_: host_plan.Request) -> None:
+    docker.available = False
     options = {"checks": [{"service": "api"}], "force": False, "pull": False, "script": ""}
     host = {"docker": True, **{name: [] for name in ("ports", "images", "containers", "writable", "files", "subnets")}}
     answer = host_plan.plan(replace(request_, options=options, host=host))
     assert answer["differences"]["qinling"]["containers"] == ["x_api"]
-    assert "does not answer: there is no such socket" in answer["options"]["not_validated"]["api"]
+    assert "does not answer: the socket does not exist" in answer["options"]["not_validated"]["api"]
     assert "start or install it" in answer["findings"][0]
 
 
-def test_a_settled_service_is_not_asked_about_its_own_port(docker: Docker, request_: host_plan.Request) -> None:
+def test_ports_of_up_to_date_services_are_excluded(docker: Docker, request_: host_plan.Request) -> None:
     ports = [{"of": "api", "port": 1}, {"of": "engine", "port": 2}]
-    assert host_plan.without({"ports": ports, "images": []}, ["api"]) == {"ports": ports[1:], "images": []}
+    assert host_plan.exclude_ports({"ports": ports, "images": []}, ["api"]) == {"ports": ports[1:], "images": []}
 
 
-def test_an_unsafe_directory_stops_it(docker: Docker, request_: host_plan.Request) -> None:
+def test_unsafe_directory_raises_an_error(docker: Docker, request_: host_plan.Request) -> None:
     request_.root.mkdir()
     (request_.root / "api").symlink_to("/")
-    with pytest.raises(TreeError, match="not a directory of its own"):
+    with pytest.raises(DirectoryError, match="is a link or a file; expected a directory"):
         host_plan.plan(request_)
 
 
@@ -416,15 +418,15 @@ def test_an_unsafe_directory_stops_it(docker: Docker, request_: host_plan.Reques
         ({"container": "proxy"}, "running", True, False),
         ({"container": "proxy"}, "exited", True, True),
         ({"container": "other"}, "running", True, True),
-        # Docker does not answer, which is a finding of its own.
+        # Docker does not answer, which is a separate finding.
         ({"container": "other"}, "running", False, False),
         ({"directory": "/etc"}, "running", True, False),
         ({"directory": "/etc/passwd"}, "running", True, True),
         ({"directory": "/nowhere"}, "running", False, True),
     ],
 )
-def test_requirements(requirement: dict[str, str], state: str, known: bool, unmet: bool) -> None:
-    item = {**requirement, "message": "look"}
-    asked = host_plan.Request(Path("/etc/kolla"), (0, 0), {}, [], requirements={"a": [item], "b": []})
+def test_unmet_requirements(requirement: dict[str, str], state: str, known: bool, unmet: bool) -> None:
+    item = {**requirement, "message": "advice"}
+    desired = host_plan.Request(Path("/etc/kolla"), (0, 0), {}, [], requirements={"a": [item], "b": []})
     found = host_plan.Found([{"Names": ["/proxy"], "State": state}], known=known)
-    assert host_plan.unmet_requirements(asked, found) == {"a": [item] if unmet else [], "b": []}
+    assert host_plan.unmet_requirements(desired, found) == {"a": [item] if unmet else [], "b": []}

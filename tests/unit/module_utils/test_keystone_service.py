@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service's users and entries in Keystone: what one login shows of them, and what is created."""
+"""Comparison and creation of a service's users and entries in Keystone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def token(**changed: Any) -> dict[str, Any]:
 
 
 def service(answer: dict[str, Any] | Exception, check: bool = False) -> KeystoneService:
-    """Return the service in a Keystone that answers a login so, or with an error."""
+    """Return a service whose logins return a token or raise an error."""
 
     class Client:
         def __init__(self, params: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ def service(answer: dict[str, Any] | Exception, check: bool = False) -> Keystone
                 raise answer
             self.token = answer
 
-    return KeystoneService(DESIRED, Run(check=check, sessions=Sessions(Client)))
+    return KeystoneService(DESIRED, Run(check=check, sessions=Sessions(Client)))  # type: ignore[arg-type]
 
 
 def entry(**changed: Any) -> dict[str, Any]:
@@ -87,23 +87,23 @@ def applied(resource: KeystoneService) -> list[str]:
     return resource.done
 
 
-def test_a_refused_login() -> None:
+def test_refused_login_is_a_difference() -> None:
     found = service(HttpError("no", 401)).differences()
     assert found == ["login of user qinling in project service", *BOTH]
 
 
 @pytest.mark.parametrize("error", [HttpError("teapot", 500), QinlingError("no answer")])
-def test_no_clear_answer(error: QinlingError) -> None:
+def test_other_errors_are_raised(error: QinlingError) -> None:
     with pytest.raises(type(error)):
         service(error).differences()
 
 
-def test_nothing_is_applied_where_nothing_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apply_without_differences_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openstack", None)
     assert applied(service(token())) == []
 
 
-def test_the_administrator_creates_what_is_missing(monkeypatch: pytest.MonkeyPatch, identity: Identity) -> None:
+def test_administrator_creates_missing_entries(monkeypatch: pytest.MonkeyPatch, identity: Identity) -> None:
     connected: dict[str, Any] = {}
 
     def connect(**options: Any) -> SimpleNamespace:
@@ -113,18 +113,18 @@ def test_the_administrator_creates_what_is_missing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "openstack", SimpleNamespace(connect=connect))
     assert "user qinling" in applied(service(HttpError("no", 401)))
     assert (connected["auth"], connected["load_envvars"]) == (DESIRED["auth"], False)
-    # The password is that of a user who cannot log in, and is set.
+    # The user still cannot log in, so that the password is set.
     assert applied(service(HttpError("no", 401))) == ["password of user qinling"]
 
 
 @pytest.mark.parametrize(
     ("library", "words"),
     [
-        (None, "The playbook qinling.kolla.bootstrap_servers installs it."),
+        (None, "Run the playbook qinling.kolla.bootstrap_servers to install it."),
         (SimpleNamespace(connect=lambda **_options: 1 / 0), "Keystone at http://keystone: division by zero"),
     ],
 )
-def test_why_it_cannot_be_applied(monkeypatch: pytest.MonkeyPatch, library: Any, words: str) -> None:
+def test_apply_reports_the_cause_of_a_failure(monkeypatch: pytest.MonkeyPatch, library: Any, words: str) -> None:
     monkeypatch.setitem(sys.modules, "openstack", library)
     with pytest.raises(QinlingError, match=words):
         service(HttpError("no", 401)).apply()
@@ -148,27 +148,27 @@ ALL = [
 
 
 class Identity:
-    """Stands for openstacksdk's identity proxy."""
+    """Replaces openstacksdk's identity proxy."""
 
     def __init__(self) -> None:
-        self.there: dict[tuple[str, str], SimpleNamespace] = {}
+        self.entries: dict[tuple[str, str], SimpleNamespace] = {}
         self.granted: set[tuple[str, str, str]] = set()
 
     def __getattr__(self, name: str) -> Any:
         verb, _, kind = name.partition("_")
         return {
-            "find": lambda named, **_fields: self.there.get((kind, named)),
+            "find": lambda named, **_fields: self.entries.get((kind, named)),
             "create": lambda **fields: self.create(kind, fields),
             "update": lambda **fields: vars(fields.pop(kind)).update(fields),
         }[verb]
 
     def create(self, kind: str, fields: dict[str, Any]) -> SimpleNamespace:
         name = fields.get("name") or f"{fields['service_id']}/{fields['interface']}"
-        self.there[kind, name] = SimpleNamespace(id=f"id of {name}", **fields)
-        return self.there[kind, name]
+        self.entries[kind, name] = SimpleNamespace(id=f"id of {name}", **fields)
+        return self.entries[kind, name]
 
     def endpoints(self, service_id: str, region_id: str) -> list[SimpleNamespace]:
-        found = [entry for (kind, _name), entry in self.there.items() if kind == "endpoint"]
+        found = [entry for (kind, _name), entry in self.entries.items() if kind == "endpoint"]
         return [entry for entry in found if (entry.service_id, entry.region_id) == (service_id, region_id)]
 
     def validate_user_has_project_role(self, project: Any, user: Any, role: Any) -> bool:
@@ -197,23 +197,23 @@ def identity() -> Identity:
     return Identity()
 
 
-def test_everything_once(identity: Identity) -> None:
+def test_registration_is_idempotent(identity: Identity) -> None:
     assert register(identity, check=True) == ALL
-    assert identity.there == {}
+    assert identity.entries == {}
     assert register(identity) == ALL
-    user = identity.there["user", "qinling"]
+    user = identity.entries["user", "qinling"]
     assert (user.password, user.default_project_id) == ("the secret", "id of service")
     assert register(identity, locked_out=False) == []
 
 
-def test_a_user_who_is_locked_out_gets_the_password(identity: Identity) -> None:
+def test_password_is_set_for_a_locked_out_user(identity: Identity) -> None:
     register(identity)
     assert register(identity, password="another") == []
     assert register(identity, password="another", locked_out=True) == ["password of user qinling"]
-    assert identity.there["user", "qinling"].password == "another"
+    assert identity.entries["user", "qinling"].password == "another"
 
 
-def test_what_is_otherwise_is_changed(identity: Identity) -> None:
+def test_differences_are_updated(identity: Identity) -> None:
     register(identity)
     moved = [{"interface": "internal", "url": "http://internal"}, {"interface": "public", "url": "https://new"}]
     other = {**WITH_DESCRIPTION, "description": "Functions", "endpoints": moved}

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a diff may show."""
+"""Masking of secrets in diffs."""
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._config import masking
 
 LINES = {
     "a password": ("password = hunter2", "password = ***"),
-    "a name that ends so": ("memcache_secret_key = hunter2", "memcache_secret_key = ***"),
+    "a suffix": ("memcache_secret_key = hunter2", "memcache_secret_key = ***"),
     "a URL option": ("connection = mysql://u:hunter2@h/d", "connection = ***"),
     "a transport": ("transport_url=rabbit://u:hunter2@h", "transport_url=***"),
     "YAML": ("  admin_token: hunter2", "  admin_token: ***"),
@@ -18,11 +18,11 @@ LINES = {
     "a literal": ("x = 1hunter2b", "x = 1***b"),
     "a literal, quoted for a URL": ("x = a%2Fb%40c", "x = ***"),
     "default_pass": ("default_pass = hunter2", "default_pass = ***"),
-    "a file's name is no secret": ("key_file = /etc/k.pem", "key_file = /etc/k.pem"),
-    "nor is a time": ("token_cache_time = 300", "token_cache_time = 300"),
-    "nor a limit": ("max_connections = 3", "max_connections = 3"),
-    "nor are words that have one inside": ("monkeys = 3", "monkeys = 3"),
-    "nothing": ("debug = True", "debug = True"),
+    "a file name": ("key_file = /etc/k.pem", "key_file = /etc/k.pem"),
+    "a duration": ("token_cache_time = 300", "token_cache_time = 300"),
+    "a limit": ("max_connections = 3", "max_connections = 3"),
+    "a word that contains a secret name": ("monkeys = 3", "monkeys = 3"),
+    "no secret": ("debug = True", "debug = True"),
 }
 
 
@@ -52,32 +52,32 @@ def test_blocks(text: str, expected: str) -> None:
     assert "\n".join(masking.mask_lines(text, [])) == expected
 
 
-def test_a_changed_secret_shows_as_changed() -> None:
+def test_changed_secret_is_marked() -> None:
     before, after = masking.mask_pair("a = 1\npassword = old\n", "a = 1\npassword = new\n", [])
     assert before == "a = 1\npassword = *** (before)\n"
     assert after == "a = 1\npassword = *** (after)\n"
 
 
-def test_an_unchanged_secret_does_not() -> None:
+def test_unchanged_secret_is_not_marked() -> None:
     before, after = masking.mask_pair("a = 1\npassword = same\n", "a = 2\npassword = same\n", [])
     assert before == "a = 1\npassword = ***\n"
     assert after == "a = 2\npassword = ***\n"
 
 
-def test_secrets_that_change_places_show() -> None:
+def test_swapped_secrets_are_marked() -> None:
     before, after = masking.mask_pair("password = x\npassword = y", "password = y\npassword = x", [])
     assert before != after
     assert "x" not in before.replace("password", "")
 
 
-def test_the_old_value_is_hidden_where_only_the_new_one_is_known() -> None:
+def test_old_value_is_hidden_if_only_the_new_value_is_known() -> None:
     before, after = masking.mask_pair("userpass_line user:oldvalue\n", "userpass_line user:newvalue\n", ["newvalue"])
     assert "oldvalue" not in before
     assert "newvalue" not in after
     assert before != after
 
 
-def test_a_literal_of_many_lines_hides_each_of_them() -> None:
+def test_multiline_secret_hides_each_line() -> None:
     secret = "first-line\nsecond-line\nx\n"
     assert masking.mask_lines("a first-line b\nsecond-line\nx y", masking.literals([secret])) == [
         "a *** b",
@@ -86,7 +86,7 @@ def test_a_literal_of_many_lines_hides_each_of_them() -> None:
     ]
 
 
-def test_an_empty_secret_hides_nothing() -> None:
+def test_empty_secret_hides_nothing() -> None:
     assert masking.mask_lines("abc", masking.literals(["", "\n"])) == ["abc"]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which images are asked, and what becomes of those that give no answer."""
+"""Validation of options in images, and images that fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._config import optio
 
 
 class Docker:
-    """Images by name, and containers by name with the image and digest that they have."""
+    """A fake Docker: images by name, and containers by name with their image and digest."""
 
     def __init__(self, images: dict[str, str], containers: dict[str, tuple[str, str]]) -> None:
         self.images = images
@@ -30,37 +30,37 @@ class Docker:
 
 
 def check(service: str, image: str = "image", digest: str = "d1") -> dict[str, Any]:
-    place = {"service": service, "image": image, "container": f"c_{service}"}
-    return {**place, "digest": digest, "files": {"f": service}, "provided": ["/p"]}
+    names = {"service": service, "image": image, "container": f"c_{service}"}
+    return {**names, "digest": digest, "files": {"f": service}, "provided": ["/p"]}
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
-    """Which images were asked for which files. The image "dumb" can not tell; that of the name "far" can be fetched."""
+def validated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Return the files that were validated by image. The image "broken" fails; the image "far" can be pulled."""
     calls: list[tuple[str, list[str]]] = []
 
-    def ask(image: str, request: dict[str, Any], _script: str) -> tuple[dict[str, Any], str]:
+    def run_script(image: str, request: dict[str, Any], _script: str) -> tuple[dict[str, Any], str]:
         files = request["files"]
         calls.append((image, list(files)))
         assert request["provided"] == {name: ["/p"] for name in files}
         return (
-            ({}, "it can not tell")
-            if image == "dumb"
+            ({}, "script failed")
+            if image == "broken"
             else ({name: [{"option": text}] for name, text in files.items()}, "")
         )
 
-    monkeypatch.setattr(module, "ask", ask)
+    monkeypatch.setattr(module, "run_script", run_script)
     monkeypatch.setattr(module, "pull", lambda image: "" if image == "far" else f"no {image}")
     return calls
 
 
-def validate(docker: Docker, *checks: dict[str, Any], force: bool = False, pull: bool = False) -> dict[str, Any]:
+def validate(docker: Any, *checks: dict[str, Any], force: bool = False, pull: bool = False) -> dict[str, Any]:
     return module.validate(docker, {"checks": checks, "script": "", "force": force, "pull": pull})
 
 
-def test_services_of_one_image_are_asked_together(asked: list[tuple[str, list[str]]]) -> None:
+def test_services_of_one_image_are_validated_together(validated: list[tuple[str, list[str]]]) -> None:
     answer = validate(Docker({"image": "1", "other": "2"}, {}), check("a"), check("b"), check("c", "other"))
-    assert sorted(asked) == [("image", ["a/f", "b/f"]), ("other", ["c/f"])]
+    assert sorted(validated) == [("image", ["a/f", "b/f"]), ("other", ["c/f"])]
     assert answer["validated"] == ["a", "b", "c"]
     assert answer["found"] == [{"service": name, "file": "f", "option": name} for name in "abc"]
 
@@ -75,31 +75,31 @@ RUNNING = {
 
 
 @pytest.mark.parametrize(("containers", "due"), RUNNING.values(), ids=RUNNING)
-def test_what_runs_already_is_not_asked_again(
-    containers: dict[str, tuple[str, str]], due: bool, asked: list[tuple[str, list[str]]]
+def test_deployed_files_are_not_validated_again(
+    containers: dict[str, tuple[str, str]], due: bool, validated: list[tuple[str, list[str]]]
 ) -> None:
     docker = Docker({"image": "1"}, containers)
     assert validate(docker, check("a"))["validated"] == ["a"]
-    assert bool(asked) == due
+    assert bool(validated) == due
     validate(docker, check("a"), force=True)
-    assert asked[-1:] == [("image", ["a/f"])]
+    assert validated[-1:] == [("image", ["a/f"])]
 
 
-def test_images_that_give_no_answer_are_named(asked: list[tuple[str, list[str]]]) -> None:
-    docker = Docker({"dumb": "1"}, {})
-    answer = validate(docker, check("a", "far"), check("b", "gone"), check("c", "dumb"))
+def test_images_that_fail_are_reported(validated: list[tuple[str, list[str]]]) -> None:
+    docker = Docker({"broken": "1"}, {})
+    answer = validate(docker, check("a", "far"), check("b", "missing"), check("c", "broken"))
     assert (answer["validated"], answer["found"]) == ([], [])
     assert answer["not_validated"] == {
         "a": "the image far is not on this host yet",
-        "b": "the image gone is not on this host yet",
-        "c": "it can not tell",
+        "b": "the image missing is not on this host yet",
+        "c": "script failed",
     }
-    answer = validate(docker, check("a", "far"), check("b", "gone"), pull=True)
+    answer = validate(docker, check("a", "far"), check("b", "missing"), pull=True)
     assert answer["validated"] == ["a"]
-    assert answer["not_validated"] == {"b": "the image gone can not be fetched: no gone"}
+    assert answer["not_validated"] == {"b": "the image missing cannot be pulled: no missing"}
 
 
-def test_a_container_that_can_not_tell_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_script_is_reported_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = (125, "", "docker: no such image.\nSee 'docker run --help'.")
     calls = []
 
@@ -108,11 +108,11 @@ def test_a_container_that_can_not_tell_says_why(monkeypatch: pytest.MonkeyPatch)
         return ended
 
     monkeypatch.setattr(module, "docker", docker)
-    assert module.ask("image", {"files": {"a/f": "hunter2"}}, "script") == (
+    assert module.run_script("image", {"files": {"a/f": "hunter2"}}, "script") == (
         {},
-        "the image image can not tell its options: docker: no such image.",
+        "the options of image image cannot be read: docker: no such image.",
     )
-    # What it was to read stands on no command line, and nothing stays behind.
+    # The input is not on the command line, and the container is removed.
     assert "hunter2" not in str([arguments for arguments, _text in calls])
     assert "hunter2" in calls[0][1]
     assert calls[1][0][:2] == ("rm", "--force")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files against the options of libraries, as oslo.config itself takes them."""
+"""Validation of files with oslo.config."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-cfg = pytest.importorskip("oslo_config.cfg", reason="oslo.config is among the test tools only")
+cfg = pytest.importorskip("oslo_config.cfg", reason="oslo.config is a requirement of tests only")
 
 from ansible_collections.qinling.kolla.plugins.module_utils._config import oslo_options  # noqa: E402
 
 
 def listed() -> oslo_options.Listed:
-    """As `installed_options` returns them; anew each time, since options are changed."""
+    """Return options like `installed_options`; new objects each time, because validation changes them."""
     return [
         (
             "DEFAULT",
@@ -34,25 +34,27 @@ def listed() -> oslo_options.Listed:
     ]
 
 
-FINE = {
-    "nothing": "",
+VALID = {
+    "an empty file": "",
     "values": "[DEFAULT]\ndebug = yes\nmany = a\nmany = b\n[api]\nport = 70\nworkers = 2\n",
     "a name with a dash is read with an underscore": "[DEFAULT]\nrpc_timeout = 3\n",
-    "a name of old": "[rpc]\ntimeout = 3\n",
+    "a deprecated name": "[rpc]\ntimeout = 3\n",
     "sections in capitals": "[API]\nport = 70\n",
     "a reference": "[kubernetes]\nkube_host = $mode $$x\nmode = proxy\n",
     "an empty section": "[nobody]\n",
     "options of an authentication plugin": "[keystone_authtoken]\nauth_type = password\nusername = x\npassword = y\n",
-    "in a section of its own": "[keystone_authtoken]\nauth_type = password\nauth_section = own\n[own]\nusername = x\n",
+    "an authentication plugin in another section": (
+        "[keystone_authtoken]\nauth_type = password\nauth_section = own\n[own]\nusername = x\n"
+    ),
 }
 
 
-@pytest.mark.parametrize("text", FINE.values(), ids=FINE)
-def test_nothing_is_wrong(text: str) -> None:
+@pytest.mark.parametrize("text", VALID.values(), ids=VALID)
+def test_valid_files_have_no_findings(text: str) -> None:
     assert oslo_options.findings(text, listed()) == []
 
 
-WRONG: dict[str, tuple[str, list[tuple[str, str, str, Any]]]] = {
+INVALID: dict[str, tuple[str, list[tuple[str, str, str, Any]]]] = {
     "a misspelt option": ("[api]\nprot = 1\n", [("api", "prot", "unknown", ["[api] port"])]),
     "a misspelt section": (
         "[kubernets]\nkube_host = x\n",
@@ -65,10 +67,10 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, Any]]]] = {
     ),
     "[default] is not [DEFAULT]": ("[default]\ndebug = 1\n", [("default", "debug", "unknown", ["[DEFAULT] debug"])]),
     "a dash": ("[kubernetes]\nkube-host = x\n", [("kubernetes", "kube-host", "unknown", ["[kubernetes] kube_host"])]),
-    "like nothing": ("[api]\nxyzzy = x\n", [("api", "xyzzy", "unknown", [])]),
+    "no similar option": ("[api]\nxyzzy = x\n", [("api", "xyzzy", "unknown", [])]),
     "a bad boolean": ("[DEFAULT]\ndebug = treu\n", [("DEFAULT", "debug", "bad", "Unexpected boolean value 'treu'")]),
     "a port too large": ("[api]\nport = 70000\n", [("api", "port", "bad", "Should be less than or equal to 65535")]),
-    "no choice": (
+    "an invalid choice": (
         "[kubernetes]\nmode = x\n",
         [("kubernetes", "mode", "bad", "Valid values are [proxy, nodeport], but found 'x'")],
     ),
@@ -77,9 +79,9 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, Any]]]] = {
         [("rpc", "timeout", "bad", "invalid literal for int() with base 10: 'x'")],
     ),
     "a reference to nothing": ("[kubernetes]\nkube_host = a$b\n", [("kubernetes", "kube_host", "reference", None)]),
-    "an unknown plugin hides what it would explain": (
+    "an unknown plugin hides unknown options of the section": (
         "[keystone_authtoken]\nauth_type = passwrd\nusername = x\n",
-        [("keystone_authtoken", "auth_type", "bad", "there is no authentication plugin of the name passwrd")],
+        [("keystone_authtoken", "auth_type", "bad", "the authentication plugin passwrd does not exist")],
     ),
     "several at once": (
         "[DEFAULT]\ndebug = x\n[api]\nworkers = 0\nno = 1\n",
@@ -92,8 +94,8 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, Any]]]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_told_with_what_may_be_meant(text: str, expected: list[tuple[str, str, str, Any]]) -> None:
+@pytest.mark.parametrize(("text", "expected"), INVALID.values(), ids=INVALID)
+def test_invalid_options_are_reported_with_suggestions(text: str, expected: list[tuple[str, str, str, Any]]) -> None:
     found = oslo_options.findings(text, listed())
     assert [
         (item["section"], item["option"], item["kind"], item.get("near", item.get("message"))) for item in found
@@ -111,7 +113,7 @@ def test_what_is_wrong_is_told_with_what_may_be_meant(text: str, expected: list[
         ("/nowhere/ca.pem", ["/now"], True),
     ],
 )
-def test_a_file_has_to_be_in_the_image_or_provided(path: str, provided: list[str], missing: bool) -> None:
+def test_file_has_to_be_in_the_image_or_provided(path: str, provided: list[str], missing: bool) -> None:
     text = f"[keystone_authtoken]\ncafile = {path}\npassword_file = /nowhere/else\n"
     expected = [{"section": "keystone_authtoken", "option": "cafile", "kind": "file", "message": path}]
     assert oslo_options.findings(text, listed(), provided) == (expected if missing else [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which deployment containers, volumes, networks and directories belong to."""
+"""Ownership of containers, volumes, networks and directories."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def container(name: str, labels: dict[str, str] | None = None, *mounts: dict[str
     [
         (NOTHING, {}),
         ({**NOTHING, "container": {"etcd": OURS}, "volume": {"etcd": OURS}}, {}),
-        # Of an earlier version, or nobody's.
+        # Created by an earlier version, or unmanaged.
         ({**NOTHING, "container": {"etcd": MANAGED}, "volume": {"etcd": {}}}, {}),
         ({**NOTHING, "container": {"other": THEIRS}}, {}),
         ({**NOTHING, "volume": {"etcd": THEIRS}}, {"/etc/a": {"volume": ["etcd"]}}),
@@ -69,28 +69,28 @@ def test_foreign_directories(labels: dict[str, str] | None, source: str, found: 
         (
             {**NOTHING, "container": {"mariadb": THEIRS}},
             "/elsewhere",
-            ["container mariadb belongs to the deployment of /etc/a, and this is the deployment of /etc/b; "],
-            "set qinling_container_prefix (README",
+            ["container mariadb belongs to the deployment /etc/a; expected the deployment /etc/b; "],
+            "set qinling_container_prefix (docs/",
         ),
         (
             {**NOTHING, "container": {"mariadb": THEIRS, "etcd": THEIRS}, "volume": {"mariadb": THEIRS}},
             "/etc/kolla/etcd",
-            ["containers etcd, mariadb; volume mariadb; directory /etc/kolla/etcd belong to the deployment of /etc/a"],
-            "set qinling_container_prefix and node_config (README",
+            ["containers etcd, mariadb; volume mariadb; directory /etc/kolla/etcd belong to the deployment /etc/a;"],
+            "set qinling_container_prefix and node_config (docs/",
         ),
-        (NOTHING, "/etc/kolla/etcd", ["directory /etc/kolla/etcd belongs to "], "set node_config (README"),
+        (NOTHING, "/etc/kolla/etcd", ["directory /etc/kolla/etcd belongs to "], "set node_config (docs/"),
         (
             {**NOTHING, "container": {"etcd": {ownership.DEPLOYMENT: "/etc/c"}}, "volume": {"mariadb": THEIRS}},
             "/elsewhere",
             [
-                "volume mariadb belongs to the deployment of /etc/a",
-                "container etcd belongs to the deployment of /etc/c",
+                "volume mariadb belongs to the deployment /etc/a;",
+                "container etcd belongs to the deployment /etc/c;",
             ],
-            "set qinling_container_prefix (README",
+            "set qinling_container_prefix (docs/",
         ),
     ],
 )
-def test_one_message_names_all_that_another_deployment_owns(
+def test_one_message_lists_all_objects_of_another_deployment(
     labels: dict[str, dict[str, dict[str, str]]], mounted: str, starts: list[str], variables: str
 ) -> None:
     claims = {"container": ["etcd", "mariadb"], "volume": ["mariadb"], "network": []}
@@ -99,8 +99,8 @@ def test_one_message_names_all_that_another_deployment_owns(
     assert [finding[: len(start)] for finding, start in zip(found, starts, strict=True)] == starts
     for finding in found:
         assert variables in finding
-        owner = finding.split("the deployment of ")[1].split(",")[0]
-        assert finding.endswith(f"whose directory was moved, set qinling_deployment: {owner}")
+        owner = finding.split(" to the deployment ")[1].split(";")[0]
+        assert finding.endswith(f"deployment was moved, set qinling_deployment: {owner}")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_is_removed(name: str, labels: dict[str, str] | None, removed: bool) -> 
     assert ownership.is_removed(listed, "/etc/b", ["x_etcd"], ["x-functions"]) is removed
 
 
-def test_volume_users_are_the_containers_that_mount_a_named_volume() -> None:
+def test_volume_users_are_containers_that_mount_a_named_volume() -> None:
     logs = {"Type": "volume", "Name": "logs"}
     one, other = container("one", None, logs, {"Type": "bind", "Source": "/logs"}), container("other", {}, logs)
     assert ownership.volume_users([one, other, {"Names": ["/none"]}]) == {"logs": [one, other]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told about a host."""
+"""Preflight checks of a host."""
 
 import http.server
 import json
@@ -44,7 +44,7 @@ def test_listeners_are_read_from_proc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("listening", "wanted", "expected"),
+    ("listening", "requested", "expected"),
     [
         ("127.0.0.1", "127.0.0.1", True),
         ("127.0.0.1", "127.0.0.2", False),
@@ -56,20 +56,20 @@ def test_listeners_are_read_from_proc() -> None:
         ("::1", "::", True),
     ],
 )
-def test_overlaps(listening: str, wanted: str, expected: bool) -> None:
-    assert preflight_checks.overlaps(listening, wanted) is expected
+def test_overlaps(listening: str, requested: str, expected: bool) -> None:
+    assert preflight_checks.overlaps(listening, requested) is expected
 
 
 @pytest.fixture
-def held() -> Iterator[int]:
-    """A port that this very process holds."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen(1)
-        yield holder.getsockname()[1]
+def used_port() -> Iterator[int]:
+    """Yield a port on which this process listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        yield listener.getsockname()[1]
 
 
-def container(name: str, pid: int = 0, managed: bool = True, ports: tuple = ()) -> dict[str, Any]:
+def container(name: str, pid: int = 0, managed: bool = True, ports: tuple[Any, ...] = ()) -> dict[str, Any]:
     labels = {LABEL: "1"} if managed else {}
     return {
         "id": "f" * 64,
@@ -83,55 +83,55 @@ def container(name: str, pid: int = 0, managed: bool = True, ports: tuple = ()) 
 
 
 def findings(port: int, containers: list[dict[str, Any]], address: str = "127.0.0.1") -> list[str]:
-    wanted = [{"port": port, "address": address, "service": "api", "containers": ["api"]}]
-    return preflight_checks.port_findings(wanted, containers, preflight.listeners())
+    requested = [{"port": port, "address": address, "service": "api", "containers": ["api"]}]
+    return preflight_checks.port_findings(requested, containers, preflight.listeners())
 
 
-def test_a_held_port_names_its_process(held: int) -> None:
+def test_used_port_is_reported_with_its_process(used_port: int) -> None:
     name = Path("/proc/self/comm").read_text().strip()
-    (finding,) = findings(held, [])
-    assert finding.startswith(f"port {held} on 127.0.0.1 for api is held by process {name} (pid {os.getpid()})")
+    (finding,) = findings(used_port, [])
+    assert finding.startswith(f"port {used_port} on 127.0.0.1 for api is in use by process {name} (pid {os.getpid()})")
 
 
-def test_a_held_port_names_its_container(held: int) -> None:
-    # The port's process is a descendant of the container's first one.
-    (finding,) = findings(held, [container("other", os.getppid())])
-    assert "held by container other, process" in finding
-    (finding,) = findings(held, [container("api", os.getppid(), managed=False)])
-    assert "held by container api, process" in finding
+def test_used_port_is_reported_with_its_container(used_port: int) -> None:
+    # The port's process is a descendant of the container's main process.
+    (finding,) = findings(used_port, [container("other", os.getppid())])
+    assert "in use by container other, process" in finding
+    (finding,) = findings(used_port, [container("api", os.getppid(), managed=False)])
+    assert "in use by container api, process" in finding
 
 
-def test_a_port_held_by_ones_own_container_is_fine(held: int) -> None:
-    assert findings(held, [container("api", os.getppid())]) == []
+def test_port_of_an_expected_container_is_valid(used_port: int) -> None:
+    assert findings(used_port, [container("api", os.getppid())]) == []
 
 
-def test_a_published_port_is_its_containers(held: int) -> None:
-    published = (("127.0.0.1", held, "tcp"),)
-    assert findings(held, [container("api", ports=published)]) == []
-    (finding,) = findings(held, [container("relay", ports=published)])
-    assert "held by container relay;" in finding
+def test_published_port_belongs_to_its_container(used_port: int) -> None:
+    published = (("127.0.0.1", used_port, "tcp"),)
+    assert findings(used_port, [container("api", ports=published)]) == []
+    (finding,) = findings(used_port, [container("gateway", ports=published)])
+    assert "in use by container gateway;" in finding
 
 
-def test_a_free_port_is_fine(held: int) -> None:
+def test_free_port_is_valid(used_port: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
     assert findings(free, []) == []
 
 
-def test_an_address_that_the_host_has_not() -> None:
+def test_foreign_address_is_reported() -> None:
     (finding,) = findings(17070, [], "192.0.2.1")
-    assert "the host has no such address" in finding
+    assert "the host does not have this address" in finding
 
 
-def test_names_that_others_have_taken() -> None:
+def test_name_of_a_foreign_container_is_reported() -> None:
     present = [container("mine"), container("theirs", managed=False)]
     (finding,) = preflight_checks.container_findings(["mine", "theirs", "free"], present)
     assert finding.startswith("container theirs: ")
 
 
 @pytest.mark.parametrize(
-    ("version", "minimum", "fine"),
+    ("version", "minimum", "valid"),
     [
         ("20.10.24+dfsg1", "20.10", True),
         ("20.10.24", "20.10.25", False),
@@ -139,15 +139,15 @@ def test_names_that_others_have_taken() -> None:
         ("28.0.0-rc.1", "20.10", True),
     ],
 )
-def test_versions(version: str, minimum: str, fine: bool) -> None:
-    assert (preflight_checks.version_finding(version, minimum) == "") is fine
+def test_versions(version: str, minimum: str, valid: bool) -> None:
+    assert (preflight_checks.version_finding(version, minimum) == "") is valid
 
 
 def test_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "closed").mkdir()
     real = os.access
-    # Root may write anywhere, so permissions are played.
+    # Simulate permissions, because root can write anywhere.
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed" and real(path, mode))
     paths = [str(tmp_path / name) for name in ("new/er", "file/x", "closed/x")]
     found = preflight_checks.writable_findings(paths)
@@ -209,12 +209,12 @@ ANSWERS: dict[str, tuple[int, Any]] = {
 
 @pytest.fixture
 def docker(tmp_path: Path) -> Iterator[tuple[DockerApi, list[str]]]:
-    """An engine that gives fixed answers, and what it was asked."""
-    asked: list[str] = []
+    """Yield an engine with fixed responses, and the list of its requests."""
+    requests: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             status, data = ANSWERS.get(self.path, (404, {"message": "not found"}))
             body = json.dumps(data).encode()
             self.send_response(status)
@@ -226,12 +226,12 @@ def docker(tmp_path: Path) -> Iterator[tuple[DockerApi, list[str]]]:
             return "unix"
 
         def log_message(self, *arguments: object) -> None:
-            """Says nothing."""
+            """Suppress the log."""
 
     with socketserver.UnixStreamServer(str(tmp_path / "d.sock"), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield DockerApi(str(tmp_path / "d.sock")), asked
+        yield DockerApi(str(tmp_path / "d.sock")), requests
         server.shutdown()
         thread.join()
 
@@ -242,74 +242,75 @@ def test_containers_are_read(docker: tuple[DockerApi, list[str]]) -> None:
     assert (second["name"], second["pid"], second["labels"], second["ports"]) == ("b2", 0, {}, [])
 
 
-def test_images_are_looked_for_here_then_in_their_registry_and_a_dead_one_is_asked_once(
+def test_images_are_searched_on_the_host_and_once_per_unreachable_registry(
     docker: tuple[DockerApi, list[str]],
 ) -> None:
-    api, asked = docker
+    api, requests = docker
     images = [
         "here:1",
         "dead.example/one:1",
         "dead.example/two:1",
         "denied.example/x:1",
         "live.example/there:1",
-        "gone:1",
+        "missing:1",
     ]
     found = preflight.image_findings(api, images)
-    assert [finding.split(" is ")[0].split(" can ")[0] for finding in found] == [
+    assert [finding.split(" is ")[0].split(" cannot ")[0] for finding in found] == [
         "registry dead.example",
         "image denied.example/x:1",
-        "image gone:1",
+        "image missing:1",
     ]
     assert "no such host" in found[0]
-    assert not any("two" in path and "distribution" in path for path in asked)
-    assert not any("here" in path and "distribution" in path and "there" not in path for path in asked)
+    assert not any("two" in path and "distribution" in path for path in requests)
+    assert not any("here" in path and "distribution" in path and "there" not in path for path in requests)
 
 
-def test_no_engine_is_one_finding_and_ports_are_looked_at_all_the_same(
-    tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(DockerUnreachableError, match="no such socket"):
+def test_ports_are_checked_without_an_engine(tmp_path: Path, used_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DockerUnreachableError, match="the socket does not exist"):
         DockerApi(str(tmp_path / "none")).version()
     monkeypatch.setattr(preflight, "SOCKET", str(tmp_path / "none"))
     host: dict[str, Any] = {
         "docker": True,
         "images": ["x:1"],
         "containers": ["api"],
-        "ports": [{"port": held, "address": "127.0.0.1", "service": "api", "containers": []}],
+        "ports": [{"port": used_port, "address": "127.0.0.1", "service": "api", "containers": []}],
         **{name: [] for name in ("writable", "files", "subnets")},
     }
     found = preflight.host_findings(host)
     assert len(found) == 2
     assert "does not answer" in found[0]
     assert "qinling.kolla.bootstrap_servers" in found[0]
-    assert f"port {held}" in found[1]
+    assert f"port {used_port}" in found[1]
     assert len(preflight.host_findings({**host, "docker": False, "images": [], "containers": []})) == 1
 
 
-def test_ports_that_two_services_want() -> None:
-    def want(port: int, address: str, service: str) -> dict[str, Any]:
+def test_shared_ports_are_reported() -> None:
+    def request(port: int, address: str, service: str) -> dict[str, Any]:
         return {"port": port, "address": address, "service": service}
 
     any_address = "0.0.0.0"
-    wanted = [
-        want(1, "127.0.0.1", "a"),
-        want(1, "127.0.0.2", "b"),
-        want(2, "127.0.0.1", "c"),
-        want(1, any_address, "d"),
+    requested = [
+        request(1, "127.0.0.1", "a"),
+        request(1, "127.0.0.2", "b"),
+        request(2, "127.0.0.1", "c"),
+        request(1, any_address, "d"),
     ]
-    found = preflight_checks.shared_port_findings(wanted)
+    found = preflight_checks.shared_port_findings(requested)
     assert [text.split("; ")[0] for text in found] == [
-        "port 1 on 127.0.0.1 is wanted by a and by d",
-        "port 1 on 127.0.0.2 is wanted by b and by d",
+        "port 1 on 127.0.0.1 is used by a and by d",
+        "port 1 on 127.0.0.2 is used by b and by d",
     ]
 
 
-def test_files_that_the_host_reads(tmp_path: Path) -> None:
+def test_missing_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("")
-    good, gone, folder = tmp_path / "ca.pem", tmp_path / "gone.pem", tmp_path
-    wanted = [{"name": "cacert", "path": str(path)} for path in (good, gone, folder)]
-    found = preflight_checks.file_findings(wanted)
-    assert [text.split(" is not a file on the host")[0] for text in found] == [f"cacert: {gone}", f"cacert: {folder}"]
+    good, missing, folder = tmp_path / "ca.pem", tmp_path / "missing.pem", tmp_path
+    requested = [{"name": "cacert", "path": str(path)} for path in (good, missing, folder)]
+    found = preflight_checks.file_findings(requested)
+    assert [text.split(" is not a file on the host")[0] for text in found] == [
+        f"cacert: {missing}",
+        f"cacert: {folder}",
+    ]
 
 
 ROUTES = """\
@@ -317,12 +318,12 @@ Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tI
 eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
 eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
-br-relay\t000013AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+br-gateway\t000013AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
 vpn\t0000000A\t010200C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0
 """
 NETWORKS = [
     {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}, {"Subnet": "fd00::/80"}]}},
-    {"Name": "relay", "IPAM": {"Config": [{"Subnet": "172.19.0.0/16"}]}},
+    {"Name": "gateway", "IPAM": {"Config": [{"Subnet": "172.19.0.0/16"}]}},
     {"Name": "host", "IPAM": {"Config": None}},
 ]
 
@@ -334,16 +335,16 @@ NETWORKS = [
         ("172.17.9.0/24", "172.17.0.0/16 of Docker's network bridge"),
         ("172.16.0.0/12", "172.17.0.0/16 of Docker's network bridge"),
         ("192.0.2.128/25", "192.0.2.0/24 of the interface eth0"),
-        # Its own, as it is or as it will be; behind a gateway, where a closer network comes first; nobody's.
+        # The network's own subnet, unchanged or changed; a subnet behind a gateway; an unused subnet.
         ("172.19.0.0/16", ""),
         ("172.19.7.0/24", ""),
         ("10.99.0.0/24", ""),
         ("192.168.77.0/24", ""),
-        # Reported by the rules of input.
+        # The validation of input reports invalid subnets.
         ("all of them", ""),
     ],
 )
-def test_subnets_that_something_else_has(subnet: str, owner: str) -> None:
-    wanted = [{"name": "variable", "network": "relay", "subnet": subnet}]
-    found = preflight_checks.subnet_findings(wanted, NETWORKS, preflight_checks.parse_connected(ROUTES))
-    assert found == ([f"variable: {subnet} overlaps {owner}; take one that nothing else uses"] if owner else [])
+def test_used_subnets_are_reported(subnet: str, owner: str) -> None:
+    requested = [{"name": "variable", "network": "gateway", "subnet": subnet}]
+    found = preflight_checks.subnet_findings(requested, NETWORKS, preflight_checks.parse_connected(ROUTES))
+    assert found == ([f"variable: {subnet} overlaps {owner}; set an unused subnet"] if owner else [])

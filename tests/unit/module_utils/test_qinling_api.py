@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logging in, sending, and what is said of failures, against a server on a real socket."""
+"""Login, requests and error messages of the client, with a server on a real socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_a
 PASSWORD = "the very secret"
 TOKEN = "the very token"
 LOGIN = (201, {"X-Subject-Token": TOKEN}, b"{}")
-RUNTIMES = (200, {}, b'{"runtimes": []}')
+RUNTIMES: tuple[int, dict[str, str], bytes] = (200, {}, b'{"runtimes": []}')
 
 
 class Server(HTTPServer):
@@ -89,14 +89,14 @@ FAILURES = {
         [(401, {}, b'{"error": {"message": "No."}}')],
         r"Keystone, POST .*/v3/auth/tokens: status 401, No\. User me, project p: check",
     ),
-    "not Keystone": ([(200, {}, b"{}")], "the answer has no token"),
+    "not Keystone": ([(200, {}, b"{}")], "the response has no token"),
     "Qinling refuses": ([LOGIN, (403, {}, b'{"faultstring": "Not you"}')], "GET .*/v1/runtimes: status 403, Not you"),
     "a proxy answers": ([LOGIN, (502, {}, b"<html><title>Bad gateway</title>")], "status 502, Bad gateway"),
-    "no words": ([LOGIN, (500, {}, b"")], "status 500, Internal Server Error"),
-    "not Qinling": ([LOGIN, (200, {}, b"<html>")], "the answer is not JSON"),
-    # The token must not travel to where a redirect points.
+    "no message": ([LOGIN, (500, {}, b"")], "status 500, Internal Server Error"),
+    "not Qinling": ([LOGIN, (200, {}, b"<html>")], "the response is not JSON"),
+    # The token must not be sent to the target of a redirect.
     "a redirect": ([LOGIN, (302, {"Location": "http://127.0.0.1:1/"}, b"")], "status 302, Found"),
-    "still starting": ([(503, {}, b"")], "Keystone, .*: status 503, service unavailable; is Keystone running"),
+    "still starting": ([(503, {}, b"")], "Keystone, .*: status 503, service unavailable; check that Keystone runs"),
 }
 
 
@@ -110,23 +110,23 @@ def test_failures(server: Server, script: list[Any], message: str) -> None:
     assert server.script == []
 
 
-def test_503_is_tried_again(server: Server) -> None:
+def test_status_503_is_retried(server: Server) -> None:
     server.script = [(503, {}, b""), LOGIN, (503, {}, b""), (503, {}, b""), RUNTIMES]
     assert api_of(server, wait=30).list("runtime") == []
 
 
-def test_refused_connection() -> None:
+def test_refused_connection_is_retried_and_reported() -> None:
     auth = {"auth_url": "http://127.0.0.1:1", "username": "me", "password": PASSWORD, "project_name": "p"}
     now = iter(range(100))
     api = Qinling(
         {"endpoint": "http://127.0.0.1:1", "auth": auth, "wait": 3}, sleep=lambda _s: None, clock=lambda: next(now)
     )
-    with pytest.raises(QinlingError, match="connection refused for 3 seconds; is Keystone running"):
+    with pytest.raises(QinlingError, match="connection refused for 3 seconds; check that Keystone runs"):
         api.list("runtime")
-    assert next(now) == 4, "it was not tried for as long as it should be"
+    assert next(now) == 4, "the client did not retry for the whole time"
 
 
-def test_multipart_leaves_files_as_they_are() -> None:
+def test_multipart_does_not_encode_files() -> None:
     content = bytes(range(256)) + b"\r\n--B\r\n"[:2]
     content_type, body = qinling_api.encode_multipart({"name": "ü"}, {"package": ("p.zip", content)}, "B")
     assert content_type == "multipart/form-data; boundary=B"
@@ -138,7 +138,7 @@ def test_multipart_leaves_files_as_they_are() -> None:
 
 
 class Module:
-    """Keeps how it was ended, and ends as Ansible's does."""
+    """Records the result, and exits like Ansible's module."""
 
     params: ClassVar[dict[str, Any]] = {"endpoint": "http://qinling", "auth": {}, "wait": 0}
 
@@ -161,14 +161,14 @@ class Module:
         ("it failed", ("fail", {"msg": "it failed", "status": "error"})),
     ],
 )
-def test_a_module_ends_with_its_result_or_as_a_failure(why: str, end: tuple[str, dict[str, Any]]) -> None:
+def test_finish_exits_with_the_result_or_fails(why: str, end: tuple[str, dict[str, Any]]) -> None:
     module = Module()
     with pytest.raises(SystemExit):
         finish(module, lambda _api: {"status": "error"}, lambda _result: why)
     assert module.ends == [end]
 
 
-def test_a_module_ends_with_what_an_operator_has_to_know() -> None:
+def test_finish_fails_with_the_message_of_an_error() -> None:
     def work(_api: Qinling) -> dict[str, Any]:
         raise QinlingError("do this")
 

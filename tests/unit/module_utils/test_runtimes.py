@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runtimes compared with those that Qinling lists."""
+"""Comparison and registration of runtimes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run, Sessions
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.runtimes import Runtimes
 
-WANTED = {"name": "python3", "image": "i:1"}
+DESIRED = {"name": "python3", "image": "i:1"}
 RUNTIME = {"name": "python3", "image": "i:1", "status": "available", "trusted": False}
 
 
 @pytest.mark.parametrize(
-    ("runtime", "wanted", "well"),
+    ("runtime", "desired", "matches"),
     [
-        (RUNTIME, WANTED, True),
-        (RUNTIME, {**WANTED, "trusted": False}, True),
-        (RUNTIME, {**WANTED, "trusted": True}, False),
-        ({**RUNTIME, "image": "i:2"}, WANTED, False),
-        ({**RUNTIME, "status": "error"}, WANTED, False),
-        ({**RUNTIME, "name": "other"}, WANTED, False),
+        (RUNTIME, DESIRED, True),
+        (RUNTIME, {**DESIRED, "trusted": False}, True),
+        (RUNTIME, {**DESIRED, "trusted": True}, False),
+        ({**RUNTIME, "image": "i:2"}, DESIRED, False),
+        ({**RUNTIME, "status": "error"}, DESIRED, False),
+        ({**RUNTIME, "name": "other"}, DESIRED, False),
     ],
 )
-def test_differences(runtime: dict[str, Any], wanted: dict[str, Any], well: bool) -> None:
+def test_differences(runtime: dict[str, Any], desired: dict[str, Any], matches: bool) -> None:
     class Client:
         def __init__(self, params: dict[str, Any]) -> None:
             assert params["auth"] == {"username": "reader"}
@@ -41,13 +41,13 @@ def test_differences(runtime: dict[str, Any], wanted: dict[str, Any], well: bool
             assert (kind, self.endpoint) == ("runtime", "http://q")
             return [runtime]
 
-    desired = {"endpoint": "http://q", "reader": {"username": "reader"}, "runtimes": [wanted]}
-    found = Runtimes(desired, Run(sessions=Sessions(Client))).differences()
-    assert found == ([] if well else ["runtime python3"])
+    resource = {"endpoint": "http://q", "reader": {"username": "reader"}, "runtimes": [desired]}
+    found = Runtimes(resource, Run(sessions=Sessions(Client))).differences()  # type: ignore[arg-type]
+    assert found == ([] if matches else ["runtime python3"])
 
 
 class Api:
-    """Stands for an administrator's client of Qinling, which has one runtime and makes others available at once."""
+    """Replaces an administrator's client: Qinling has one runtime, and new runtimes are available immediately."""
 
     wait = 0
 
@@ -71,9 +71,9 @@ class Api:
 
 @pytest.mark.parametrize("check", [True, False])
 def test_apply(check: bool) -> None:
-    sessions = Sessions(Api)
+    sessions: Any = Sessions(Api)  # type: ignore[arg-type]
     desired: dict[str, Any] = {"endpoint": "http://q", "auth": {"username": "admin"}, "engine": "engine"}
-    desired["runtimes"] = [WANTED, {"name": "python3.14", "image": "i:2"}, {**WANTED, "image": "i:3"}]
+    desired["runtimes"] = [DESIRED, {"name": "python3.14", "image": "i:2"}, {**DESIRED, "image": "i:3"}]
     runtimes = Runtimes(desired, Run(check=check, sessions=sessions))
     runtimes.apply()
     assert runtimes.done == ["runtime python3.14: registered", "runtime python3: changed image from i:1 to i:3"]

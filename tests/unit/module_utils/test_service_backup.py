@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backup and rollback of services: what is decided for each state of a host, and what becomes of directories."""
+"""Backup and rollback of services: operations for each state of a host, and the content of directories."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_di
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (DockerUnreachableError("there is no such socket"), "docker.sock: there is no such socket; run the same"),
-        (DockerRefusedError("no space left on device"), "docker.sock: no space left on device; run the same"),
+        (DockerUnreachableError("the socket does not exist"), "docker.sock: the socket does not exist; correct"),
+        (DockerRefusedError("no space left on device"), "docker.sock: no space left on device; correct the cause"),
         (PermissionError(13, "Permission denied"), "/etc/kolla: [Errno 13] Permission denied; expected a directory"),
     ],
 )
-def test_a_failure_names_the_place_and_what_to_do(error: Exception, words: str) -> None:
+def test_failure_text_has_the_location_and_the_advice(error: Exception, words: str) -> None:
     assert isinstance(error, module.FAILURES)
     assert words in module.failure_text(error, "/etc/kolla")
 
@@ -50,12 +50,12 @@ RESTARTING = container(state="restarting", status="Restarting (1)")
     [
         (State(), []),
         (State(RUNNING, configuration=True), ["copy_configuration"]),
-        # An interrupted run got as far as the configuration, or the rename, or a new container not seen healthy.
+        # A run was interrupted after the configuration, the rename, or the creation of a container.
         (State(RUNNING, configuration=True, configuration_backup=True), []),
         (State(None, RUNNING, True, True), []),
         (State(STARTING, RUNNING, True, True), []),
         (State(STARTING, None, True, True, created=True), []),
-        # It got as far as a new container that is healthy by now.
+        # The container of the interrupted run is now healthy.
         (
             State(RUNNING, RUNNING, True, True),
             ["remove_configuration_backup", "remove_backup", "copy_configuration"],
@@ -88,12 +88,12 @@ def test_backup(state: module.State, operations: list[str]) -> None:
     assert [name for name, _argument in module.backup(API, state)] == operations
 
 
-def test_backup_without_a_definition_is_made_in_any_case() -> None:
+def test_backup_without_a_definition_is_unconditional() -> None:
     unconditional = module.Service("api", "x_api")
     assert module.backup(unconditional, State(container("", ""))) == [("stop", "x_api"), ("rename_to_backup", "x_api")]
 
 
-BACK = [("stop", "x_api"), ("remove", "x_api"), ("rename_from_backup", "x_api"), ("restore_configuration", "api")]
+RESTORE = [("stop", "x_api"), ("remove", "x_api"), ("rename_from_backup", "x_api"), ("restore_configuration", "api")]
 
 
 @pytest.mark.parametrize(
@@ -103,33 +103,33 @@ BACK = [("stop", "x_api"), ("remove", "x_api"), ("rename_from_backup", "x_api"),
         (State(RUNNING), State(RUNNING), []),
         # Only the configuration was written.
         (State(RUNNING, None, True, True), State(RUNNING), [("restore_configuration", "api")]),
-        (State(RESTARTING, RUNNING, True, True), State(RUNNING), [*BACK, ("start", "x_api")]),
-        # The new one was not made, or the run was interrupted before.
-        (State(None, RUNNING, True, True), State(RUNNING), [*BACK[2:], ("start", "x_api")]),
-        (State(None, RUNNING, True, False), State(RUNNING), [BACK[2], ("start", "x_api")]),
-        # All of a project's services go back before the first is started.
+        (State(RESTARTING, RUNNING, True, True), State(RUNNING), [*RESTORE, ("start", "x_api")]),
+        # The new container was not created.
+        (State(None, RUNNING, True, True), State(RUNNING), [*RESTORE[2:], ("start", "x_api")]),
+        (State(None, RUNNING, True, False), State(RUNNING), [RESTORE[2], ("start", "x_api")]),
+        # All services of a project are restored before the first one is started.
         (
             State(RESTARTING, RUNNING, True, True),
             State(None, RUNNING),
-            [*BACK, ("rename_from_backup", "x_engine"), ("start", "x_api"), ("start", "x_engine")],
+            [*RESTORE, ("rename_from_backup", "x_engine"), ("start", "x_api"), ("start", "x_engine")],
         ),
-        # A service that is new is removed where the others go back, and stays for inspection where none can.
+        # A new service is removed if other services are restored; otherwise it stays for inspection.
         (
             State(RESTARTING, RUNNING, True, True),
             State(RUNNING, None, True, True, created=True),
             [
-                *BACK,
+                *RESTORE,
                 ("stop", "x_engine"),
                 ("remove", "x_engine"),
                 ("restore_configuration", "engine"),
                 ("start", "x_api"),
             ],
         ),
-        # Switched off: its container was not reached yet.
+        # A disabled service, whose container was not changed yet.
         (
             State(RESTARTING, RUNNING, True, True),
             State(RUNNING, configuration_backup=True),
-            [*BACK, ("restore_configuration", "engine"), ("start", "x_api")],
+            [*RESTORE, ("restore_configuration", "engine"), ("start", "x_api")],
         ),
         (
             State(RUNNING, None, True, True),
@@ -179,15 +179,15 @@ def test_is_healthy(found: dict[str, Any] | None, healthy: bool) -> None:
         ("y_api_backup", {module.SERVICE: "api"}, False),
     ],
 )
-def test_a_backup_is_known_by_its_label(name: str, labels: dict[str, str] | None, found: bool) -> None:
-    """An operator's own container may have the name of a backup: it is neither started nor removed."""
+def test_backup_is_identified_by_its_label(name: str, labels: dict[str, str] | None, found: bool) -> None:
+    """A container of the operator may have the name of a backup; it is neither started nor removed."""
     listed = {name: {**RUNNING, "Labels": labels}}
     assert module.backup_of("api", "x_api", listed) == (listed[name] if found else None)
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> module.Host:
-    """A host without containers, on which the API has a configuration."""
+    """Return a host without containers, but with a configuration of the API."""
     (tmp_path / "api").mkdir()
     (tmp_path / "api").chmod(0o770)
     (tmp_path / "api/api.conf").write_text("earlier")
@@ -216,14 +216,14 @@ def test_configuration_is_restored_with_its_modes(host: module.Host) -> None:
     )
 
 
-def test_configuration_of_a_service_that_had_none_is_removed(host: module.Host) -> None:
+def test_configuration_of_a_new_service_is_removed(host: module.Host) -> None:
     host.mark_created("api")
     assert (host.root / ".backup-api").stat().st_mode & 0o777 == 0o700
     host.restore_configuration("api")
     assert list(host.root.iterdir()) == []
 
 
-def test_cleanup_leaves_the_configuration(host: module.Host) -> None:
+def test_cleanup_does_not_remove_the_configuration(host: module.Host) -> None:
     host.copy_configuration("api")
     (host.root / ".backup-api.unfinished").mkdir()
     host.run([("remove_configuration_backup", "api")])

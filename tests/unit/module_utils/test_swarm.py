@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Swarm and the networks of functions, compared with what Docker has."""
+"""Comparison of the Swarm and the networks of functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = {
 
 
 @pytest.mark.parametrize(
-    ("manages", "networks", "found", "words"),
+    ("is_manager", "networks", "found", "expected"),
     [
         (True, [FUNCTIONS], {"functions": OVERLAY}, []),
         (True, [], {}, []),
@@ -31,7 +31,7 @@ OWN = {
         (True, [FUNCTIONS], {"functions": {**OVERLAY, "Internal": False}}, ["network functions"]),
         (True, [FUNCTIONS], {"functions": {**OVERLAY, "Attachable": False}}, ["network functions"]),
         (True, [FUNCTIONS], {"functions": OWN}, ["network functions"]),
-        (False, [FUNCTIONS], {"functions": OVERLAY}, ["a Swarm that this Docker manages"]),
+        (False, [FUNCTIONS], {"functions": OVERLAY}, ["Swarm manager on this host"]),
         (True, [FUNCTIONS, BRIDGE], {"functions": OVERLAY}, ["network bridge"]),
         (True, [FUNCTIONS, BRIDGE], {"functions": OVERLAY, "bridge": OWN}, []),
         (True, [BRIDGE], {"bridge": OVERLAY}, ["network bridge"]),
@@ -40,23 +40,23 @@ OWN = {
         (True, [IN_SUBNET], {"bridge": {**OWN, "IPAM": {"Config": None}}}, ["network bridge"]),
     ],
 )
-def test_swarm(
-    manages: bool, networks: Any, found: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch
+def test_differences(
+    is_manager: bool, networks: Any, found: dict[str, Any], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def get(_self: DockerApi, url: str) -> tuple[int, Any]:
         if url == "/info":
-            return 200, {"Swarm": {"ControlAvailable": manages}}
+            return 200, {"Swarm": {"ControlAvailable": is_manager}}
         network = found.get(url.removeprefix("/networks/"))
         return (200, network) if network else (404, {"message": "no such network"})
 
     monkeypatch.setattr(DockerApi, "get", get)
     swarm = {"kind": "swarm", "docker_host": "unix:///run/docker.sock", "networks": networks}
-    assert kinds.differences(swarm, Run()) == words
+    assert kinds.differences(swarm, Run()) == expected
 
 
-def test_a_docker_elsewhere_or_none_is_left_to_the_work_itself() -> None:
-    for docker_host, word in (
+def test_remote_or_unreachable_engine_is_a_difference() -> None:
+    for docker_host, expected in (
         ("tcp://h:1", "state of the Swarm on tcp://h:1 unknown"),
         ("unix:///nowhere", f"swarm: {DockerUnreachableError.__name__}"),
     ):
-        assert kinds.differences({"kind": "swarm", "docker_host": docker_host}, Run()) == [word]
+        assert kinds.differences({"kind": "swarm", "docker_host": docker_host}, Run()) == [expected]

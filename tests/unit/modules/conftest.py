@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Qinling and Keystone that live in a dictionary, behind the modules' transport."""
+"""Fake Qinling and Keystone behind the transport of the modules."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Answer, Qinling
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Qinling, Response
 
 AUTH = {"auth_url": "http://keystone", "username": "admin", "password": "the secret", "project_name": "admin"}
 
 
 def parse_form(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Reads multipart as WebOb does: nothing but the boundaries is decoded."""
+    """Parse multipart like WebOb, without decoding the parts."""
     boundary = content_type.partition("boundary=")[2].encode()
     fields, files = {}, {}
     for part in body.split(b"--" + boundary)[1:-1]:
@@ -31,16 +31,16 @@ def parse_form(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str
 
 
 class Cloud:
-    """Answers requests, and keeps what it was asked in ``calls``."""
+    """Responds to requests, and records them in ``calls``."""
 
     def __init__(self) -> None:
         self.runtimes: list[dict[str, Any]] = []
         self.functions: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.sent: list[Any] = []
-        self.queue: list[Answer | Exception] = []  # Answers that come before any other.
+        self.queue: list[Response | Exception] = []  # Responses that take precedence.
         self.execution: dict[str, Any] = {}
-        self.later: Callable[[], None] = lambda: None  # What Qinling does while it is waited for.
+        self.later: Callable[[], None] = lambda: None  # Qinling's changes while the client waits.
         self.now = 0.0
 
     def sleep(self, seconds: float) -> None:
@@ -54,14 +54,16 @@ class Cloud:
     def changes(self) -> list[str]:
         return [call for call in self.calls if not call.startswith("GET")]
 
-    def transport(self, method: str, url: str, headers: dict[str, str], body: bytes | None, _timeout: float) -> Answer:
+    def transport(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None, _timeout: float
+    ) -> Response:
         if self.queue:
             answer = self.queue.pop(0)
             if isinstance(answer, Exception):
                 raise answer
             return answer
         if url == "http://keystone/v3/auth/tokens":
-            return Answer(201, {"x-subject-token": "the token"}, b"{}")
+            return Response(201, {"x-subject-token": "the token"}, b"{}")
         assert headers["X-Auth-Token"] == "the token"
         path = url.removeprefix("http://qinling/v1")
         self.calls.append(f"{method} {path}")
@@ -69,7 +71,7 @@ class Cloud:
         sent = parse_form(headers["Content-Type"], body) if form and body else json.loads(body) if body else None
         self.sent.append(sent)
         status, data = self.answer(method, path, sent)
-        return Answer(status, {}, data if isinstance(data, bytes) else json.dumps(data).encode())
+        return Response(status, {}, data if isinstance(data, bytes) else json.dumps(data).encode())
 
     def answer(self, method: str, path: str, sent: Any) -> tuple[int, Any]:
         kind, _slash, rest = path.lstrip("/").partition("?")[0].partition("/")
@@ -77,15 +79,16 @@ class Cloud:
             return self.execution_answer(method, rest)
         items = getattr(self, kind)
         if method == "GET" and not rest:
-            # As Qinling: lists have JSON fields as texts.
+            # Like Qinling: lists contain JSON fields as texts.
             return 200, {kind: [{**item, "code": json.dumps(item.get("code"))} for item in items]}
         if method == "POST" and not rest:
-            made = {"id": f"{kind}-{len(items)}", "trusted": True, "status": "available"}
-            items.append(made)
-            return 201, self.update(kind, made, sent)
-        item = next((item for item in items if item["id"] == rest.partition("/")[0]), None)
-        if item is None:
+            item = {"id": f"{kind}-{len(items)}", "trusted": True, "status": "available"}
+            items.append(item)
+            return 201, self.update(kind, item, sent)
+        found = [item for item in items if item["id"] == rest.partition("/")[0]]
+        if not found:
             return 404, {"faultstring": "not found"}
+        item = found[0]
         if rest.endswith("/detach"):
             return 202, b""
         if method == "DELETE":

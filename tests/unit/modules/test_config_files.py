@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the configuration module shows of its changes."""
+"""Diff and result of the module config_files."""
 
 from pathlib import Path
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import Change, Outcome, WantedFile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import Change, DesiredFile, Outcome
 from ansible_collections.qinling.kolla.plugins.modules import config_files
 
-SHOWN = {
+DIFFS = {
     "a directory": (Change("/r/a", "created"), {"prepared": "/r/a: created\n"}),
     "a new file": (
         Change("/r/a/f", "created", None, b"x = 1\n"),
@@ -40,7 +40,7 @@ SHOWN = {
             "after_header": "/r/a/f",
         },
     ),
-    # A file that is removed may have been secret; nothing tells any more.
+    # A removed file may have been secret.
     "a removed file": (
         Change("/r/a/f", "removed", b"token\n"),
         {
@@ -53,22 +53,24 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize(("change", "expected"), SHOWN.values(), ids=SHOWN)
+@pytest.mark.parametrize(("change", "expected"), DIFFS.values(), ids=DIFFS)
 def test_diff(change: Change, expected: dict[str, str]) -> None:
     assert config_files.diff_of(change, []) == expected
 
 
-def test_the_result_names_services_that_changed() -> None:
-    outcome = Outcome([Change("/r", "created"), Change("/r/b", "created"), Change("/r/a/x/y", "changed")], ["/r/kept"])
-    result = config_files.result_of(outcome, {"a": [WantedFile("f", 0o600, b"")]}, Path("/r"))
+def test_result_lists_changed_services() -> None:
+    outcome = Outcome(
+        [Change("/r", "created"), Change("/r/b", "created"), Change("/r/a/x/y", "changed")], ["/r/retained"]
+    )
+    result = config_files.result_of(outcome, {"a": [DesiredFile("f", 0o600, b"")]}, Path("/r"))
     assert result["changed"]
     assert result["changed_services"] == ["a", "b"]
     assert list(result["digests"]) == ["a"]
-    assert result["kept"] == ["/r/kept"]
+    assert result["retained"] == ["/r/retained"]
     assert not config_files.result_of(Outcome(), {}, Path("/r"))["changed"]
 
 
-def test_identities() -> None:
+def test_identity() -> None:
     assert config_files.identity(None, "user") == -1
     assert config_files.identity("42", "group") == 42
     assert config_files.identity("root", "user") == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module on a host, against servers that are sound and broken, over real TLS."""
+"""The module kubernetes_check with valid and broken servers, over real TLS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 NOW = datetime.now(UTC)
-WANTED = [{"verb": "get", "resource": "pods"}, {"verb": "create", "resource": "pods"}]
+REQUIRED = [{"verb": "get", "resource": "pods"}, {"verb": "create", "resource": "pods"}]
 
 
 @cache
@@ -60,8 +60,8 @@ def certificate(
     return builder.sign(signing, hashes.SHA256())
 
 
-def pem(made: x509.Certificate) -> str:
-    return made.public_bytes(serialization.Encoding.PEM).decode()
+def pem(signed: x509.Certificate) -> str:
+    return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def key_pem(name: str) -> str:
@@ -74,7 +74,7 @@ OTHER = pem(certificate("other", "other", ca=True))
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """As much of an API server as is asked for; `server.answers` may replace an answer."""
+    """A minimal API server; `server.responses` replaces responses by method."""
 
     protocol_version = "HTTP/1.1"
     server: Any
@@ -88,8 +88,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self, status: int, content: dict[str, Any]) -> None:
         peer = dict(field[0] for field in self.connection.getpeercert().get("subject", ()))  # type: ignore[attr-defined]
-        self.server.asked.append((self.command, self.path, peer.get("commonName", "")))
-        status, content = self.server.answers.get(self.command, (status, content))
+        self.server.requests.append((self.command, self.path, peer.get("commonName", "")))
+        status, content = self.server.responses.get(self.command, (status, content))
         raw = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(raw)))
@@ -107,8 +107,8 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(
         self, folder: Path, presented: x509.Certificate, trusted: str = CA, protocol: str = "HTTP/1.1"
     ) -> None:
-        self.answers: dict[str, tuple[int, dict[str, Any]]] = {}
-        self.asked: list[tuple[str, str, str]] = []
+        self.responses: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.requests: list[tuple[str, str, str]] = []
         super().__init__(("127.0.0.1", 0), type("H", (Handler,), {"protocol_version": protocol}))
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         path = folder / "server.pem"
@@ -118,7 +118,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.context.load_verify_locations(cadata=trusted)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        # In the connection's own thread, so that a handshake that never comes holds up nobody.
+        # In the connection's own thread, so that a missing handshake does not block other connections.
         with contextlib.suppress(OSError), self.context.wrap_socket(request, server_side=True) as secured:
             super().finish_request(secured, client_address)
 
@@ -136,14 +136,14 @@ def running(server: Server) -> Iterator[Server]:
 
 
 def observe(port: int, host: str = "localhost", ca: str = CA, client: str = "ca", path: str = "") -> dict[str, Any]:
-    made = certificate("qinling", client) if client else None
+    client_certificate = certificate("qinling", client) if client else None
     seen = kubernetes_check.observe(
         {
             "kube_host": f"https://{host}:{port}{path}",
             "ca": ca,
-            "certificate": pem(made) if made else "",
-            "key": key_pem("qinling") if made else "",
-            "access": WANTED,
+            "certificate": pem(client_certificate) if client_certificate else "",
+            "key": key_pem("qinling") if client_certificate else "",
+            "access": REQUIRED,
             "timeout": 1.0,
         }
     )
@@ -151,7 +151,7 @@ def observe(port: int, host: str = "localhost", ca: str = CA, client: str = "ca"
     return seen
 
 
-SOUND = {
+VALID = {
     "status": 200,
     "message": "",
     "version": {"major": "1", "minor": "33", "gitVersion": "v1.33.1"},
@@ -161,85 +161,85 @@ GOOD = certificate("apiserver", "ca", host="localhost")
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1.1", "HTTP/1.0"])
-def test_a_sound_server_is_asked_for_version_and_permissions(tmp_path: Path, protocol: str) -> None:
+def test_version_and_permissions_are_requested(tmp_path: Path, protocol: str) -> None:
     with running(Server(tmp_path, GOOD, protocol=protocol)) as server:
-        assert observe(server.server_port, path="/cluster/") == SOUND
+        assert observe(server.server_port, path="/cluster/") == VALID
     reviews = ("POST", "/cluster/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "qinling")
-    assert server.asked == [("GET", "/cluster/version", "qinling"), reviews, reviews]
+    assert server.requests == [("GET", "/cluster/version", "qinling"), reviews, reviews]
 
 
-def test_what_is_denied_is_listed(tmp_path: Path) -> None:
+def test_denied_permissions_are_returned(tmp_path: Path) -> None:
     with running(Server(tmp_path, GOOD)) as server:
-        server.allowed = ("get",)
-        assert observe(server.server_port) == {**SOUND, "denied": [WANTED[1]]}
+        server.allowed = ("get",)  # type: ignore[assignment]
+        assert observe(server.server_port) == {**VALID, "denied": [REQUIRED[1]]}
 
 
 @pytest.mark.parametrize(
-    ("answers", "seen"),
+    ("responses", "seen"),
     [
         ({"GET": (401, {"message": "Unauthorized"})}, {"status": 401, "message": "Unauthorized"}),
         ({"GET": (403, {"message": "no"})}, {"status": 403, "message": "no", "denied": []}),
-        ({"GET": (200, {})}, {**SOUND, "version": {"major": "", "minor": "", "gitVersion": ""}}),
+        ({"GET": (200, {})}, {**VALID, "version": {"major": "", "minor": "", "gitVersion": ""}}),
         (
             {"POST": (403, {"message": "no"})},
-            {key: value for key, value in SOUND.items() if key != "denied"}
+            {key: value for key, value in VALID.items() if key != "denied"}
             | {"review_status": 403, "review_message": "no"},
         ),
     ],
 )
-def test_other_answers_are_told_apart(
-    tmp_path: Path, answers: dict[str, tuple[int, dict[str, Any]]], seen: dict[str, Any]
+def test_other_responses_are_distinguished(
+    tmp_path: Path, responses: dict[str, tuple[int, dict[str, Any]]], seen: dict[str, Any]
 ) -> None:
     with running(Server(tmp_path, GOOD)) as server:
-        server.answers = answers
+        server.responses = responses
         assert observe(server.server_port) == seen
 
 
-def test_a_server_of_another_ca_gets_no_request(tmp_path: Path) -> None:
+def test_untrusted_server_gets_no_request(tmp_path: Path) -> None:
     with running(Server(tmp_path, GOOD)) as server:
         seen = observe(server.server_port, ca=OTHER)
     assert seen.pop("server_certificate")
-    # The server sends its CA along, as OpenSSL does by itself; without, the code is 20.
+    # The server also sends its CA, as OpenSSL does by default; otherwise the code would be 20.
     text = "self-signed certificate in certificate chain"
     assert seen == {"untrusted": {"code": 19, "text": text}}
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_an_expired_server_is_told_from_an_unknown_one(tmp_path: Path) -> None:
+def test_expired_server_certificate_is_reported(tmp_path: Path) -> None:
     with running(Server(tmp_path, certificate("apiserver", "ca", host="localhost", days=-1))) as server:
         seen = observe(server.server_port)
     assert seen["untrusted"] == {"code": 10, "text": "certificate has expired"}
     assert "status" not in seen
 
 
-def test_another_name_is_noted_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+def test_name_mismatch_does_not_end_the_check(tmp_path: Path) -> None:
     with running(Server(tmp_path, GOOD)) as server:
         seen = observe(server.server_port, host="127.0.0.1")
     assert seen.pop("server_certificate")
-    assert seen == {"name_mismatch": True, **SOUND}
+    assert seen == {"name_mismatch": True, **VALID}
 
 
-def test_a_certificate_of_an_old_form_will_do(tmp_path: Path) -> None:
+def test_certificate_without_key_identifiers_is_accepted(tmp_path: Path) -> None:
     loose = certificate("apiserver", "ca", host="localhost", strict=False)
     with running(Server(tmp_path, loose)) as server:
-        assert observe(server.server_port) == SOUND
+        assert observe(server.server_port) == VALID
 
 
-def test_a_server_that_rejects_the_certificate_itself(tmp_path: Path) -> None:
+def test_rejected_client_certificate_is_reported(tmp_path: Path) -> None:
     with running(Server(tmp_path, GOOD)) as server:
         seen = observe(server.server_port, client="other")
     assert seen["trouble"]["kind"] in {"rejected", "broken"}
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_without_a_certificate_the_server_is_looked_at_all_the_same(tmp_path: Path) -> None:
+def test_server_is_checked_without_a_client_certificate(tmp_path: Path) -> None:
     with running(Server(tmp_path, GOOD)) as server:
         assert observe(server.server_port, client="") == {}
         assert observe(server.server_port, ca="", client="") == {}
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_a_key_that_does_not_fit_is_told(tmp_path: Path) -> None:
+def test_mismatched_key_is_reported(tmp_path: Path) -> None:
     with running(Server(tmp_path, GOOD)) as server:
         seen = kubernetes_check.observe(
             {
@@ -254,7 +254,7 @@ def test_a_key_that_does_not_fit_is_told(tmp_path: Path) -> None:
     assert seen["trouble"]["kind"] == "unusable"
 
 
-def test_nothing_of_the_key_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
     real = ssl.SSLContext.load_cert_chain
 
@@ -267,7 +267,7 @@ def test_nothing_of_the_key_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     kubernetes_check.authenticate(ssl.create_default_context(), pem(certificate("qinling", "ca")), key_pem("qinling"))
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-    # In memory, on no filesystem.
+    # In memory, not on a file system.
     assert [name.split(":")[0] for name in loaded] == ["/memfd"]
     assert list(tmp_path.iterdir()) == []
 
@@ -278,24 +278,24 @@ def silent(backlog: int = 5) -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_server_that_says_nothing_is_not_waited_for() -> None:
+def test_silent_server_times_out() -> None:
     with silent() as port:
         assert observe(port)["trouble"] == {"kind": "timeout", "text": "during the TLS handshake"}
 
 
-def test_a_server_without_tls_is_told() -> None:
-    plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=plain.serve_forever, kwargs={"poll_interval": 0.01})
+def test_server_without_tls_is_reported() -> None:
+    plain_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=plain_server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        assert observe(plain.server_port)["trouble"]["kind"] == "no-tls"
+        assert observe(plain_server.server_port)["trouble"]["kind"] == "no-tls"
     finally:
-        plain.shutdown()
+        plain_server.shutdown()
         thread.join()
-        plain.server_close()
+        plain_server.server_close()
 
 
-def test_a_closed_port_is_told() -> None:
+def test_closed_port_is_reported() -> None:
     with silent() as port:
         pass
     assert observe(port)["trouble"]["kind"] == "refused"
@@ -308,7 +308,7 @@ def test_a_closed_port_is_told() -> None:
         (UnicodeError("label too long"), "unresolved"),
     ],
 )
-def test_a_name_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str) -> None:
+def test_unresolved_name_is_reported(monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str) -> None:
     def resolve(*_arguments: Any, **_options: Any) -> Any:
         raise error
 
@@ -320,7 +320,7 @@ def test_a_name_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, error: Exc
     ("error", "kind"),
     [(OSError(113, "No route to host"), "unreachable"), (TimeoutError("timed out"), "timeout")],
 )
-def test_a_host_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str) -> None:
+def test_unreachable_host_is_reported(monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str) -> None:
     def connect(_socket: socket.socket, _address: Any) -> None:
         raise error
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The modules that call Qinling: what they ask for, what they change, and what they say."""
+"""Requests, changes and messages of the modules runtime, function and execution."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack import runtime
-from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import Answer, QinlingError
+from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, Response
 from ansible_collections.qinling.kolla.plugins.modules import execution, function
 
 RUNTIME = {"id": "r1", "name": "python3", "image": "old", "trusted": True, "status": "available"}
-WANTED = {
+PARAMS = {
     "name": "python3",
     "image": "old",
     "trusted": None,
@@ -38,7 +38,7 @@ FUNCTION = {
 
 
 def run_runtime(cloud: Any, check: bool = False, **params: Any) -> dict[str, Any]:
-    return runtime.Runtime(cloud.api(), {**WANTED, **params}, check).run()
+    return runtime.Runtime(cloud.api(), {**PARAMS, **params}, check).run()
 
 
 def run_function(cloud: Any, check: bool = False, **params: Any) -> dict[str, Any]:
@@ -46,14 +46,14 @@ def run_function(cloud: Any, check: bool = False, **params: Any) -> dict[str, An
 
 
 RUNTIMES = {
-    "none yet": ([], {}, ["POST /runtimes"]),
-    "as wanted": ([RUNTIME], {}, []),
-    "as wanted, by ID": ([RUNTIME], {"name": "r1"}, []),
+    "missing": ([], {}, ["POST /runtimes"]),
+    "present": ([RUNTIME], {}, []),
+    "present, by ID": ([RUNTIME], {"name": "r1"}, []),
     "another image": ([RUNTIME], {"image": "new"}, ["PUT /runtimes/r1"]),
     "another description": ([RUNTIME], {"description": "d"}, ["PUT /runtimes/r1"]),
     "broken": ([{**RUNTIME, "status": "error"}], {}, ["DELETE /runtimes/r1", "POST /runtimes"]),
-    "not wanted": ([RUNTIME], {"state": "absent"}, ["DELETE /runtimes/r1"]),
-    "not wanted, not there": ([], {"state": "absent"}, []),
+    "removed": ([RUNTIME], {"state": "absent"}, ["DELETE /runtimes/r1"]),
+    "already absent": ([], {"state": "absent"}, []),
 }
 
 
@@ -65,7 +65,7 @@ def test_runtime(cloud: Any, present: list[dict[str, Any]], params: dict[str, An
     result = run_runtime(cloud, **params)
     assert cloud.changes() == calls
     assert result["changed"] == bool(calls)
-    assert not run_runtime(cloud, **params)["changed"], "the second run changes something"
+    assert not run_runtime(cloud, **params)["changed"], "the second run is not idempotent"
 
 
 def test_runtime_waits_until_available(cloud: Any) -> None:
@@ -74,7 +74,7 @@ def test_runtime_waits_until_available(cloud: Any) -> None:
     assert run_runtime(cloud)["runtime"]["status"] == "available"
 
 
-def test_runtime_that_is_being_removed_is_made_again(cloud: Any) -> None:
+def test_runtime_that_is_being_removed_is_registered_again(cloud: Any) -> None:
     cloud.runtimes = [{**RUNTIME, "status": "deleting"}]
     cloud.later = cloud.runtimes.clear
     assert run_runtime(cloud)["done"] == ["registered"]
@@ -113,8 +113,8 @@ def _once_busy(answer: Any, status: str) -> Any:
     ("prepare", "message"),
     [
         (fails_to_start, "could not be started from image new; see docker logs qinling_engine"),
-        (rolls_back, "went back to old. See docker logs qinling_engine"),
-        (stays_busy, "still is upgrading after 30 seconds"),
+        (rolls_back, "rolled back to old; see docker logs qinling_engine"),
+        (stays_busy, "is still upgrading after 30 seconds"),
         (other_trust, "trusted is False and Qinling cannot change that"),
     ],
 )
@@ -125,7 +125,7 @@ def test_runtime_failures(cloud: Any, prepare: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("detach", [False, True])
-def test_runtime_in_use_gets_its_image_only_when_functions_may_be_detached(cloud: Any, detach: bool) -> None:
+def test_image_of_a_used_runtime_changes_only_with_detach(cloud: Any, detach: bool) -> None:
     cloud.runtimes = [dict(RUNTIME)]
     cloud.functions = [{"id": "f1", "name": "f", "runtime_id": "r1"}, {"id": "f2", "name": "g", "runtime_id": "r2"}]
     answer = cloud.answer
@@ -144,7 +144,7 @@ def test_runtime_in_use_gets_its_image_only_when_functions_may_be_detached(cloud
             run_runtime(cloud, image="new")
 
 
-def test_function_is_made_once_and_changed_as_needed(cloud: Any) -> None:
+def test_function_is_idempotent(cloud: Any) -> None:
     cloud.runtimes = [dict(RUNTIME)]
     assert run_function(cloud, check=True)["changed"]
     assert not cloud.changes()
@@ -173,20 +173,20 @@ def test_function_waits_for_its_runtime(cloud: Any) -> None:
     assert run_function(cloud)["changed"]
 
 
-def upload_is_mangled(cloud: Any) -> None:
+def modified_upload(cloud: Any) -> None:
     update = cloud.update
     cloud.update = lambda *given: {**update(*given), "code": {"source": "package", "md5sum": "other"}}
 
 
-def on_another_runtime(cloud: Any) -> None:
+def another_runtime(cloud: Any) -> None:
     cloud.functions = [{"id": "f1", "name": "f", "runtime_id": "r2", "code": {"source": "package"}}]
 
 
-def of_an_image(cloud: Any) -> None:
+def image_source(cloud: Any) -> None:
     cloud.functions = [{"id": "f1", "name": "f", "runtime_id": "r1", "code": {"source": "image"}}]
 
 
-def two_of_a_name(cloud: Any) -> None:
+def duplicate_name(cloud: Any) -> None:
     cloud.functions = [{"id": "f1", "name": "f"}, {"id": "f2", "name": "f"}]
 
 
@@ -201,12 +201,12 @@ def no_runtime(cloud: Any) -> None:
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (upload_is_mangled, "Qinling has a package of MD5 other"),
-        (on_another_runtime, "is on runtime r2, not on r1"),
-        (of_an_image, "is of source image"),
-        (two_of_a_name, "there are 2 functions of the name f: f1, f2"),
-        (broken_runtime, "its status is error"),
-        (no_runtime, "no runtime python3 at http://qinling; there are: python2"),
+        (modified_upload, "Qinling has a package with MD5 other; expected"),
+        (another_runtime, "its runtime is r2; expected r1"),
+        (image_source, "its source is image"),
+        (duplicate_name, "2 functions have the name f: f1, f2"),
+        (broken_runtime, "runtime python3: status error"),
+        (no_runtime, "runtime python3 does not exist at http://qinling; existing runtimes: python2"),
     ],
 )
 def test_function_failures(cloud: Any, prepare: Any, message: str) -> None:
@@ -216,30 +216,28 @@ def test_function_failures(cloud: Any, prepare: Any, message: str) -> None:
         run_function(cloud)
 
 
-def test_zip_is_the_same_whatever_the_order() -> None:
+def test_zip_does_not_depend_on_the_order() -> None:
     one = function.zip_of({"main.py": "a", "lib/b.py": "b"})
     assert one == function.zip_of({"lib/b.py": "b", "main.py": "a"})
-    # Known bytes: a changed MD5 would upload every function again.
+    # A changed MD5 would upload every function again.
     assert function.md5(function.zip_of({"main.py": "x = 1\n"})) == "3c8307e68492fa73d375f50c54ab5d73"
 
 
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../x", "a\\b", "a/", "."])
-def test_zip_has_nothing_outside_of_itself(name: str) -> None:
-    with pytest.raises(QinlingError, match="has to be a relative path"):
+def test_zip_rejects_unsafe_paths(name: str) -> None:
+    with pytest.raises(QinlingError, match="is invalid; expected a relative path"):
         function.zip_of({name: "x"})
 
 
-@pytest.mark.parametrize(
-    ("files", "message"), [({}, "at least one"), ({"a.json": {"a": 1}}, "has to be text, not dict")]
-)
-def test_zip_of_what_is_no_text(files: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("files", "message"), [({}, "at least one"), ({"a.json": {"a": 1}}, "is dict; expected text")])
+def test_zip_rejects_invalid_files(files: dict[str, Any], message: str) -> None:
     with pytest.raises(QinlingError, match=message):
         function.zip_of(files)
 
 
-def test_package(tmp_path: Path) -> None:
+def test_read_package(tmp_path: Path) -> None:
     path = tmp_path / "f.zip"
-    with pytest.raises(QinlingError, match="can not be read: No such file"):
+    with pytest.raises(QinlingError, match="cannot be read: No such file"):
         function.read_package(str(path))
     path.write_text("no archive")
     with pytest.raises(QinlingError, match="is not a zip archive"):
@@ -280,20 +278,19 @@ def test_call(cloud: Any, keep: bool) -> None:
     assert {"function_id": "f1", "input": '{"a": 1}', "sync": True} in cloud.sent
 
 
-def test_failed_call_tells_result_log_and_where_to_look() -> None:
+def test_failure_message_has_result_log_and_advice() -> None:
     result = {"status": "error", "result": {"a": 1}, "log": "trace\n", "execution_id": "e1"}
     assert execution.failure_of("f", "my_engine", result) == (
-        'function f: status error, result: {"a": 1}; it printed: trace. '
-        "docker logs my_engine may say more of execution e1"
+        'function f: status error, result: {"a": 1}; it printed: trace; see docker logs my_engine for execution e1'
     )
 
 
-def test_call_that_was_taken_is_not_repeated(cloud: Any) -> None:
+def test_accepted_call_is_not_repeated(cloud: Any) -> None:
     cloud.functions = [{"id": "f1", "name": "f"}]
     api = cloud.api()
     api.list("function")
     listed = b'{"functions": [{"id": "f1", "name": "f"}]}'
-    cloud.queue = [Answer(200, {}, listed), ConnectionResetError("reset by peer")]
+    cloud.queue = [Response(200, {}, listed), ConnectionResetError("reset by peer")]
     with pytest.raises(QinlingError, match="reset by peer"):
         execution.call(api, {"function": "f", "input": {}, "timeout": 5, "keep": True})
     assert cloud.changes() == []

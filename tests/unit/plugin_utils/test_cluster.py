@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was seen on the way to a cluster, and the message that it becomes."""
+"""Messages about the connection to a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def certificate(name: str, signer: str, names: tuple[str, ...] = ()) -> x509.Cer
         .not_valid_after(datetime(2031, 1, 1, tzinfo=UTC))
     )
     if names:
-        known: list[x509.GeneralName] = [
-            x509.IPAddress(ipaddress.ip_address(one)) if one[0].isdigit() else x509.DNSName(one) for one in names
+        alternatives: list[x509.GeneralName] = [
+            x509.IPAddress(ipaddress.ip_address(item)) if item[0].isdigit() else x509.DNSName(item) for item in names
         ]
-        builder = builder.add_extension(x509.SubjectAlternativeName(known), critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
     return builder.sign(key, hashes.SHA256())
 
 
@@ -55,60 +55,57 @@ def untrusted(signer: str, code: int, text: str) -> dict[str, Any]:
     return {"untrusted": {"code": code, "text": text}, "server_certificate": server(signer)}
 
 
-LOST = "unable to get local issuer certificate"
-# What was seen, and the whole message.
-SEEN: dict[str, tuple[dict[str, Any], str]] = {
+NO_ISSUER = "unable to get local issuer certificate"
+# Results of the module, and the expected message.
+RESULTS: dict[str, tuple[dict[str, Any], str]] = {
     "another CA": (
-        untrusted("cluster-b", 20, LOST),
-        f'{URL} presents a certificate signed by "CN=cluster-b", and the CA file holds "CN=cluster-a"; '
-        f"put the CA of this cluster there ({LOST})",
+        untrusted("cluster-b", 20, NO_ISSUER),
+        f'{URL} presents a certificate signed by "CN=cluster-b", but the CA file contains "CN=cluster-a"; '
+        f"expected the CA of this cluster ({NO_ISSUER})",
     ),
-    "a CA made anew": (
-        untrusted("cluster-a", 20, LOST),
-        f'{URL} presents a certificate signed by "CN=cluster-a", and the CA '
-        'file holds "CN=cluster-a" (the same name, but '
-        f"another key: the CA was made anew, or is of another cluster); put the CA of this cluster there ({LOST})",
+    "renewed CA": (
+        untrusted("cluster-a", 20, NO_ISSUER),
+        f'{URL} presents a certificate signed by "CN=cluster-a", but the CA file contains "CN=cluster-a" '
+        "(same name, but another key: the CA was renewed, or belongs to another cluster); "
+        f"expected the CA of this cluster ({NO_ISSUER})",
     ),
     "server's certificate expired": (
         untrusted("cluster-a", 10, "certificate has expired"),
         f"{URL} presents a certificate that is valid from 2030-01-01 00:00 UTC to 2031-01-01 00:00 UTC only "
-        "(certificate has expired); renew it there, or set the host's clock right",
+        "(certificate has expired); renew it there, or correct the host's clock",
     ),
     "name not in the certificate": (
         {"name_mismatch": True, "server_certificate": server("cluster-a", ("kubernetes", "10.96.0.1"))},
-        f'{URL} presents a certificate that is not for "api.example.org"; it is '
-        "for: kubernetes, 10.96.0.1; use one of these "
-        "in qinling_kube_host, or have the API server's certificate made anew with this name",
+        f'{URL} presents a certificate that is not valid for "api.example.org", but for: kubernetes, 10.96.0.1; '
+        "set qinling_kube_host to one of these names, or renew the API server's certificate with this name",
     ),
     "no name in the certificate": (
         {"name_mismatch": True, "server_certificate": server("cluster-a")},
-        f'{URL} presents a certificate that is not for "api.example.org"; it is for: no name at all; use one of these '
-        "in qinling_kube_host, or have the API server's certificate made anew with this name",
+        f'{URL} presents a certificate that is not valid for "api.example.org", but for: no name; '
+        "set qinling_kube_host to one of these names, or renew the API server's certificate with this name",
     ),
     "unresolved": (
         {"trouble": {"kind": "unresolved", "text": "Name or service not known"}},
-        "api.example.org in qinling_kube_host can not be resolved on engine1 "
-        "(Name or service not known); check the name, "
-        "or the host's DNS and /etc/hosts",
+        "api.example.org in qinling_kube_host cannot be resolved on engine1 "
+        "(Name or service not known); check the name, or the host's DNS and /etc/hosts",
     ),
     "refused": (
         {"trouble": {"kind": "refused", "text": "192.0.2.1"}},
-        "api.example.org port 6443 refuses the connection from engine1 (at "
-        "192.0.2.1): nothing listens there; check the "
-        "port, and that the API server runs",
+        "api.example.org port 6443 refuses the connection from engine1 (at 192.0.2.1): no process listens; "
+        "check the port, and that the API server is running",
     ),
     "timeout": (
         {"trouble": {"kind": "timeout", "text": "192.0.2.1"}},
         (
-            "api.example.org port 6443 does not answer engine1 in time (192.0.2.1): a "
-            "firewall, a wrong address or a host that is down"
+            "api.example.org port 6443 does not respond to engine1 in time (192.0.2.1); "
+            "check firewalls, the address and the server"
         ),
     ),
     "no route": (
         {"trouble": {"kind": "unreachable", "text": "192.0.2.1: No route to host"}},
         (
-            "api.example.org port 6443 can not be reached from engine1 (192.0.2.1: "
-            "No route to host); check address and routes"
+            "api.example.org port 6443 cannot be reached from engine1 (192.0.2.1: "
+            "No route to host); check the address and routes"
         ),
     ),
     "no TLS": (
@@ -117,50 +114,49 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "rejected in the handshake": (
         {"trouble": {"kind": "rejected", "text": "TLSV1_ALERT_UNKNOWN_CA"}},
-        f"{URL} ended the connection when it saw the certificate "
-        "(TLSV1_ALERT_UNKNOWN_CA): it does not trust the CA that "
-        "signed it; have this cluster sign it (playbook qinling.kolla.kubernetes_credentials does)",
+        f"{URL} closed the connection after the certificate was sent (TLSV1_ALERT_UNKNOWN_CA): it does not trust its "
+        "CA; request a certificate from this cluster (playbook qinling.kolla.kubernetes_credentials)",
     ),
-    "broken off": (
+    "closed early": (
         {"trouble": {"kind": "broken", "text": "Connection reset by peer"}},
-        f"{URL} ended the connection midway (Connection reset by peer); check the API server and what is before it",
+        f"{URL} closed the connection early (Connection reset by peer); "
+        "check the API server and proxies in front of it",
     ),
     "key unusable on the host": (
         {"trouble": {"kind": "unusable", "text": "EE_KEY_TOO_SMALL"}},
-        "the certificate or key can not be used on engine1 (EE_KEY_TOO_SMALL); have it signed anew (playbook "
-        "qinling.kolla.kubernetes_credentials does)",
+        "the certificate or key cannot be used on engine1 (EE_KEY_TOO_SMALL); request a new one "
+        "(playbook qinling.kolla.kubernetes_credentials)",
     ),
     "401": (
         {"status": 401, "message": "Unauthorized"},
-        f"{URL} does not accept the certificate (401 Unauthorized): its CA is "
-        "not the one that this API server trusts for "
-        "clients (--client-ca-file), or the certificate is not valid by the server's clock; have this cluster sign it "
-        "(playbook qinling.kolla.kubernetes_credentials does)",
+        f"{URL} does not accept the certificate (401 Unauthorized): the API server does not trust its CA for clients "
+        "(--client-ca-file), or it is not valid by the server's clock; request a certificate from this cluster "
+        "(playbook qinling.kolla.kubernetes_credentials)",
     ),
-    "something else than Kubernetes": (
+    "not Kubernetes": (
         {"status": 404, "message": ""},
-        f"{URL}/version answers 404, not as a Kubernetes API server does; is this its address, and is the server well?",
+        f"{URL}/version responds with 404, unlike a Kubernetes API server; "
+        "check the address and the state of the server",
     ),
-    "server not well": (
+    "server unavailable": (
         {"status": 503, "message": "starting"},
         (
-            f"{URL}/version answers 503 starting, not as a Kubernetes API server does; "
-            "is this its address, and is the server well?"
+            f"{URL}/version responds with 503 starting, unlike a Kubernetes API server; "
+            "check the address and the state of the server"
         ),
     ),
     "too old": (
         {"status": 200, "version": {"major": "1", "minor": "15+", "gitVersion": "v1.15.12-gke"}, "denied": []},
-        f"{URL} is Kubernetes v1.15.12-gke; at least 1.16 is needed: upgrade it",
+        f"{URL} is Kubernetes v1.15.12-gke; expected at least 1.16; upgrade it",
     ),
     "no version": (
         {"status": 200, "version": {"major": "", "minor": "", "gitVersion": ""}, "denied": []},
-        f"{URL}/version does not tell a version; is this a Kubernetes API server?",
+        f"{URL}/version does not contain a version; is this a Kubernetes API server?",
     ),
-    "may not ask": (
+    "permission review denied": (
         {"status": 200, "version": {"major": "1", "minor": "33"}, "review_status": 403, "review_message": "forbidden"},
-        f'{URL} does not let "qinling" ask what it may do (403 forbidden); its '
-        "ClusterRole system:basic-user has to be bound "
-        "to system:authenticated",
+        f'{URL} does not let "qinling" query its own permissions (403 forbidden); '
+        "bind the ClusterRole system:basic-user to system:authenticated",
     ),
     "permission missing": (
         {
@@ -182,39 +178,39 @@ SEEN: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SEEN)
-def test_each_thing_seen_has_its_message(name: str) -> None:
-    seen, message = SEEN[name]
+@pytest.mark.parametrize("name", RESULTS)
+def test_each_problem_has_its_message(name: str) -> None:
+    seen, message = RESULTS[name]
     assert cluster.findings(URL, CA, "qinling", MANIFEST, {"hostname": "engine1", **seen}) == [message]
 
 
 @pytest.mark.parametrize("minor", ["16", "20+", "35"])
-def test_a_sound_cluster_has_none(minor: str) -> None:
+def test_valid_cluster_has_no_findings(minor: str) -> None:
     seen = {"status": 200, "version": {"major": "1", "minor": minor}, "denied": []}
     assert cluster.findings(URL, CA, "qinling", MANIFEST, seen) == []
 
 
-def test_several_things_are_told_together() -> None:
-    seen = {**SEEN["name not in the certificate"][0], **SEEN["401"][0]}
+def test_several_problems_are_reported_together() -> None:
+    seen = {**RESULTS["name not in the certificate"][0], **RESULTS["401"][0]}
     assert len(cluster.findings(URL, CA, "qinling", MANIFEST, seen)) == 2
 
 
 @pytest.mark.parametrize(
     ("address", "start"),
     [
-        ("", "is not set, and qinling_kubernetes_certificates is on"),
-        ("http://10.0.0.1:8001", 'has to start with https:// ("http://10.0.0.1:8001" does not)'),
-        ("10.0.0.1:6443", 'has to start with https:// ("10.0.0.1:6443" does not)'),
-        ("https://", 'names no host or port ("https://")'),
-        ("https://:6443", 'names no host or port ("https://:6443")'),
+        ("", "is not set, but qinling_kubernetes_certificates is enabled"),
+        ("http://10.0.0.1:8001", 'does not start with https:// ("http://10.0.0.1:8001")'),
+        ("10.0.0.1:6443", 'does not start with https:// ("10.0.0.1:6443")'),
+        ("https://", 'has no host or an invalid port ("https://")'),
+        ("https://:6443", 'has no host or an invalid port ("https://:6443")'),
         ("https://a:x", 'is not an address ("https://a:x": Port could not be cast'),
         ("https://a:99999", 'is not an address ("https://a:99999": Port out of range'),
         ("https://[::1", 'is not an address ("https://[::1": Invalid IPv6 URL'),
-        ("https://me:secret@a", "has more than host, port and path in it"),
-        ("https://a/?x=1", "has more than host, port and path in it"),
+        ("https://me:secret@a", "contains more than host, port and path"),
+        ("https://a/?x=1", "contains more than host, port and path"),
     ],
 )
-def test_an_address_that_is_none_is_refused(address: str, start: str) -> None:
+def test_invalid_address_is_reported(address: str, start: str) -> None:
     problem = cluster.address_problem(address)
     assert problem.startswith(start)
     assert "https://192.0.2.10:6443" in problem
@@ -224,5 +220,5 @@ def test_an_address_that_is_none_is_refused(address: str, start: str) -> None:
 @pytest.mark.parametrize(
     "address", [URL, "https://10.0.0.1", "https://[2001:db8::1]:6443", "https://a/k8s/clusters/c-1"]
 )
-def test_an_address_that_is_one_passes(address: str) -> None:
+def test_valid_address_passes(address: str) -> None:
     assert cluster.address_problem(address) == ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be written about containers: Kolla's spellings and Docker's pass, everything else is named."""
+"""Types of variables about containers: Kolla's and Docker's notations are valid, everything else is reported."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     ],
     "dimensions": [
         ("1G", "expected a mapping"),
-        ({"memlimit": "1G"}, "unknown keys: memlimit; known are blkio_weight, cpu_period"),
+        ({"memlimit": "1G"}, "unknown keys: memlimit; expected blkio_weight, cpu_period"),
         ({"mem_limit": "lots"}, "mem_limit expected a size in bytes, or with a unit such as 512M or 2G"),
         ({"cpu_shares": "many"}, "cpu_shares expected an integer"),
         ({"blkio_weight": 1001}, "blkio_weight expected an integer, at least 0 and at most 1000"),
@@ -163,7 +163,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     "healthcheck": [
         ({"test": []}, "test is empty; expected a command"),
         ({"test": ""}, "test is empty; expected a command"),
-        ({"interval": "30s"}, "test is not there; expected a command"),
+        ({"interval": "30s"}, "test is missing; expected a command"),
         ({"test": ["curl", "x"]}, "test expected a command as [CMD, …]"),
         ({"test": ["CMD-SHELL", "a", "b"]}, "test expected a command"),
         ({"test": ["CMD", ""]}, "test expected a command"),
@@ -175,8 +175,8 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     ],
     "environment": [
         ({"a b": "x"}, "key expected a variable's name"),
-        ({"A": [1]}, "A expected a string or a number, and a boolean in quotes, got the list [1]"),
-        ({"A": True}, "A expected a string or a number"),
+        ({"A": [1]}, "A expected a string, a number, or a quoted boolean, got the list [1]"),
+        ({"A": True}, "A expected a string, a number"),
         (["A=b"], "expected a mapping"),
     ],
 }
@@ -199,12 +199,12 @@ UNITS += ["byte", "Byte", "kilobyte", "MEGABYTE", "gigabyte", "bytes", "kilobit"
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("number", ["1", "0", "1.5", ".5", "1.", "-1", "1 ", "", "1e3", "1_0", "٣"])
-def test_sizes_are_such_that_they_can_be_converted(number: str, unit: str) -> None:
+def test_valid_sizes_can_be_converted(number: str, unit: str) -> None:
     if is_size(number + unit):
         assert bytes_of(number + unit) >= 0
 
 
-def test_each_fault_of_a_mapping_is_reported() -> None:
+def test_each_problem_of_a_mapping_is_reported() -> None:
     value = {"a b": [1], "interval": "5 parsecs", "test": [], "mem_limit": "lots"}
     found = prechecks.variable_findings({"x": "environment", "y": "healthcheck"}, {"x": {"a b": [1]}, "y": value})
     assert [(finding.where, finding.message.split()[0]) for finding in found] == [
@@ -216,6 +216,6 @@ def test_each_fault_of_a_mapping_is_reported() -> None:
     ]
 
 
-def test_a_secret_in_an_environment_is_not_shown() -> None:
+def test_secret_in_environment_is_not_shown() -> None:
     (finding,) = prechecks.variable_findings({"x": "environment"}, {"x": {"DB_PASSWORD": ["hunter2"]}})
     assert "hunter2" not in str(finding)

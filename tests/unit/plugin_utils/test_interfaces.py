@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host's interfaces, by what `ip -json address show` prints, or by Ansible's facts."""
+"""A host's interfaces, from `ip -json address show` or from Ansible's facts."""
 
 import json
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.plugin_utils._common.interfaces import of_facts, of_ip
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.interfaces import from_command, from_facts
 
 LOOPBACK = {
     "ifindex": 1,
@@ -26,7 +26,7 @@ BRIDGE = {
     ],
 }
 LOOPBACK_FACTS = {"ipv4": {"address": "127.0.0.1"}, "ipv6": [{"address": "::1", "scope": "host"}]}
-PRINTED: dict[str, tuple[Any, dict[str, Any] | None]] = {
+OUTPUTS: dict[str, tuple[Any, dict[str, Any] | None]] = {
     "loopback": ([LOOPBACK], {"lo": LOOPBACK_FACTS}),
     "a secondary address, both families": (
         [BRIDGE],
@@ -41,31 +41,31 @@ PRINTED: dict[str, tuple[Any, dict[str, Any] | None]] = {
         [{"ifname": "eth0"}, {"ifname": "eth0.7", "link": "eth0", "addr_info": []}],
         {"eth0": {}, "eth0.7": {}},
     ),
-    # Older iproute2 has empty entries for what a filter leaves out.
+    # Older versions of iproute2 print empty entries for filtered links.
     "an empty entry": ([{}, LOOPBACK], {"lo": LOOPBACK_FACTS}),
     "other JSON": ({"interfaces": []}, None),
     "a list of something else": (["lo"], None),
 }
 
 
-@pytest.mark.parametrize(("printed", "expected"), PRINTED.values(), ids=PRINTED)
-def test_of_ip(printed: Any, expected: dict[str, Any] | None) -> None:
-    assert of_ip(json.dumps(printed)) == expected
+@pytest.mark.parametrize(("output", "expected"), OUTPUTS.values(), ids=OUTPUTS)
+def test_interfaces_from_command(output: Any, expected: dict[str, Any] | None) -> None:
+    assert from_command(json.dumps(output)) == expected
 
 
-@pytest.mark.parametrize("printed", ["", "1: lo: <LOOPBACK,UP>", 'Option "-json" is unknown'])
-def test_what_is_not_json_is_no_answer(printed: str) -> None:
-    assert of_ip(printed) is None
+@pytest.mark.parametrize("output", ["", "1: lo: <LOOPBACK,UP>", 'Option "-json" is unknown'])
+def test_output_other_than_json_is_none(output: str) -> None:
+    assert from_command(output) is None
 
 
 @pytest.mark.parametrize("prefix", ["", "ansible_"])
-def test_of_facts(prefix: str) -> None:
+def test_interfaces_from_facts(prefix: str) -> None:
     facts = {
         "interfaces": ["lo", "br-ex", "eth0.7", "gone"],
         "lo": {"ipv4": {"address": "127.0.0.1"}, "mtu": 1},
         "br_ex": {"ipv6": []},
         "eth0_7": {},
     }
-    found = of_facts({f"{prefix}{name}": value for name, value in facts.items()})
+    found = from_facts({f"{prefix}{name}": value for name, value in facts.items()})
     assert found == {"lo": {"ipv4": {"address": "127.0.0.1"}}, "br-ex": {}, "eth0.7": {}, "gone": {}}
-    assert of_facts({}) == {}
+    assert from_facts({}) == {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which file set an option."""
+"""Origins of options."""
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import ini, origins
@@ -18,7 +18,7 @@ def services(secret: bool = False) -> dict[str, list[RenderedFile]]:
     return {"api": [RenderedFile("x", b""), file]}
 
 
-QUESTIONS = {
+QUERIES = {
     "": ["DEFAULT.host", "DEFAULT.transport_url", "kubernetes.kube_host", "kubernetes.note"],
     "kubernetes": ["kubernetes.kube_host", "kubernetes.note"],
     "[kubernetes]": ["kubernetes.kube_host", "kubernetes.note"],
@@ -33,17 +33,17 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize(("question", "expected"), QUESTIONS.items())
-def test_what_a_question_asks_for(question: str, expected: list[str]) -> None:
-    found, names = origins.answers(services(), question, [])
-    assert sorted(f"{answer['section']}.{answer['option']}" for answer in found) == expected
-    assert names == QUESTIONS[""]
+@pytest.mark.parametrize(("query", "expected"), QUERIES.items())
+def test_query_selects_options(query: str, expected: list[str]) -> None:
+    found, names = origins.origins_for(services(), query, [])
+    assert sorted(f"{origin['section']}.{origin['option']}" for origin in found) == expected
+    assert names == QUERIES[""]
 
 
-def test_the_last_file_is_in_force_and_the_others_are_told_from_last_to_first() -> None:
-    (answer,) = origins.answers(services(), "DEFAULT.host", [])[0]
-    assert answer["file"] == "api/q.conf"
-    assert [(step["text"], step["origin"]) for step in answer["steps"]] == [
+def test_origins_are_listed_from_last_to_first() -> None:
+    (origin,) = origins.origins_for(services(), "DEFAULT.host", [])[0]
+    assert origin["file"] == "api/q.conf"
+    assert [(step["text"], step["origin"]) for step in origin["steps"]] == [
         ("host = c\nhost = d", "own.conf:2,3"),
         ("host = b", "global.conf:2"),
         ("host = a", "t.j2:2"),
@@ -51,7 +51,7 @@ def test_the_last_file_is_in_force_and_the_others_are_told_from_last_to_first() 
 
 
 @pytest.mark.parametrize(
-    ("question", "secret", "shown"),
+    ("query", "secret", "shown"),
     [
         ("transport_url", False, "transport_url = ***"),
         ("note", False, "note = of ***"),
@@ -59,12 +59,12 @@ def test_the_last_file_is_in_force_and_the_others_are_told_from_last_to_first() 
         ("kube_host", True, "kube_host = ***"),
     ],
 )
-def test_secrets_are_masked_as_in_a_diff(question: str, secret: bool, shown: str) -> None:
-    (answer,) = origins.answers(services(secret), question, ["hunter2"])[0]
-    assert answer["steps"][0]["text"] == shown
+def test_secrets_are_masked_as_in_a_diff(query: str, secret: bool, shown: str) -> None:
+    (origin,) = origins.origins_for(services(secret), query, ["hunter2"])[0]
+    assert origin["steps"][0]["text"] == shown
 
 
-NEAR = {
+SIMILAR = {
     "kubernetes.kube_hots": ["kubernetes.kube_host"],
     "kubernets.kube_host": ["kubernetes.kube_host"],
     "DEFAULT.kube_host": ["kubernetes.kube_host", "DEFAULT.host"],
@@ -74,20 +74,20 @@ NEAR = {
 }
 
 
-@pytest.mark.parametrize(("question", "expected"), NEAR.items())
-def test_near_misses(question: str, expected: list[str]) -> None:
-    assert origins.near(question, QUESTIONS[""]) == expected
+@pytest.mark.parametrize(("query", "expected"), SIMILAR.items())
+def test_similar_options_are_suggested(query: str, expected: list[str]) -> None:
+    assert origins.similar_options(query, QUERIES[""]) == expected
 
 
-def test_hosts_of_which_the_same_is_true_stand_together() -> None:
-    answer = {"file": "api/q.conf", "section": "DEFAULT", "option": "host"}
+def test_hosts_with_the_same_origin_share_an_entry() -> None:
+    origin = {"file": "api/q.conf", "section": "DEFAULT", "option": "host"}
     own, other = ({"text": f"host = {host}", "origin": "t:1", "variables": ["inventory_hostname"]} for host in "ab")
     shared = {"text": "host = c", "origin": "g:1", "variables": []}
     by_host = {
-        "one": [{**answer, "steps": [shared, own]}],
-        "two": [{**answer, "steps": [shared]}],
-        "three": [{**answer, "steps": [shared]}],
-        "four": [{**answer, "steps": [other]}],
+        "one": [{**origin, "steps": [shared, own]}],
+        "two": [{**origin, "steps": [shared]}],
+        "three": [{**origin, "steps": [shared]}],
+        "four": [{**origin, "steps": [other]}],
         "five": [],
     }
     assert (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filling a file of passwords."""
+"""Filling in a password file."""
 
 import base64
 import re
@@ -13,14 +13,14 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._input import passwo
 TEXTS = {
     "a new file": ("", ["a", "b"], "---\na: <>\nb: <>\n"),
     "an empty value": ("a:\nb: x\n", ["a"], "a: <>\nb: x\n"),
-    "every way of being empty": ("a: ''\nb: ~\n", ["a", "b"], "a: <>\nb: <>\n"),
+    "every notation of an empty value": ("a: ''\nb: ~\n", ["a", "b"], "a: <>\nb: <>\n"),
     "null": ('a: null\nb: "  "\n', ["a", "b"], "a: <>\nb: <>\n"),
     "comments and order": (
         '# top\n---\n# of b\nb:   # b\n\n# of z\nz: keep # z\na: ""  # a\n',
         ["b", "a"],
         "# top\n---\n# of b\nb: <>   # b\n\n# of z\nz: keep # z\na: <>  # a\n",
     ),
-    "a missing one goes last": ("b: x\n# end\n", ["a"], "b: x\n# end\na: <>\n"),
+    "a missing name is added last": ("b: x\n# end\n", ["a"], "b: x\n# end\na: <>\n"),
     "no newline at the end": ("b: x", ["a"], "b: x\na: <>\n"),
     "only comments": ("# c\n", ["a", "b"], "# c\na: <>\nb: <>\n"),
     "quoted names": ("'a':\n\"b\": x\n", ["a"], "'a': <>\n\"b\": x\n"),
@@ -31,7 +31,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("text", "names", "expected"), TEXTS.values(), ids=TEXTS)
-def test_fill(text: str, names: list[str], expected: str | None) -> None:
+def test_missing_values_are_filled(text: str, names: list[str], expected: str | None) -> None:
     kinds = {"a": "password", "b": "password"}
     filled, done = passwords.fill(text, "f", {name: kind for name, kind in kinds.items() if name in (names or kinds)})
     assert sorted(done) == sorted(names)
@@ -45,7 +45,7 @@ def test_fill(text: str, names: list[str], expected: str | None) -> None:
     assert passwords.fill(filled, "f", dict.fromkeys(names, "password")) == (filled, [])
 
 
-def test_kinds() -> None:
+def test_kinds_of_passwords() -> None:
     kinds = {kind: kind for kind in passwords.KINDS}
     values = yaml.safe_load(passwords.fill("", "f", kinds)[0])
     assert re.fullmatch("[A-Za-z0-9]{40}", values["password"])
@@ -64,7 +64,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "kinds", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_can_not_be_filled_is_refused(text: str, kinds: dict[str, str], words: str) -> None:
+def test_invalid_files_and_kinds_are_refused(text: str, kinds: dict[str, str], words: str) -> None:
     with pytest.raises(FindingsError) as error:
         passwords.fill(text, "f", kinds)
     assert words in str(error.value)

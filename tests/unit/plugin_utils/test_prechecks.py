@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told about variables, groups, files and passwords."""
+"""Findings about variables, groups, files and passwords."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ BAD: list[tuple[Any, Any, str]] = [
     ("dict", ["a"], "expected a mapping, got the list"),
     ("string", Missing(), "is not set; expected a string"),
     ("string", None, "has no value"),
-    ("string", Missing("'y' is undefined"), "can not be evaluated: 'y' is undefined"),
+    ("string", Missing("'y' is undefined"), "cannot be evaluated: 'y' is undefined"),
     ({"type": "string", "choices": ["a", "b"]}, "c", "expected one of a, b, got the string 'c'"),
     ({"type": "int", "min": 1, "max": 3}, 4, "expected an integer, at least 1 and at most 3, got the integer 4"),
     ({"type": "string", "pattern": "[a-z]+"}, "abc1", "matches [a-z]+"),
@@ -81,10 +81,10 @@ BAD: list[tuple[Any, Any, str]] = [
     ({"type": "string", "pattern": "[a-z]+", "called": "a word"}, "1", "expected a word, got the string '1'"),
     ({"type": "list", "elements": "port"}, [1, "x"], "element 2: expected a port (1 to 65535), got the string 'x'"),
     ({"type": "list", "elements": {"type": "text", "choices": ["a"]}}, ["a", "b"], "element 2: expected one of a"),
-    ({"type": "list", "elements": RUNTIME}, [{"name": "x"}], "element 1: image is not there; expected a string"),
+    ({"type": "list", "elements": RUNTIME}, [{"name": "x"}], "element 1: image is missing; expected a string"),
     ({"type": "list", "elements": RUNTIME}, ["x"], "element 1: expected a mapping, got the string 'x'"),
-    (RUNTIME, {"name": "x", "image": "y", "iamge": "z"}, "unknown keys: iamge; known are name, image"),
-    ({"type": "list", "unique": "name"}, [{"name": "x"}, {"name": "x"}], "name 'x' is there more than once"),
+    (RUNTIME, {"name": "x", "image": "y", "iamge": "z"}, "unknown keys: iamge; expected name, image"),
+    ({"type": "list", "unique": "name"}, [{"name": "x"}, {"name": "x"}], "name 'x' is not unique"),
     ({"type": "string", "required": False}, None, "has no value; expected a string, or remove the line"),
     ("url", "http://fd00::1:7070", "an IPv6 address in brackets"),
     ("url", "http://a b/", "expected a URL"),
@@ -116,7 +116,7 @@ def test_bad_values(spec: Any, value: Any, words: str) -> None:
     assert words in finding.message
 
 
-def test_a_secrets_value_is_never_shown() -> None:
+def test_variable_with_secret_name_is_not_shown() -> None:
     (finding,) = prechecks.variable_findings({"db_password": "list"}, {"db_password": "hunter2"})
     assert str(finding) == "db_password: expected a list"
 
@@ -126,19 +126,19 @@ def test_every_variable_is_reported_at_once() -> None:
     assert [finding.where for finding in findings] == ["a", "b"]
 
 
-def test_groups() -> None:
+def test_missing_and_empty_groups_are_reported() -> None:
     groups = {"full": ["h1"], "empty": []}
-    wanted = [
+    required = [
         {"group": "full", "service": "one"},
         {"group": "empty", "service": "two"},
         {"group": "absent", "service": "three"},
         {"group": "qinling-api", "service": "qinling"},
     ]
-    assert [str(finding) for finding in prechecks.group_findings(wanted, groups)] == [
-        "group empty: has no host, but two is enabled; add one to [empty]",
+    assert [str(finding) for finding in prechecks.group_findings(required, groups)] == [
+        "group empty: has no hosts, but two is enabled; add one to [empty]",
         "group absent: is not in the inventory, but three is enabled; add [absent]",
-        "group qinling-api: is not in the inventory, but qinling is enabled; add [qinling-api], or give "
-        "-i inventory/kolla/groups of this collection as well",
+        "group qinling-api: is not in the inventory, but qinling is enabled; add [qinling-api], or add "
+        "-i inventory/kolla/groups of this collection",
     ]
 
 
@@ -156,7 +156,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(("text", "kind", "lines"), FILES.values(), ids=FILES)
-def test_files(text: str, kind: str, lines: list[int]) -> None:
+def test_files_are_checked_by_format(text: str, kind: str, lines: list[int]) -> None:
     findings = prechecks.file_findings(text, "f", kind)
     assert [(finding.where, finding.line) for finding in findings] == [("f", line) for line in lines]
 
@@ -171,18 +171,18 @@ PASSWORDS: dict[str, tuple[dict[str, Any] | None, list[str]]] = {
     ),
     "not a string": ({"a": ["x"], "b": "x", "c": "x"}, ["f: these passwords are not strings: a; quote them"]),
     "a template that fails": (
-        {"a": prechecks.Missing("no such thing"), "b": "x", "c": "x"},
-        ["f: a can not be evaluated: no such thing"],
+        {"a": prechecks.Missing("undefined"), "b": "x", "c": "x"},
+        ["f: a cannot be evaluated: undefined"],
     ),
 }
 
 
 @pytest.mark.parametrize(("values", "expected"), PASSWORDS.values(), ids=PASSWORDS)
-def test_passwords(values: dict[str, Any] | None, expected: list[str]) -> None:
+def test_passwords_are_checked(values: dict[str, Any] | None, expected: list[str]) -> None:
     findings = prechecks.password_findings(values, "f", ["a", "b", "c"], "HINT")
     assert [str(finding) for finding in findings] == expected
 
 
-def test_what_is_said_to_be_secret_is_never_shown() -> None:
+def test_variable_marked_as_secret_is_not_shown() -> None:
     (finding,) = prechecks.variable_findings({"auth": {"type": "dict", "secret": True}}, {"auth": ["hunter2"]})
     assert str(finding) == "auth: expected a mapping"

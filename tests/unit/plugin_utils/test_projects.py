@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The definitions of projects: evaluated key by key, and checked against their specification."""
+"""Definitions of projects are evaluated lazily and validated against their specification."""
 
 from __future__ import annotations
 
@@ -30,9 +30,14 @@ def definition(raw: dict[str, Any]) -> Definition:
     return Definition("own", "own_project", raw, lambda value: value)
 
 
-def test_a_key_is_evaluated_when_it_is_read_and_once() -> None:
+def test_keys_are_evaluated_lazily_and_once() -> None:
     evaluated: list[Any] = []
-    own = Definition("own", "own_project", {"services": 1, "database": 2}, lambda value: evaluated.append(value) or {})
+
+    def evaluate(value: Any) -> dict[str, Any]:
+        evaluated.append(value)
+        return {}
+
+    own = Definition("own", "own_project", {"services": 1, "database": 2}, evaluate)
     assert (own.get("services"), own.get("services"), own.get("ports", [])) == ({}, {}, [])
     assert evaluated == [1]
 
@@ -58,7 +63,7 @@ def test_a_key_is_evaluated_when_it_is_read_and_once() -> None:
         ({"services": {"api": {**GOOD["services"]["api"], "volumes": {}}}}, "api: argument 'volumes'"),
     ],
 )
-def test_a_definition_is_checked(changes: dict[str, Any], words: str) -> None:
+def test_definition_is_validated(changes: dict[str, Any], words: str) -> None:
     own = definition({**GOOD, **changes})
     for key in ("services", "ports", "hooks"):
         own.get(key)
@@ -67,7 +72,7 @@ def test_a_definition_is_checked(changes: dict[str, Any], words: str) -> None:
     assert all(finding.startswith("own_project: ") and words in finding for finding in findings)
 
 
-def test_what_is_not_read_is_not_missed() -> None:
+def test_keys_that_are_not_read_may_be_missing() -> None:
     own = definition({"database": {"name": "x"}})
     assert own.findings() == []
     own.get("services")
@@ -75,14 +80,14 @@ def test_what_is_not_read_is_not_missed() -> None:
 
 
 @pytest.mark.parametrize("project", PROJECTS, ids=[project["name"] for project in PROJECTS])
-def test_a_project_is_a_role_with_its_definition(project: dict[str, Any]) -> None:
+def test_project_is_a_role_with_a_valid_definition(project: dict[str, Any]) -> None:
     raw = load(f"roles/{project['name']}/vars/main.yml")[project["definition"]]
     assert set(raw) <= set(specification("project"))
     for hook in raw.get("hooks", []):
         assert (PROJECT / f"roles/{project['name']}/tasks/{hook}.yml").is_file()
 
 
-def test_no_variable_s_name_is_built() -> None:
+def test_variable_names_are_never_computed() -> None:
     files = [path for folder in ("roles", "playbooks", "group_vars") for path in (PROJECT / folder).rglob("*.yml")]
     lookup = re.compile(r"(lookup|query|q)\(\s*['\"](ansible\.builtin\.)?vars['\"]")
     assert lookup.search("{{ lookup('vars', '__' ~ name) }}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of Qinling's permissions, for other namespaces and users, and as single questions."""
+"""The manifest of Qinling's permissions, adapted to namespaces and users, and as access reviews."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.qinling.kolla.plugins.filter.kubernetes import FilterModule
-from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.rbac import Manifest, ManifestError, sentence
+from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.rbac import Manifest, ManifestError, describe
 
 SHIPPED = (Path(__file__).resolve().parents[3] / "roles/qinling/files/kubernetes-rbac.yml").read_text()
 SMALL = """
@@ -40,18 +40,18 @@ subjects: [{kind: User, name: old}, {kind: Group, name: old}]
 """
 
 
-def test_objects_are_for_the_namespace_and_the_user() -> None:
+def test_objects_are_adapted_to_namespace_and_user() -> None:
     space, role, wide, binding = Manifest.load(SMALL, "new").for_user("somebody")
     assert space["metadata"] == {"name": "new", "labels": {"name": "new", "team": "old-timers"}}
     assert role["metadata"] == {"name": "old", "namespace": "new"}
-    # A namespace may name itself; another object of that name is another matter.
+    # The rule about the namespace is adapted, another object of that name is not.
     assert [rule.get("resourceNames") for rule in role["rules"]] == [["new"], ["old"], None, None]
     assert wide["metadata"] == {"name": "wide"}
     assert binding["metadata"]["namespace"] == "new"
     assert [subject["name"] for subject in binding["subjects"]] == ["somebody", "old"]
 
 
-def test_every_permission_is_asked_for_once() -> None:
+def test_each_permission_is_listed_once() -> None:
     assert Manifest.load(SMALL, "new").access() == [
         {"namespace": "new", "verb": "get", "resource": "namespaces", "name": "new"},
         {"namespace": "new", "verb": "get", "resource": "secrets", "name": "old"},
@@ -75,25 +75,25 @@ def test_every_permission_is_asked_for_once() -> None:
         ({"verb": "list", "resource": "nodes"}, "list nodes in the whole cluster"),
     ],
 )
-def test_a_permission_reads_as_a_sentence(attributes: dict[str, str], text: str) -> None:
-    assert sentence(attributes) == text
+def test_permission_is_described(attributes: dict[str, str], text: str) -> None:
+    assert describe(attributes) == text
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no Kubernetes objects"),
-        ("- a list", "holds no Kubernetes objects"),
-        ("kind: Role", "holds no Kubernetes objects"),
+        ("", "contains no Kubernetes objects"),
+        ("- a list", "contains no Kubernetes objects"),
+        ("kind: Role", "contains no Kubernetes objects"),
         ("kind: {", "is not YAML"),
     ],
 )
-def test_what_is_no_manifest_is_refused(text: str, message: str) -> None:
+def test_invalid_manifest_is_refused(text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         Manifest.load(text, "q")
 
 
-def test_the_shipped_manifest_is_least_privilege() -> None:
+def test_shipped_manifest_has_least_privileges() -> None:
     manifest = Manifest.load(SHIPPED, "functions")
     access = manifest.access()
     assert {attributes.get("namespace") for attributes in access} == {"functions"}
@@ -105,8 +105,8 @@ def test_the_shipped_manifest_is_least_privilege() -> None:
     assert {item["kind"] for item in manifest.objects} == {"Namespace", "Role", "RoleBinding"}
 
 
-def test_what_is_rendered_is_what_the_filter_gives() -> None:
+def test_rendered_manifest_equals_the_filter_result() -> None:
     manifest = Manifest.load(SHIPPED, "functions")
-    given = FilterModule().filters()["rbac_objects"](SHIPPED, "functions", "me")
-    assert list(yaml.safe_load_all(manifest.render("me"))) == given
-    assert given[-1]["subjects"][0]["name"] == "me"
+    objects = FilterModule().filters()["rbac_objects"](SHIPPED, "functions", "me")
+    assert list(yaml.safe_load_all(manifest.render("me"))) == objects
+    assert objects[-1]["subjects"][0]["name"] == "me"

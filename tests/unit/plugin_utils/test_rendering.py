@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the description of files to their contents."""
+"""Rendering of files from their specifications."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ SOURCES = {
     "secret.conf": b"[DEFAULT]\na = hidden\n",
     "policy.yaml": b'"get": "role:x"\n',
     "policy.json": b'{"get": "role:y or role:admin"}\n',
-    "odd.yaml": b'"gte": "role:x"\n',
+    "typo.yaml": b'"gte": "role:x"\n',
     "blob": b"\0\xff{{ not rendered }}",
     "vaulted.key": b"key",
 }
@@ -38,7 +38,7 @@ def read(path: str) -> Source | None:
 
 def render(text: str, path: str, variables: Mapping[str, Any]) -> str:
     if "BOOM" in text:
-        raise FindingsError([Finding(path, 7, "can not be rendered: BOOM")])
+        raise FindingsError([Finding(path, 7, "cannot be rendered: BOOM")])
     for name, value in variables.items():
         text = text.replace(f"<{name}>", str(value))
     return text
@@ -49,7 +49,7 @@ def run(*files: Any) -> Rendered:
 
 
 RULES = {"get": "role:admin", "put": "role:admin"}
-CONTENTS: dict[str, tuple[dict[str, Any], bytes]] = {
+CONTENTS: dict[str, tuple[dict[str, Any], bytes | None]] = {
     "template": ({"template": "t.j2"}, b"name=api\n"),
     "first template": ({"template": ["none.j2", "t.j2"]}, b"name=api\n"),
     "content": ({"content": "{{ as it is }}\n"}, b"{{ as it is }}\n"),
@@ -75,12 +75,12 @@ CONTENTS: dict[str, tuple[dict[str, Any], bytes]] = {
 
 @pytest.mark.parametrize(("spec", "mode"), [({}, 0o600), ({"mode": "0600"}, 0o600), ({"mode": "0644"}, 0o644)])
 def test_modes(spec: dict[str, Any], mode: int) -> None:
-    (file,) = rendering.wanted_files(run({"dest": "x", "content": "", **spec}))["api"]
+    (file,) = rendering.desired_files(run({"dest": "x", "content": "", **spec}))["api"]
     assert file.mode == mode
 
 
 @pytest.mark.parametrize("mode", [0o644, "644", "0666", "rw-"])
-def test_other_modes_are_findings(mode: Any) -> None:
+def test_invalid_modes_are_reported(mode: Any) -> None:
     (finding,) = run({"dest": "x", "content": "", "mode": mode}).findings
     assert "expected one of '0600', '0644'" in str(finding)
 
@@ -108,7 +108,7 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("spec", ABSENT.values(), ids=ABSENT)
-def test_an_absent_source_is_a_finding(spec: dict[str, Any]) -> None:
+def test_missing_source_is_reported(spec: dict[str, Any]) -> None:
     result = run({"dest": "x", **spec})
     assert len(result.findings) == 1
     assert result.findings[0].where == "api/x"
@@ -121,22 +121,22 @@ WRONG: dict[str, tuple[Any, str]] = {
     "two sources": ({"dest": "x", "content": "", "copy": "blob"}, "found content, copy"),
     "unknown key": ({"dest": "x", "content": "", "owner": "root"}, "unknown keys: owner"),
     "not a mapping": ("x", "'dest' is missing"),
-    "ini without a template": ({"dest": "x", "ini": {"overrides": []}}, "takes template"),
-    "ini with unknown key": ({"dest": "x", "ini": {"template": "base.conf", "override": []}}, "takes template"),
-    "ini that is no mapping": ({"dest": "x", "ini": "base.conf"}, "takes template"),
-    "policy without defaults": ({"dest": "x", "policy": {"overrides": []}}, "takes defaults"),
+    "ini without a template": ({"dest": "x", "ini": {"overrides": []}}, "expects template"),
+    "ini with unknown key": ({"dest": "x", "ini": {"template": "base.conf", "override": []}}, "expects template"),
+    "ini that is not a mapping": ({"dest": "x", "ini": "base.conf"}, "expects template"),
+    "policy without defaults": ({"dest": "x", "policy": {"overrides": []}}, "expects defaults"),
     "not UTF-8": ({"dest": "x", "template": "binary.j2"}, "not UTF-8"),
 }
 
 
 @pytest.mark.parametrize(("spec", "words"), WRONG.values(), ids=WRONG)
-def test_wrong_descriptions(spec: Any, words: str) -> None:
+def test_invalid_specifications_are_reported(spec: Any, words: str) -> None:
     result = run(spec)
     assert any(words in finding.message for finding in result.findings)
     assert result.services == {"api": []}
 
 
-def test_findings_of_every_file_of_every_service_come_together() -> None:
+def test_findings_of_all_files_are_reported_together() -> None:
     result = rendering.render_services(
         {
             "a": [{"dest": "1", "template": "none.j2"}, {"dest": "2", "template": "broken.j2"}],
@@ -165,24 +165,24 @@ def test_findings_of_every_file_of_every_service_come_together() -> None:
         {"ini": {"template": "base.conf", "overrides": ["secret.conf"]}},
     ],
 )
-def test_what_was_encrypted_or_is_called_secret_stays_secret(spec: dict[str, Any]) -> None:
+def test_encrypted_and_secret_files_are_secret(spec: dict[str, Any]) -> None:
     (file,) = run({"dest": "x", **spec}).services["api"]
     assert file.secret
 
 
-def test_a_second_policy_file_and_a_shut_out_administrator_are_warned_of() -> None:
+def test_second_policy_file_and_lockout_cause_warnings() -> None:
     both = run({"dest": "x", "policy": {"defaults": RULES, "overrides": ["policy.yaml", "policy.json"]}})
     assert yaml.safe_load(both.services["api"][0].content)["get"] == "role:x"
-    assert both.warnings[0] == "policy.yaml is the policy that is used; policy.json is ignored"
-    assert [warning for warning in both.warnings[1:] if "the role admin is not enough any more for get" in warning]
+    assert both.warnings[0] == "the policy is read from policy.yaml; policy.json is ignored"
+    assert [warning for warning in both.warnings[1:] if "the role admin no longer suffices for get" in warning]
 
 
-def test_a_rule_that_there_is_not_is_a_finding() -> None:
-    odd = run({"dest": "x", "policy": {"defaults": RULES, "overrides": ["odd.yaml"]}})
-    assert [str(finding)[:19] for finding in odd.findings] == ["odd.yaml:1: rule gt"]
+def test_unknown_rule_is_reported() -> None:
+    result = run({"dest": "x", "policy": {"defaults": RULES, "overrides": ["typo.yaml"]}})
+    assert [str(finding)[:19] for finding in result.findings] == ["typo.yaml:1: rule g"]
 
 
-def test_options_are_traced_to_the_lines_of_the_files() -> None:
+def test_options_have_the_lines_of_their_files() -> None:
     (file,) = run({"dest": "x", **CONTENTS["ini with overrides"][0]}).services["api"]
     assert file.sections
     default = file.sections["DEFAULT"]
@@ -196,7 +196,7 @@ def test_options_are_traced_to_the_lines_of_the_files() -> None:
 RELOCATED = {
     "same line": ("a\nbad\n", "a\nbad\n", 2, 2),
     "a block above": ("{% if x %}\na\n{% endif %}\nbad\n", "a\nbad\n", 2, 4),
-    "twice above and below": ("bad\n{% x %}\n{% x %}\nbad\n", "bad\nbad\n", 2, 4),
+    "the same line above and below": ("bad\n{% x %}\n{% x %}\nbad\n", "bad\nbad\n", 2, 4),
     "a value from a variable": ("{% if x %}\n{% endif %}\na = {{ x }}\n", "a = 1\n", 1, 3),
     "one of two branches": (
         "[A]\n{% if x %}\n# one\na = {{ x }}\n{% else %}\n# other\na = {{ y }}\n{% endif %}\nb = 1\n",
@@ -205,12 +205,12 @@ RELOCATED = {
         7,
     ),
     "a loop": ("{% for i in x %}\na = {{ i }}\n{% endfor %}\nb = 1\n", "a = 1\na = 2\na = 3\nb = 1\n", 2, 2),
-    "made by a template": ("{{ x }}\n", "bad\n", 1, 0),
+    "rendered from an expression": ("{{ x }}\n", "bad\n", 1, 0),
 }
 
 
 @pytest.mark.parametrize(("raw", "text", "line", "expected"), RELOCATED.values(), ids=RELOCATED)
-def test_lines_are_those_of_the_file_as_it_is_on_disk(raw: str, text: str, line: int, expected: int) -> None:
+def test_lines_are_those_of_the_template(raw: str, text: str, line: int, expected: int) -> None:
     relocation = Relocation(raw, text)
     assert relocation.line(line) == expected
     found = relocate(Finding("f", line, "m"), relocation)
@@ -218,11 +218,11 @@ def test_lines_are_those_of_the_file_as_it_is_on_disk(raw: str, text: str, line:
     assert relocate(Finding("f", 0, "m"), relocation) == Finding("f", 0, "m")
 
 
-def test_plain_makes_exact_types() -> None:
+def test_to_plain_returns_exact_types() -> None:
     class Tagged(str):
         __slots__ = ()
 
-    data = rendering.plain({Tagged("a"): (Tagged("b"), {3}, 1.5, None, True)})
+    data = rendering.to_plain({Tagged("a"): (Tagged("b"), {3}, 1.5, None, True)})
     assert data == {"a": ["b", [3], 1.5, None, True]}
     assert {type(key) for key in data} == {str}
     assert type(data["a"][0]) is str

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets among the variables, and files on their way to the module that writes them."""
+"""Detection of secrets in variables, and the payload of files for the module config_files."""
 
 from ansible.errors import AnsibleError
 from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
-from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import WantedFile
+from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import DesiredFile
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import (
     Rendered,
     RenderedFile,
-    wanted_files,
+    desired_files,
 )
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering_action import secrets_in
 
 
 class Encrypted:
-    """A value that ansible-vault has encrypted, as Ansible hands it over."""
+    """A value encrypted with ansible-vault."""
 
     def __init__(self, text: str) -> None:
         self._ciphertext = text
@@ -24,7 +24,7 @@ class Encrypted:
         return self._ciphertext
 
 
-def test_secrets_are_found_by_their_variables_names() -> None:
+def test_secrets_are_found_by_variable_name() -> None:
     variables = {
         "database_password": "long-enough",
         "api_secret_key": Encrypted("from-the-vault"),
@@ -38,13 +38,15 @@ def test_secrets_are_found_by_their_variables_names() -> None:
     assert secrets_in(variables) == ["from-the-vault", "long-enough"]
 
 
-def test_files_reach_the_module_unchanged_and_unreadable_on_the_way() -> None:
+def test_files_are_sent_unchanged_and_unreadable() -> None:
     files = [RenderedFile("a", bytes(range(256)), True), RenderedFile("b/c", "é CANARY".encode())]
-    sent = payload.dump({"services": payload.dump_files(wanted_files(Rendered({"api": files}))), "secrets": ["CANARY"]})
+    sent = payload.dump(
+        {"services": payload.dump_files(desired_files(Rendered({"api": files}))), "secrets": ["CANARY"]}
+    )
     assert "CANARY" not in sent
     assert sent.isascii()
-    there = payload.load(sent)
-    assert there["secrets"] == ["CANARY"]
-    assert payload.load_files(there["services"]) == {
-        "api": [WantedFile("a", 0o600, bytes(range(256)), True), WantedFile("b/c", 0o600, "é CANARY".encode())]
+    received = payload.load(sent)
+    assert received["secrets"] == ["CANARY"]
+    assert payload.load_files(received["services"]) == {
+        "api": [DesiredFile("a", 0o600, bytes(range(256)), True), DesiredFile("b/c", 0o600, "é CANARY".encode())]
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters over service dictionaries: where services belong, and what the machinery's modules are handed."""
+"""Functions over service dictionaries and projects."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def test_services_of_host(services: dict[str, Any], group_names: list[str], expe
     assert list(services_of_host(services, group_names)) == expected
 
 
-def test_a_switch_that_is_neither_on_nor_off() -> None:
+def test_invalid_boolean_is_refused() -> None:
     with pytest.raises(TypeError, match="perhaps"):
         services_of_host(with_enabled("perhaps"), ["qinling-api"])
 
 
 @pytest.mark.parametrize(
-    ("groups", "playing", "expected"),
+    ("groups", "play_hosts", "expected"),
     [
         ({"qinling-api": ["one", "two"]}, ["two", "one"], "two"),
         ({"qinling-api": ["one", "two"]}, ["two"], "two"),
@@ -96,11 +96,11 @@ def test_a_switch_that_is_neither_on_nor_off() -> None:
         ({}, ["one"], ""),
     ],
 )
-def test_first_host(groups: dict[str, list[str]], playing: list[str], expected: str) -> None:
-    assert first_host(SERVICES, groups, playing) == expected
+def test_first_host(groups: dict[str, list[str]], play_hosts: list[str], expected: str) -> None:
+    assert first_host(SERVICES, groups, play_hosts) == expected
 
 
-def test_hosts_of_roles() -> None:
+def test_hosts_of() -> None:
     roles = [{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["qinling-api", "qinling-engine"]}]
     groups = {"qinling-api": ["two", "one"], "qinling-engine": ["one"], "compute": ["four"]}
     assert hosts_of(roles, groups) == ["two", "one"]
@@ -125,7 +125,7 @@ def test_named_volumes(services: dict[str, Any], expected: list[str]) -> None:
         ({}, []),
         ({"x": {"volumes": ["data:/b", "logs:/l", "/etc:/e"]}}, ["data", "logs"]),
         ({"x": {"volumes": ["data:/b", "mine:/m"], "extra_volumes": ["mine:/m"]}}, ["data"]),
-        # Mounted at another place as well.
+        # Mounted at a second path as well.
         ({"x": {"volumes": ["logs:/l", "logs:/m"], "extra_volumes": ["logs:/m"]}}, ["logs"]),
         ({"x": {"volumes": ["a:/a"], "extra_volumes": ["a:/a"]}, "y": {"volumes": ["a:/a"]}}, ["a"]),
     ],
@@ -135,7 +135,7 @@ def test_own_volumes(services: dict[str, Any], expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROLES.glob("*/defaults/main.yml")), ids=lambda path: path.parts[-3])
-def test_services_say_which_of_their_volumes_are_extra(path: Path) -> None:
+def test_extra_volumes_are_declared(path: Path) -> None:
     defaults = yaml.safe_load(path.read_text(encoding="utf-8"))
     for service in defaults.get(f"{path.parts[-3]}_services", {}).values():
         mounted, extra = (
@@ -151,7 +151,7 @@ FILES: list[dict[str, Any]] = [
 ]
 
 
-def test_config_json_copies_what_has_a_place_in_the_container() -> None:
+def test_config_json_copies_files_with_a_container_path() -> None:
     assert config_json(API, FILES, "/c") == {
         "command": "qinling-api",
         "config_files": [
@@ -166,24 +166,24 @@ def test_config_json_copies_what_has_a_place_in_the_container() -> None:
     }
 
 
-def test_config_json_with_permissions_and_no_file() -> None:
+def test_config_json_with_permissions_and_without_files() -> None:
     content = config_json(ENGINE, [], "/c")
     assert content["config_files"] == []
     assert content["permissions"] == ENGINE["permissions"]
 
 
-def test_config_json_is_a_file_more_and_has_the_places_in_the_container() -> None:
-    wanted = files_of(SERVICES, {"qinling-api": FILES}, "/c", "/roles/qinling")
-    assert [file["dest"] for file in wanted["qinling-api"]] == [
+def test_files_include_config_json() -> None:
+    files = files_of(SERVICES, {"qinling-api": FILES}, "/c", "/roles/qinling")
+    assert [file["dest"] for file in files["qinling-api"]] == [
         "config.json",
         "qinling.conf",
         "ca.pem",
         "only-on-the-host",
     ]
-    assert not [file for file in wanted["qinling-api"] if "container" in file]
-    assert wanted["qinling-api"][0]["json"] == config_json(API, FILES, "/c")
-    # A service without files of its own has a command all the same.
-    assert [file["dest"] for file in wanted["qinling-engine"]] == ["config.json"]
+    assert not [file for file in files["qinling-api"] if "container" in file]
+    assert files["qinling-api"][0]["json"] == config_json(API, FILES, "/c")
+    # A service without own files has a command as well.
+    assert [file["dest"] for file in files["qinling-engine"]] == ["config.json"]
 
 
 def test_only_local_services_have_files() -> None:
@@ -204,7 +204,7 @@ def test_only_local_services_have_files() -> None:
         ({"content": "a"}, {"content": "a"}),
     ],
 )
-def test_relative_paths_are_in_the_role(file: dict[str, Any], absolute: dict[str, Any]) -> None:
+def test_relative_paths_are_resolved_in_the_role(file: dict[str, Any], absolute: dict[str, Any]) -> None:
     assert in_role(file, "/r") == absolute
 
 
@@ -220,7 +220,7 @@ def port(number: int | str, service: str = "qinling-api") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("ports", "expected"),
     [
         ([port(7070)], [7070]),
         ([port("7070")], [7070]),
@@ -230,11 +230,11 @@ def port(number: int | str, service: str = "qinling-api") -> dict[str, Any]:
         ([], []),
     ],
 )
-def test_ports_of_services_that_are_here(wanted: list[dict[str, Any]], expected: list[int]) -> None:
-    assert [entry["port"] for entry in ports_of(wanted, SERVICES)] == expected
+def test_ports_of_local_services(ports: list[dict[str, Any]], expected: list[int]) -> None:
+    assert [entry["port"] for entry in ports_of(ports, SERVICES)] == expected
 
 
-def test_a_port_names_its_variable_and_the_container_that_may_hold_it() -> None:
+def test_port_has_its_variable_and_container() -> None:
     assert ports_of([port(7070)], SERVICES) == [
         {
             "port": 7070,
@@ -246,7 +246,7 @@ def test_a_port_names_its_variable_and_the_container_that_may_hold_it() -> None:
     ]
 
 
-ROLES = [{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["qinling-api", "qinling-engine"]}]
+PROJECTS = [{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["qinling-api", "qinling-engine"]}]
 
 
 @pytest.mark.parametrize(
@@ -259,10 +259,10 @@ ROLES = [{"name": "etcd", "groups": ["etcd"]}, {"name": "qinling", "groups": ["q
     ],
 )
 def test_projects_of_host(group_names: list[str], expected: list[str]) -> None:
-    assert [role["name"] for role in projects_of_host(ROLES, group_names)] == expected
+    assert [role["name"] for role in projects_of_host(PROJECTS, group_names)] == expected
 
 
-PASSWORDS = [
+PASSWORDS: list[dict[str, Any]] = [
     {"name": "etcd"},
     {"name": "mariadb", "passwords": ["a"]},
     {"name": "qinling", "passwords": ["a", "b"]},
@@ -279,27 +279,31 @@ PASSWORDS = [
         ([], [], []),
     ],
 )
-def test_passwords_are_needed_by_projects_and_generated_for_the_first(
+def test_passwords_are_generated_with_their_first_project(
     enabled: list[str], needed: list[str], generated: list[str]
 ) -> None:
     assert passwords_of([project for project in PASSWORDS if project["name"] in enabled]) == needed
     assert passwords_to_generate(PASSWORDS, enabled) == generated
 
 
-def test_files_with_options_of_oslo_are_validated_in_their_services_image() -> None:
-    here = {
-        "api": {"image": "kolla/api:1", "container_name": "qinling_api", "volumes": ["/host:/mounted:ro", "", "/odd"]},
-        "relay": {"image": "kolla/relay:1", "container_name": "qinling_relay"},
+def test_files_with_oslo_options_are_validated() -> None:
+    local: dict[str, Any] = {
+        "api": {
+            "image": "kolla/api:1",
+            "container_name": "qinling_api",
+            "volumes": ["/host:/mounted:ro", "", "/host-path"],
+        },
+        "gateway": {"image": "kolla/gateway:1", "container_name": "qinling_gateway"},
     }
-    files = {
+    files: dict[str, Any] = {
         "api": [
             {"dest": "qinling.conf", "oslo": True, "container": {"path": "/etc/qinling/qinling.conf"}},
             {"dest": "policy.yaml"},
         ],
         "engine": [{"dest": "qinling.conf", "oslo": True}],
-        "relay": [{"dest": "haproxy.cfg"}],
+        "gateway": [{"dest": "haproxy.cfg"}],
     }
-    assert validation_of(here, files) == {
+    assert validation_of(local, files) == {
         "api": {
             "image": "kolla/api:1",
             "container": "qinling_api",
@@ -309,7 +313,7 @@ def test_files_with_options_of_oslo_are_validated_in_their_services_image() -> N
     }
 
 
-def test_each_filter_is_known_by_its_name() -> None:
+def test_filters_have_the_names_of_their_functions() -> None:
     assert {name: function.__name__ for name, function in FilterModule().filters().items()} == {
         name: name
         for name in (
@@ -328,9 +332,9 @@ def test_each_filter_is_known_by_its_name() -> None:
     }
 
 
-def test_looks_are_had_where_their_service_is_and_some_once() -> None:
-    here = {"qinling-api": {"container_name": "p_qinling_api", "image": "kolla/qinling-api:1"}}
-    looks = [
+def test_checks_run_on_hosts_of_their_service() -> None:
+    local = {"qinling-api": {"container_name": "p_qinling_api", "image": "kolla/qinling-api:1"}}
+    checks: list[dict[str, Any]] = [
         {"kind": "health", "service": "qinling-api"},
         {"kind": "api", "service": "qinling-api", "once": True},
         {"kind": "health", "service": "qinling-engine"},
@@ -341,12 +345,12 @@ def test_looks_are_had_where_their_service_is_and_some_once() -> None:
         "container": "p_qinling_api",
         "image": "kolla/qinling-api:1",
     }
-    assert checks_of(looks, here, False) == [container, looks[0]]
-    assert checks_of(looks, here, True) == [container, looks[0], {"kind": "api", "service": "qinling-api"}]
-    assert checks_of(looks, {}, True) == []
+    assert checks_of(checks, local, False) == [container, checks[0]]
+    assert checks_of(checks, local, True) == [container, checks[0], {"kind": "api", "service": "qinling-api"}]
+    assert checks_of(checks, {}, True) == []
 
 
-def test_health_is_asked_by_container() -> None:
+def test_health_of() -> None:
     services = [{"container_name": "p_api", "healthcheck": {"test": ["CMD", "probe"]}}]
     assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": ""}]
     without = [{"container_name": "p_api", "healthcheck": {"interval": "30s", "test": "NONE"}}]
@@ -371,21 +375,21 @@ TAGGED = [
         (["api", "etcd"], ["haproxy"], ["etcd", "api"], []),
         (["all"], ["api"], ["etcd"], []),
         (["haproxy"], ["api"], [], []),
-        (["no", "ap"], [], [], ["--tags ap,no: there is no such tag; expected any of etcd, haproxy, api"]),
-        (["api"], ["lb"], ["lb", "api"], ["--skip-tags lb: there is no such tag; expected any of etcd, haproxy, api"]),
-        # What Ansible knows by itself selects tasks, and here are none with tags.
-        (["tagged"], [], [], ["--tags tagged: there is no such tag; expected any of etcd, haproxy, api"]),
+        (["no", "ap"], [], [], ["--tags ap,no: unknown tag; expected any of etcd, haproxy, api"]),
+        (["api"], ["lb"], ["lb", "api"], ["--skip-tags lb: unknown tag; expected any of etcd, haproxy, api"]),
+        # Ansible's special tags select tasks, but no task has tags.
+        (["tagged"], [], [], ["--tags tagged: unknown tag; expected any of etcd, haproxy, api"]),
     ],
 )
-def test_tags_select_roles(run: list[str], skip: list[str], selected: list[str], findings: list[str]) -> None:
+def test_tags_select_projects(run: list[str], skip: list[str], selected: list[str], findings: list[str]) -> None:
     assert [role["name"] for role in projects_of_tags(TAGGED, run, skip)] == selected
     assert tag_findings(TAGGED, run, skip) == findings
 
 
-def test_where_there_are_no_roles_there_are_no_tags() -> None:
+def test_tags_without_projects_are_reported() -> None:
     assert tag_findings([], ["all"], ["notest"]) == []
     assert tag_findings([], ["api"], []) == [
-        "--tags api: there is no such tag; this playbook takes no tags; run it without"
+        "--tags api: unknown tag; this playbook does not support tags; run it without"
     ]
 
 
@@ -397,7 +401,7 @@ def test_services_and_containers() -> None:
     assert containers_of(backups) == [{"service": "api", "container": "p_api"}]
 
 
-def rolled_back(restored: list[str], removed: list[str], left: list[str]) -> dict[str, list[str]]:
+def rollback(restored: list[str], removed: list[str], left: list[str]) -> dict[str, list[str]]:
     return {"restored": restored, "removed": removed, "left": left}
 
 
@@ -408,17 +412,17 @@ RESTORED = {"name": "p_api", "image": "kolla/api:1", "status": "healthy"}
     ("results", "containers", "text"),
     [
         (
-            [rolled_back(["p_api"], ["p_relay"], []), rolled_back([], [], [])],
+            [rollback(["p_api"], ["p_gateway"], []), rollback([], [], [])],
             [RESTORED],
-            "h has its earlier configuration, and runs what it ran before:\n- p_api, image kolla/api:1: healthy\n"
-            "- p_relay: removed, as it did not run before",
+            "h has its previous configuration, and its previous containers:\n- p_api, image kolla/api:1: healthy\n"
+            "- p_gateway: removed, as it was not running before",
         ),
-        ([rolled_back([], [], [])], [], "h has its earlier configuration, and no container had been replaced."),
+        ([rollback([], [], [])], [], "h has its previous configuration, and no container was replaced."),
         (
-            [rolled_back([], [], ["p_etcd"]), rolled_back(["p_api"], [], [])],
+            [rollback([], [], ["p_etcd"]), rollback(["p_api"], [], [])],
             [RESTORED],
-            "h has the new configuration where there was none that worked:\n"
-            "- p_etcd: left for inspection, as none ran before\n- p_api, image kolla/api:1: healthy",
+            "h has the new configuration, as it had no working one before:\n"
+            "- p_etcd: left for inspection, as none was running before\n- p_api, image kolla/api:1: healthy",
         ),
     ],
 )

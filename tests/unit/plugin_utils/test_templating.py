@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of templates name the line."""
+"""Templating, and errors with the line of the template."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ GOOD = {
     "only a number": ("{{ number }}", "5"),
     "none": ("{{ none }}", ""),
     "blocks leave no empty line": ("{% if true %}\na\n{% endif %}\nb\n", "a\nb\n"),
-    "an include beside it": ("{% include 'part' %}", "part of N"),
+    "an include in the same directory": ("{% include 'part' %}", "part of N"),
     "backslashes stay": ("a = \\n {{ name }} \\1\n", "a = \\n N \\1\n"),
 }
 VARIABLES = {"name": "N", "number": 5, "none": None}
@@ -46,7 +46,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "line", "words"), BAD.values(), ids=BAD)
-def test_errors(tmp_path: Path, text: str, line: int, words: str) -> None:
+def test_errors_have_file_and_line(tmp_path: Path, text: str, line: int, words: str) -> None:
     with pytest.raises(FindingsError) as error:
         render(tmp_path, text)
     (finding,) = error.value.findings
@@ -55,22 +55,25 @@ def test_errors(tmp_path: Path, text: str, line: int, words: str) -> None:
     assert "\n" not in finding.message
 
 
-def test_lines_of_compiled_templates() -> None:
+def test_template_lines_of_compiled_code() -> None:
     assert [templating.template_line("1=12&4=20&9=31", code) for code in (11, 12, 25, 99)] == [0, 1, 4, 9]
     assert templating.template_line("", 5) == 0
     source = "a\nb\n{{ 1 // zero }}\n"
-    try:
+    with pytest.raises(ZeroDivisionError) as caught:
         jinja2.Template(source).render(zero=0)
-    except ZeroDivisionError as error:
-        assert templating.explain(error, source, "f").line == 3
+    assert templating.explain(caught.value, source, "f").line == 3
 
 
-def test_variables_are_lent_and_given_back() -> None:
+def test_variables_are_restored() -> None:
     class Templar:
         available_variables: dict[str, int] = {"a": 1}
 
+    def fail(templar: Templar) -> None:
+        with templating.variables_of(templar, {"b": 2}) as borrowed:
+            assert borrowed.available_variables == {"b": 2}
+            raise KeyError
+
     templar = Templar()
-    with pytest.raises(KeyError), templating.variables_of(templar, {"b": 2}) as lent:
-        assert lent.available_variables == {"b": 2}
-        raise KeyError
+    with pytest.raises(KeyError):
+        fail(templar)
     assert templar.available_variables == {"a": 1}

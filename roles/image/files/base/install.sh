@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by build/install.sh: Kolla's contract, with Kolla's own scripts out of its package.
+# shellcheck shell=bash
+# Sourced by build/install.sh. Implements the contract of Kolla's images with the scripts of Kolla's package.
 
-# Kolla's numbers, so that volumes may move between its images and these (qinling's are those of its last release with Qinling).
+# Kolla's user IDs, so that volumes can move between Kolla's images and these. The ID of qinling is from Kolla's last release with Qinling.
 while read -r name number; do
     groupadd --gid "${number}" "${name}"
     useradd --no-log-init --no-create-home --shell /usr/sbin/nologin --uid "${number}" --gid "${number}" "${name}"
@@ -25,7 +26,7 @@ done
 install --mode 0755 "${scripts}"/healthcheck_* /usr/local/bin/
 cat "${scripts}/kolla_bashrc" >> /etc/bash.bashrc
 chmod 0440 /etc/sudoers
-# Sourced by kolla_start; images that prepare something bring their own.
+# Sourced by kolla_start; images with start-up work replace it.
 install --mode 0644 /dev/null /usr/local/bin/kolla_extend_start
 install --directory --owner root --group kolla --mode 2775 /var/log/kolla
 install --directory --mode 0755 /etc/kolla /var/lib/kolla /var/lib/kolla/config_files

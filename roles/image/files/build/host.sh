@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Writes how packages are fetched on this host: what a build reads and what never gets into an image.
+# Writes the host's package sources and proxies to <build directory>/host, which builds mount and images never contain.
 #   host.sh <build directory> <suite> <mirror> <security mirror>
-# Empty mirrors are taken from the host's own apt, so that whatever serves the host serves the builds.
+# Empty mirrors default to those of the host's apt, so that builds use the same mirrors as the host.
 set -o errexit -o nounset -o pipefail
 
 directory=$1 suite=$2 mirror=$3 security=$4
 default_mirror=http://deb.debian.org/debian
 default_security=http://deb.debian.org/debian-security
 
-# Origin and Label are only known once the host has fetched its lists, a path ending in /debian is known before.
+# Origin and Label exist only after the host has fetched its lists; a path that ends in /debian is recognised before.
 indexes() {
+    # shellcheck disable=SC2016 # apt expands these variables
     apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null || true
 }
 
@@ -20,7 +21,7 @@ if [[ -z ${mirror} ]]; then
     if [[ -z ${security} ]]; then
         security=$(indexes | sed -nE 's#^Debian\|Debian-Security\|(https?://.*[^/])/*$#\1#p; s#^.*\|(https?://.*/debian-security)/*$#\1#p' \
             | head -n 1)
-        # A host that gets no security updates probably has no mirror of them either.
+        # A host without security updates probably has no mirror of them.
         [[ -n ${security} || -n ${mirror} ]] || security=${default_security}
     fi
 fi
@@ -38,7 +39,7 @@ umask 077
 } > "${directory}/sources.list"
 echo "${mirror}" > "${directory}/mirror"
 
-# Proxies, time-outs and checks of validity that the host needs to reach its mirror; nothing else of its apt.
+# Only the proxies, timeouts and validity checks of the host's apt that reaching its mirror requires.
 apt-config dump 2>/dev/null \
     | grep -E '^Acquire::(http|https|ftp|Retries|Check-Valid-Until|Check-Date|Max-ValidTime|ForceIPv[46])\b' \
     | grep -vE '^Acquire::https?::(CAInfo|CaPath|SslCert|SslKey)' > "${directory}/apt.conf" || true

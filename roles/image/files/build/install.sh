@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Turns a container of the parent image into the next image. Runs as root inside it; what is left is committed.
+# Installs an image into a container of its parent image, which is then committed. Runs as root in that container.
 #   install.sh <image> <user> <home> <upgrade|keep> <package>...
-# "upgrade" brings the packages that are there up to date, which only the first image does.
-# /mnt is the build directory of the host, mounted: context/ (this role's files), host/ (how to reach the mirror),
-# wheels/ and apt/ (fetched files). A mount is no part of an image, so nothing of it is left behind.
-# Others may run at the same time: apt locks its archives, so that each image has a folder of its own for them.
+# "upgrade" updates the installed packages; only the first image uses it.
+# /mnt is the mounted build directory of the host, which the image does not contain: context/ (this role's files),
+# host/ (mirrors and proxies), wheels/ and apt/ (downloads).
+# Builds run in parallel, and apt locks its archives: each image has its own archives directory.
 set -o errexit -o nounset -o pipefail
 
 image=$1 user=$2 home=$3 packages=$4
@@ -15,7 +15,8 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PIP_NO_CACHE_DIR=1 PIP_NO_I
     PIP_DISABLE_PIP_VERSION_CHECK=1
 context=/mnt/context
 
-pip_install() { # <python> <lock's folder> <argument>...: offline, from what the host fetched, by pip straight from its wheel.
+# Install offline from the wheels that the host downloaded; pip runs from its wheel.
+pip_install() { # <python> <folder of the lock file> <argument>...
     local python=$1 folder=$2 pip
     shift 2
     pip=$(echo /mnt/wheels/base/pip-*.whl)
@@ -34,11 +35,11 @@ if (($#)) || [[ ${packages} == upgrade ]]; then
     # shellcheck source=/dev/null
     . /mnt/host/environment
     export APT_CONFIG=/mnt/host/apt.conf
-    # Services must not start while they are installed.
+    # Services must not start during the installation.
     printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
     mkdir -p /mnt/apt/lists/partial "/mnt/apt/archives/${image}/partial"
-    # Once for all the images of a run: whoever prepares the run removes the stamp.
+    # Once for all images of a run: host.sh removes the stamp at its start.
     (
         flock 9
         if [[ ! -e /mnt/apt/updated ]]; then

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes a small Debian root file system by debootstrap, for a host that can pull no image.
+# Creates a minimal Debian root file system with debootstrap as <build directory>/rootfs.tar, for hosts that cannot pull images.
 #   rootfs.sh <build directory> <suite> <keyring>
-# Leaves <build directory>/rootfs.tar.
 set -o errexit -o nounset -o pipefail
 
 directory=$1 suite=$2 keyring=$3

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Fetches the distributions of a lock on the host, with the host's own pip and its settings, for an image's Python.
-#   wheels.sh <build directory> <lock, relative to context> <python version> <pip command>...
-# They are kept under the lock's digest, so that a lock is fetched once. pip checks their hashes here and when it installs.
+# Downloads the distributions of a lock file for an image's Python, on the host, with the host's pip and its settings.
+#   wheels.sh <build directory> <lock file, relative to context> <python version> <pip command>...
+# Their directory is named after the digest of the lock file, so that they are downloaded once. pip verifies their hashes here and
+# during installation.
 set -o errexit -o nounset -o pipefail
 
 directory=$1 lock=$2 python=$3
@@ -13,7 +14,7 @@ target=${directory}/wheels/${digest:0:16}
 link=${directory}/wheels/$(dirname "${lock}")
 if [[ ! -d ${target} ]]; then
     platforms=()
-    # A wheel for an older C library runs on a newer one; pip wants each level spelt out.
+    # Wheels for older C libraries run on newer ones, but pip accepts only the listed platforms.
     for level in $(seq 41 -1 5); do
         platforms+=(--platform "manylinux_2_${level}_$(uname -m)")
     done

@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by build/install.sh. etcd refuses a data directory that others may read.
+# shellcheck shell=bash
+# Sourced by build/install.sh. etcd refuses a data directory that other users can read.
 chmod 0700 /var/lib/etcd

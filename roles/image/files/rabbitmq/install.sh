@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by build/install.sh. A cookie made while installing would be the same in each container.
+# shellcheck shell=bash
+# Sourced by build/install.sh. Removes the cookie of the installation, which all containers would share.
 find /var/lib/rabbitmq -mindepth 1 -delete
 rm -rf /var/log/rabbitmq /etc/rabbitmq/*
 install --directory --owner rabbitmq --group rabbitmq --mode 0755 /etc/rabbitmq /var/log/rabbitmq
