@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for tests, made when they are needed."""
+"""Certificates for tests, generated on use."""
 
 import datetime
 import ipaddress
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -12,8 +13,8 @@ from cryptography.x509.oid import NameOID
 NOW = datetime.datetime.now(datetime.UTC)
 
 
-def issue(name, key, issuer, issuer_key, ca):
-    """Return a certificate of the old form: no key identifiers, which VERIFY_X509_STRICT refuses."""
+def issue(name: Any, key: Any, issuer: Any, issuer_key: Any, ca: Any) -> Any:
+    """Return a certificate without key identifiers, which VERIFY_X509_STRICT refuses."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
@@ -30,7 +31,7 @@ def issue(name, key, issuer, issuer_key, ca):
     return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def write(folder):
+def write(folder: Any) -> Any:
     """Write the files of a CA, of another CA of the same name, and of a server's or client's certificate."""
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "other", "server")}
     for name in ("ca", "other"):

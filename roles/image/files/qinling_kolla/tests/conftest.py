@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of the mends share: real Qinling code, mended, on SQLite and with stand-ins for etcd, queue and driver.
+"""Shared fixtures: real, patched Qinling code on SQLite, with fakes of etcd, queue and driver.
 
-``pytest --without-mend NAME`` leaves a mend out, to see which tests fail without it.
+``pytest --without-patch MODULE`` skips a patch, such as security.token_echo, to show which tests need it.
 """
 
 import contextlib
@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import certificates
 import pytest
 import webob
 
-from qinling_kolla import mends
+from qinling_kolla import patches
 
 CONFIGURATION = """
 [DEFAULT]
@@ -41,16 +40,16 @@ enable_job_handler = false
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--without-mend", action="append", default=[], help="leave this mend out")
+    parser.addoption("--without-patch", action="append", default=[], help="skip this patch")
 
 
 @pytest.fixture(scope="session")
 def conf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Qinling's configuration, parsed after the mends that belong before it."""
-    without = request.config.getoption("--without-mend")
-    mends.START = tuple(name for name in mends.START if name not in without)
-    mends.CONTROLLERS = tuple(name for name in mends.CONTROLLERS if name not in without)
-    mends.apply_all()
+    """Return Qinling's configuration, parsed after the patches of ``START``."""
+    without = request.config.getoption("--without-patch")
+    patches.START = tuple(name for name in patches.START if name not in without)
+    patches.CONTROLLERS = tuple(name for name in patches.CONTROLLERS if name not in without)
+    patches.apply_all()
     from oslo_config import cfg
     from qinling import config
 
@@ -77,18 +76,18 @@ def option(conf: Any) -> Iterator[Callable[[str, str, Any], None]]:
 
 @pytest.fixture
 def ctx(conf: Any) -> Iterator[Any]:
-    """A context of an ordinary user of project p1, set for this thread."""
+    """Set a context of an ordinary user of project p1 for this thread."""
     from qinling import context
 
-    made = context.Context(user_id="u1", project_id="p1", auth_token="user-token", roles=["member"])
-    context.set_ctx(made)
-    yield made
+    result = context.Context(user_id="u1", project_id="p1", auth_token="user-token", roles=["member"])
+    context.set_ctx(result)
+    yield result
     context.set_ctx(None)
 
 
 @pytest.fixture
 def db(conf: Any, ctx: Any) -> Iterator[Any]:
-    """Qinling's database API on an empty database."""
+    """Provide Qinling's database API with an empty database."""
     from qinling.db import api, base
     from qinling.db.sqlalchemy import models
 
@@ -104,7 +103,7 @@ def db(conf: Any, ctx: Any) -> Iterator[Any]:
 
 
 class FakeEtcd:
-    """etcd3gw's client, as far as Qinling uses it."""
+    """The methods of etcd3gw's client that Qinling uses."""
 
     def __init__(self) -> None:
         self.data: dict[str, str] = {}
@@ -144,7 +143,7 @@ def etcd(conf: Any, monkeypatch: pytest.MonkeyPatch) -> FakeEtcd:
 
 
 class Recorder:
-    """Remembers calls of any method as (name, arguments)."""
+    """Recorder of method calls as (name, args, kwargs)."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
@@ -161,7 +160,7 @@ class Recorder:
 
 @pytest.fixture(scope="session")
 def application(conf: Any) -> Any:
-    """Qinling's whole WSGI application."""
+    """Return Qinling's whole WSGI application."""
     from qinling.api import app
 
     return app.setup_app()
@@ -169,7 +168,7 @@ def application(conf: Any) -> Any:
 
 @pytest.fixture
 def engine_client(application: Any, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """What the API sends to the engine."""
+    """Record the API's calls of the engine."""
     from qinling.api.controllers.v1 import root
 
     recorder = Recorder()
@@ -185,7 +184,7 @@ def engine_client(application: Any, monkeypatch: pytest.MonkeyPatch) -> Recorder
 
 
 def multipart(fields: dict[str, Any]) -> tuple[str, bytes]:
-    """Return content type and body of a form; a bytes value is an uploaded file."""
+    """Return content type and body of a form; bytes are an uploaded file."""
     boundary = "b0undary"
     parts = []
     for name, value in fields.items():
@@ -212,7 +211,7 @@ def call(application: Any, ctx: Any, db: Any, etcd: FakeEtcd, engine_client: Rec
         for name, value in headers.items():
             request.headers[name.replace("_", "-")] = value
         response = request.get_response(application)
-        # The request's own context is gone with it; what a test does beside it needs one again.
+        # The request has dropped its context, which other steps of a test need.
         context.set_ctx(ctx)
         return response
 
@@ -221,7 +220,7 @@ def call(application: Any, ctx: Any, db: Any, etcd: FakeEtcd, engine_client: Rec
 
 @pytest.fixture
 def package() -> bytes:
-    """A function's package."""
+    """Return a function's package."""
     return make_package("def main(**kwargs):\n    return 1\n")
 
 
@@ -238,11 +237,13 @@ def make_package(source: str) -> bytes:
 
 @pytest.fixture
 def folder(conf: Any) -> Path:
-    """Where packages are stored."""
+    """Return the directory of the package storage."""
     return Path(conf.storage.file_system_dir)
 
 
 @pytest.fixture(scope="session")
-def pki(tmp_path_factory):
-    """A folder with ca.crt, other.crt (a CA of the same name), server.crt and server.key."""
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Create a folder with ca.crt, other.crt (a CA of the same name), server.crt and server.key."""
+    from . import certificates
+
     return certificates.write(tmp_path_factory.mktemp("pki"))

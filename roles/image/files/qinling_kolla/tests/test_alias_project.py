@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Aliases stay inside their project: two projects use one alias name, through the whole API and the job handler."""
+"""Aliases of two projects with the same name, through the whole API and the job handler."""
 
 import datetime
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Send = Callable[..., Any]
 
 @pytest.fixture
 def send(call: Callable[..., Any], conf: Any, option: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Send a request with a role in the given project, or, where that is None, without a token."""
+    """Send a request with a role in the given project, or without a token if the project is None."""
     from oslo_policy import policy
     from qinling import context
     from qinling.api import access_control
@@ -48,20 +48,20 @@ def act_as(project: str) -> None:
 
 @pytest.fixture
 def functions(send: Send, db: Any) -> dict[str, str]:
-    """A package function of each project, by project, with a trust of the project's name and one version."""
-    made = {}
+    """Create a package function of each project, with a trust named after the project and one version."""
+    result = {}
     for project in ("a", "b"):
         act_as(project)
         code = {"source": "package", "md5sum": "0" * 32}
         function = db.create_function({"code": code, "timeout": 5, "trust_id": f"trust-{project}"})
         db.increase_function_version(function.id, 0)
-        made[project] = function.id
-    return made
+        result[project] = function.id
+    return result
 
 
 @pytest.fixture
 def same_name(request: pytest.FixtureRequest, send: Send, functions: dict[str, str]) -> dict[str, str]:
-    """The projects' functions, each with the alias `prod` in its project, made in the order that the test asks for."""
+    """Create the alias `prod` of each project's function, in the order of the parameter."""
     for project in request.param:
         response = send(project, "POST", "/v1/aliases", {"name": "prod", "function_id": functions[project]})
         assert response.status_int == 201, response.text
@@ -69,7 +69,7 @@ def same_name(request: pytest.FixtureRequest, send: Send, functions: dict[str, s
 
 
 def started(engine_client: Recorder) -> list[str]:
-    """Return the functions whose execution the engine was asked for since the last time."""
+    """Return the functions that the engine was called for since the last call."""
     found = [args[1] for args, _ in engine_client.named("create_execution")]
     engine_client.calls.clear()
     return found
@@ -79,19 +79,21 @@ both_orders = pytest.mark.parametrize("same_name", ORDERS, indirect=True)
 
 
 @both_orders
-def test_a_webhook(send: Send, same_name: dict[str, str], engine_client: Recorder, db: Any) -> None:
+def test_webhook_runs_its_own_projects_function(
+    send: Send, same_name: dict[str, str], engine_client: Recorder, db: Any
+) -> None:
     for project in ("a", "b"):
         webhook = send(project, "POST", "/v1/webhooks", {"function_alias": "prod"}).json["id"]
         response = send(None, "POST", f"/v1/webhooks/{webhook}/invoke", {"secret": project})
         assert response.status_int == 202, response.text
         assert started(engine_client) == [same_name[project]]
-        assert get_current().project_id is None, "what is logged after that is logged as the owner's"
+        assert get_current().project_id is None, "later log lines would name the owner"
         execution = send(project, "GET", f"/v1/executions/{response.json['execution_id']}").json
         assert (execution["project_id"], execution["function_id"]) == (project, same_name[project])
 
 
 @both_orders
-def test_a_job(send: Send, same_name: dict[str, str], db: Any) -> None:
+def test_job_runs_its_own_projects_function(send: Send, same_name: dict[str, str], db: Any) -> None:
     from qinling import context
     from qinling.db.sqlalchemy import models
     from qinling.services import periodics
@@ -122,7 +124,7 @@ def test_an_execution(send: Send, same_name: dict[str, str], engine_client: Reco
 
 
 @both_orders
-def test_an_administrator_changes_and_deletes_the_alias_of_the_project_in_question(
+def test_administrator_changes_and_deletes_the_alias_of_the_named_project(
     send: Send, same_name: dict[str, str]
 ) -> None:
     def described(project: str) -> str | None:
@@ -132,7 +134,7 @@ def test_an_administrator_changes_and_deletes_the_alias_of_the_project_in_questi
     def admin(method: str, query: str = "", **body: str) -> int:
         return int(send("ops", method, f"/v1/aliases/prod{query}", body or None, role="admin").status_int)
 
-    # In a project without such an alias there is none, however many others have one.
+    # A project without such an alias finds none, even if others have one.
     assert (admin("GET"), admin("PUT", description="x"), admin("DELETE")) == (404, 404, 404)
     for project in ("a", "b"):
         assert admin("PUT", f"?project_id={project}", description=f"of {project}") == 200
@@ -142,7 +144,7 @@ def test_an_administrator_changes_and_deletes_the_alias_of_the_project_in_questi
 
 
 @both_orders
-def test_members_reach_no_other_project_by_asking_for_it(send: Send, same_name: dict[str, str]) -> None:
+def test_members_cannot_name_another_project(send: Send, same_name: dict[str, str]) -> None:
     assert send("a", "GET", "/v1/aliases/prod?project_id=b").json["project_id"] == "a"
     assert send("a", "PUT", "/v1/aliases/prod?project_id=b", {"description": "x"}).json["project_id"] == "a"
     assert send("a", "DELETE", "/v1/aliases/prod?project_id=b").status_int == 204
@@ -151,7 +153,7 @@ def test_members_reach_no_other_project_by_asking_for_it(send: Send, same_name: 
 
 def test_an_alias_refers_to_functions_of_its_project(send: Send, functions: dict[str, str]) -> None:
     own, foreign = functions["b"], functions["a"]
-    refused = [
+    refused: list[dict[str, Any]] = [
         {"function_id": foreign},
         {"function_id": foreign, "function_version": 1},
         {"function_id": own, "function_version": 2},
@@ -161,11 +163,12 @@ def test_an_alias_refers_to_functions_of_its_project(send: Send, functions: dict
         for body in refused:
             response = send("b", "POST", "/v1/aliases", {"name": "x", **body}, role=role)
             assert response.status_int == 404, response.text
-    for body in ({}, {"name": "x"}, {"function_id": own}):
+    incomplete: list[dict[str, Any]] = [{}, {"name": "x"}, {"function_id": own}]
+    for body in incomplete:
         assert send("b", "POST", "/v1/aliases", body).status_int == 400
     assert send("b", "POST", "/v1/aliases", {"name": "x", "function_id": own, "function_version": 1}).status_int == 201
     for role in ("member", "admin"):
-        assert send("b", "PUT", "/v1/aliases/x", role=role).status_int == 200, "nothing is to be changed"
+        assert send("b", "PUT", "/v1/aliases/x", role=role).status_int == 200, "an empty change is accepted"
         for body in (*refused, {"function_version": 2}):
             response = send("b", "PUT", "/v1/aliases/x", body, role=role)
             assert response.status_int == 404, response.text
@@ -174,11 +177,11 @@ def test_an_alias_refers_to_functions_of_its_project(send: Send, functions: dict
     assert send("b", "PUT", "/v1/aliases/x", {"function_version": 0}).json["function_version"] == 0
 
 
-def test_an_alias_that_refers_to_another_project_already(
+def test_stored_alias_of_another_projects_function_does_not_run(
     send: Send, functions: dict[str, str], engine_client: Recorder, db: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Rows that an earlier version stored: nothing of the other project runs by them."""
-    from qinling_kolla.mends import job_handler
+    """Rows stored by an earlier version do not run another project's function."""
+    from qinling_kolla.patches.engine import job_handler
 
     act_as("b")
     db.create_function_alias(name="theirs", function_id=functions["a"], function_version=0)
@@ -197,7 +200,7 @@ def test_an_alias_that_refers_to_another_project_already(
 
 
 @pytest.mark.parametrize("foreign", [True, False])
-def test_a_job_by_an_alias_keeps_no_function_of_its_own(send: Send, functions: dict[str, str], foreign: bool) -> None:
+def test_job_with_an_alias_stores_no_function(send: Send, functions: dict[str, str], foreign: bool) -> None:
     send("b", "POST", "/v1/aliases", {"name": "own", "function_id": functions["b"]})
     given = {"function_id": functions["a" if foreign else "b"], "function_version": 7}
     body = {"function_alias": "own", "first_execution_time": "2999-01-01T00:00:00", **given}
@@ -221,7 +224,7 @@ def test_a_job_of_another_projects_function_is_refused(send: Send, functions: di
 def test_a_stored_job_of_another_projects_function_does_not_run(
     functions: dict[str, str], db: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from qinling_kolla.mends import job_handler
+    from qinling_kolla.patches.engine import job_handler
 
     act_as("b")
     values = {"status": "running", "next_execution_time": DUE, "pattern": "0 * * * *"}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entry commands: what they print, with which code they end, and what they refuse."""
+"""The commands: their output, exit codes and refusals."""
 
+import pathlib
 import signal
 import socket
 import subprocess
@@ -8,6 +9,8 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 from qinling_kolla import database, health
 from qinling_kolla.cmd import db_manage, engine, healthcheck, start
 
-CURRENT = database.judge(
+CURRENT = database.classify(
     {
         "runtimes": {"trusted": True},
         "functions": {"latest_version": False, "cpu": False, "memory_size": False},
@@ -27,24 +30,24 @@ CURRENT = database.judge(
     },
     ["011"],
 )
-EMPTY = database.judge({}, [])
+EMPTY = database.classify({}, [])
 AT_004 = database.Finding(database.State.OUTDATED, "004", "revision 004 is recorded, 011 is needed")
-BROKEN = database.Finding(database.State.BROKEN, "002", "migration 003 stopped half way", ("half",), ("do this",))
+BROKEN = database.Finding(database.State.BROKEN, "002", "migration 003 was interrupted", ("half",), ("do this",))
 
 
 class Database:
-    """Stands in for the database: its states one after the other, the last one for ever."""
+    """A fake database with a sequence of states, the last of which lasts."""
 
-    def __init__(self, *findings):
+    def __init__(self, *findings: Any) -> None:
         self.findings = list(findings)
 
-    def __call__(self, url, *args):
+    def __call__(self, url: str, *args: Any) -> Any:
         return self.findings.pop(0) if len(self.findings) > 1 else self.findings[0]
 
 
 @pytest.fixture
-def states(monkeypatch):
-    def use(*findings):
+def states(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    def use(*findings: Any) -> None:
         one = Database(*findings)
         monkeypatch.setattr(database, "inspect", one)
         monkeypatch.setattr(database, "wait", one)
@@ -52,12 +55,12 @@ def states(monkeypatch):
     return use
 
 
-def test_the_sample_is_current():
+def test_the_sample_is_current() -> None:
     assert CURRENT.state is database.State.CURRENT
 
 
 @pytest.mark.parametrize(("finding", "code"), [(CURRENT, 0), (EMPTY, 1), (AT_004, 1), (BROKEN, 2)])
-def test_check(states, capsys, finding, code):
+def test_check(states: Any, capsys: pytest.CaptureFixture[str], finding: Any, code: int) -> None:
     states(finding)
     assert db_manage.check("sqlite://") == code
     assert finding.reason in capsys.readouterr().out
@@ -75,54 +78,63 @@ def test_check(states, capsys, finding, code):
         (BROKEN, "head", BROKEN, False, 2, "qinling-db-manage:   do this"),
     ],
 )
-def test_upgrade(states, capsys, before, revision, after, ran, code, last):
+def test_upgrade(
+    states: Any,
+    capsys: pytest.CaptureFixture[str],
+    before: Any,
+    revision: str,
+    after: Any,
+    ran: bool,
+    code: int,
+    last: str,
+) -> None:
     states(before, before, after)
-    calls = []
+    calls: list[None] = []
     assert db_manage.upgrade("sqlite://", revision, lambda: calls.append(None)) == code
     assert bool(calls) is ran
     assert capsys.readouterr().out.splitlines()[-1] == last
 
 
-def test_an_upgrade_that_another_host_made_meanwhile_is_not_made_again(states, capsys):
+def test_upgrade_by_another_host_is_not_repeated(states: Any, capsys: pytest.CaptureFixture[str]) -> None:
     states(EMPTY, CURRENT)
     assert db_manage.upgrade("sqlite://", "head", lambda: pytest.fail("migrated twice")) == 0
     assert capsys.readouterr().out.endswith("changed=false\n")
 
 
-def test_an_upgrade_that_stops_half_way_explains_itself(states, capsys):
+def test_interrupted_upgrade_prints_the_finding(states: Any, capsys: pytest.CaptureFixture[str]) -> None:
     states(AT_004, AT_004, BROKEN)
 
-    def run():
+    def run() -> None:
         raise sa.exc.OperationalError("ALTER TABLE secret", {}, ValueError(1060, "Duplicate column"))
 
     assert db_manage.upgrade("sqlite://", "head", run) == 1
     out = capsys.readouterr().out
     assert "the migration stopped: ValueError: (1060, 'Duplicate column')" in out
     assert "ALTER TABLE secret" not in out
-    assert "migration 003 stopped half way" in out
+    assert "migration 003 was interrupted" in out
     assert "changed=" not in out
 
 
 @pytest.mark.parametrize(("after", "marker"), [(CURRENT, "changed=true"), (AT_004, "changed=false")])
-def test_stamp(states, capsys, after, marker):
+def test_stamp(states: Any, capsys: pytest.CaptureFixture[str], after: Any, marker: str) -> None:
     states(AT_004, after)
     assert db_manage.stamp("sqlite://", lambda: None) == 0
     assert marker in capsys.readouterr().out
 
 
-def run_db_manage(tmp_path, *arguments):
+def run_db_manage(tmp_path: pathlib.Path, *arguments: Any) -> Any:
     (tmp_path / "qinling.conf").write_text(f"[database]\nconnection = sqlite:///{tmp_path / 'q.sqlite'}\n")
     command = [sys.executable, "-m", "qinling_kolla.cmd.db_manage", "--config-file", str(tmp_path / "qinling.conf")]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_qinlings_own_subcommands_still_work(tmp_path):
+def test_qinlings_own_subcommands_work(tmp_path: pathlib.Path) -> None:
     assert run_db_manage(tmp_path, "check").returncode == 1
     result = run_db_manage(tmp_path, "upgrade", "002")
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith("revision 002\nqinling-db-manage: changed=true\n")
     assert run_db_manage(tmp_path, "upgrade", "002").stdout.endswith("changed=false\n")
-    # sqlite cannot do what migration 003 does after its first step: a real half migration.
+    # SQLite fails in the second step of migration 003, which leaves a half-migrated database.
     result = run_db_manage(tmp_path, "upgrade", "head")
     assert result.returncode == 1
     assert "Traceback" not in result.stdout + result.stderr
@@ -132,7 +144,7 @@ def test_qinlings_own_subcommands_still_work(tmp_path):
 
 
 @pytest.mark.parametrize("finding", [EMPTY, AT_004, BROKEN])
-def test_services_refuse_a_database_that_is_not_migrated(finding):
+def test_services_refuse_a_database_that_is_not_migrated(finding: Any) -> None:
     conf = types.SimpleNamespace(database=types.SimpleNamespace(connection="sqlite://"))
     with pytest.raises(RuntimeError) as caught:
         start.check_database(conf, lambda url: finding)
@@ -141,7 +153,7 @@ def test_services_refuse_a_database_that_is_not_migrated(finding):
     start.check_database(conf, lambda url: CURRENT)
 
 
-def service_config(tmp_path, connection):
+def service_config(tmp_path: pathlib.Path, connection: Any) -> list[str]:
     path = tmp_path / "qinling.conf"
     path.write_text(
         f"[DEFAULT]\nqinling_endpoint = http://127.0.0.1:7070\n[database]\nconnection = {connection}\n"
@@ -151,7 +163,7 @@ def service_config(tmp_path, connection):
 
 
 @pytest.mark.parametrize("service", ["api", "engine"])
-def test_a_service_ends_with_a_message_on_an_empty_database(tmp_path, service):
+def test_service_exits_with_a_message_on_an_empty_database(tmp_path: pathlib.Path, service: str) -> None:
     command = [sys.executable, "-m", f"qinling_kolla.cmd.{service}"]
     command += service_config(tmp_path, f"sqlite:///{tmp_path / 'q.sqlite'}")
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -162,7 +174,7 @@ def test_a_service_ends_with_a_message_on_an_empty_database(tmp_path, service):
     assert database.inspect(f"sqlite:///{tmp_path / 'q.sqlite'}").reason == "it is empty"
 
 
-def test_a_service_waits_for_its_database_and_can_be_stopped_meanwhile(tmp_path):
+def test_service_waiting_for_its_database_can_be_stopped(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "qinling_kolla.cmd.engine"]
     command += service_config(tmp_path, "mysql+pymysql://u:s3cret@127.0.0.1:1/qinling")
     with (tmp_path / "stderr").open("wb") as stderr:
@@ -183,7 +195,7 @@ def test_a_service_waits_for_its_database_and_can_be_stopped_meanwhile(tmp_path)
     assert "s3cret" not in text
 
 
-def test_a_missing_configuration_file_is_one_line(tmp_path):
+def test_missing_configuration_file_is_reported_in_one_line(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "qinling_kolla.cmd.api", "--config-file", str(tmp_path / "missing.conf")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1
@@ -191,44 +203,44 @@ def test_a_missing_configuration_file_is_one_line(tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_an_engine_that_cannot_start_tries_again_with_a_pause(caplog):
+def test_engine_retries_its_start_with_a_pause(caplog: pytest.LogCaptureFixture) -> None:
     failures = [OSError("no Keystone"), ValueError("no cluster")]
-    pauses = []
+    pauses: list[float] = []
 
-    def begin():
+    def begin() -> None:
         if failures:
             raise failures.pop(0)
 
-    engine.start_patiently(begin, lambda: True, pauses.append)
+    engine.start_with_retries(begin, lambda: True, pauses.append)
     assert pauses == [engine.RETRY_SECONDS] * 2
     assert "OSError: no Keystone" in caplog.text
     assert "ValueError: no cluster" in caplog.text
 
 
-def test_an_engine_that_may_not_repeat_its_start_ends():
-    def begin():
+def test_engine_that_must_not_retry_raises() -> None:
+    def begin() -> None:
         raise OSError("half started")
 
     with pytest.raises(OSError, match="half started"):
-        engine.start_patiently(begin, lambda: False, lambda seconds: pytest.fail("waited"))
+        engine.start_with_retries(begin, lambda: False, lambda seconds: pytest.fail("waited"))
 
 
-def test_the_engine_is_not_healthy_before_it_serves():
+def test_the_engine_is_not_healthy_before_it_serves() -> None:
     class Queue:
         supported = True
 
-        def consumer_check(self, name):
+        def consumer_check(self, name: Any) -> Callable[..., Any]:
             assert name == "topic.host"
             return lambda: None
 
     class Driver:
-        def healthy(self):
+        def healthy(self) -> bool:
             return False
 
     conf = types.SimpleNamespace(engine=types.SimpleNamespace(topic="topic", host="host"))
     state = health.Health({"rpc": engine._starting})
-    assert state.report().checks == {"rpc": "the engine has not started yet, see its log"}
-    engine.watch_served(state, Queue(), conf, Driver())
+    assert state.report().checks == {"rpc": "the engine has not started yet; see its log"}
+    engine.watch_served(state, cast(Any, Queue()), conf, Driver())
     assert state.report().checks == {"rpc": None, "orchestrator": "not reachable"}
 
 
@@ -248,7 +260,7 @@ port = 7272
 """
 
 
-def test_healthcheck_reads_the_options_that_it_needs():
+def test_healthcheck_reads_options() -> None:
     options = healthcheck.read_options(INI)
     assert options["api", "port"] == "7272"
     assert options["api", "host"] == "0.0.0.0"
@@ -266,19 +278,21 @@ def test_healthcheck_reads_the_options_that_it_needs():
             "a: gone",
         ),
         (b'HTTP/1.0 503 No\r\n\r\n{"checks":{}}', False, "not healthy"),
-        (b"HTTP/1.0 404 No\r\n\r\n<html>", False, "the answer is not a health report"),
-        (b"HTTP/1.0 200 OK\r\n\r\n[]", False, "the answer is not a health report"),
-        (b"", False, "the answer is not a health report"),
+        (b"HTTP/1.0 404 No\r\n\r\n<html>", False, "the response is not a health report"),
+        (b"HTTP/1.0 200 OK\r\n\r\n[]", False, "the response is not a health report"),
+        (b"", False, "the response is not a health report"),
     ],
 )
-def test_healthcheck_verdicts(answer, healthy, reason):
-    assert healthcheck.verdict(answer) == (healthy, reason)
+def test_healthcheck_evaluates_responses(answer: bytes, healthy: bool, reason: str) -> None:
+    assert healthcheck.evaluate(answer) == (healthy, reason)
 
 
 @pytest.mark.parametrize(
     ("check", "code", "line"), [(lambda: None, 0, "ok (x)"), (lambda: 1 / 0, 1, "x: ZeroDivisionError")]
 )
-def test_healthcheck_of_the_engine(tmp_path, capsys, check, code, line):
+def test_healthcheck_of_the_engine(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], check: Any, code: int, line: str
+) -> None:
     path = tmp_path / "e.sock"
     listener = health.Listener(str(path), health.Health({"x": check}))
     listener.start()
@@ -291,7 +305,9 @@ def test_healthcheck_of_the_engine(tmp_path, capsys, check, code, line):
     assert capsys.readouterr().out == f"qinling-engine: {line}\n"
 
 
-def test_healthcheck_without_a_service_behind_it(tmp_path, capsys, monkeypatch):
+def test_healthcheck_without_a_service(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "c").write_text(f"[engine]\nhealth_socket = {tmp_path}/none.sock\n[api]\nport = 1\nhost = ::\n")
     for service in ("engine", "api"):
         assert healthcheck.main([service, "--config-file", str(tmp_path / "c")]) == 1
@@ -307,12 +323,12 @@ def test_healthcheck_without_a_service_behind_it(tmp_path, capsys, monkeypatch):
     assert "no answer within 0.2 s" in capsys.readouterr().out
 
 
-def test_healthcheck_of_the_api_over_tcp(tmp_path, capsys):
+def test_healthcheck_of_the_api_over_tcp(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
 
-        def answer():
+        def answer() -> None:
             connection, _ = server.accept()
             with connection:
                 assert connection.recv(1000).startswith(b"GET /healthcheck HTTP/1.0\r\n")
@@ -326,7 +342,7 @@ def test_healthcheck_of_the_api_over_tcp(tmp_path, capsys):
     assert capsys.readouterr().out == "qinling-api: ok (database)\n"
 
 
-def test_healthcheck_stays_light():
+def test_healthcheck_imports_few_modules() -> None:
     program = "import sys, qinling_kolla.cmd.healthcheck; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = {"oslo_config", "sqlalchemy", "requests", "http.client", "ssl", "gunicorn", "logging"}

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database's states, by made-up schemas, by real tables in sqlite, and against the migrations themselves."""
+"""The database's states, with generated schemas, with real SQLite tables, and compared with the migrations."""
 
 import copy
 import importlib
 import pathlib
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from qinling_kolla import database
-from qinling_kolla.database import HEAD, MIGRATIONS, REVISIONS, Effect, State, judge
+from qinling_kolla.database import HEAD, MIGRATIONS, REVISIONS, Effect, State, classify
 
 ALL = [effect for effects in MIGRATIONS.values() for effect in effects]
 
 
-def schema_at(revision):
-    """Return the schema that the migrations up to ``revision`` leave behind."""
-    schema = {}
+def schema_at(revision: Any) -> dict[str, Any]:
+    """Return the schema after the migrations up to ``revision``."""
+    schema: dict[str, dict[str, bool]] = {}
     for name in REVISIONS:
         if name > revision:
             break
@@ -31,7 +32,7 @@ def schema_at(revision):
     return schema
 
 
-def with_changes(schema, *changes):
+def with_changes(schema: Any, *changes: Any) -> Any:
     """Return a copy of ``schema`` with tables and ``table.column`` added."""
     result = copy.deepcopy(schema)
     for change in changes:
@@ -43,8 +44,8 @@ def with_changes(schema, *changes):
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_each_complete_revision_is_sound(revision):
-    finding = judge(schema_at(revision), [revision])
+def test_each_complete_revision_is_current_or_outdated(revision: Any) -> None:
+    finding = classify(schema_at(revision), [revision])
     assert finding.state is (State.CURRENT if revision == HEAD else State.OUTDATED)
     assert finding.revision == revision
     assert not finding.details
@@ -59,7 +60,7 @@ def test_each_complete_revision_is_sound(revision):
             {"runtimes": {"id": False}, "functions": {"id": False, "memory_size": True}},
             [],
             State.OUTDATED,
-            "migration 001 stopped half way and can be run again",
+            "migration 001 was interrupted and can be run again",
             ["runtimes, functions"],
         ),
         (
@@ -87,10 +88,10 @@ def test_each_complete_revision_is_sound(revision):
             with_changes(schema_at("001"), "function_versions", "functions.latest_version"),
             ["001"],
             State.BROKEN,
-            "migration 002 stopped half way",
+            "migration 002 was interrupted",
             [
-                "there already: table function_versions, column functions.latest_version",
-                "missing: column executions.function_version",
+                "already applied of migration 002: table function_versions, column functions.latest_version",
+                "missing of migration 002: column executions.function_version",
                 "ALTER TABLE functions DROP COLUMN latest_version;",
                 "DROP TABLE function_versions;",
             ],
@@ -99,44 +100,44 @@ def test_each_complete_revision_is_sound(revision):
             with_changes(schema_at("002"), "functions.cpu"),
             ["002"],
             State.BROKEN,
-            "migration 003 stopped half way",
-            ["DROP COLUMN cpu", "missing: column functions.memory_size NOT NULL"],
+            "migration 003 was interrupted",
+            ["DROP COLUMN cpu", "missing of migration 003: column functions.memory_size NOT NULL"],
         ),
         (schema_at("005"), ["004"], State.BROKEN, "migration 005 is complete but was not recorded", ["stamp 005"]),
         (
             with_changes(schema_at("010"), "webhooks.function_id"),
             ["010"],
             State.OUTDATED,
-            "migration 011 stopped half way and can be run again",
+            "migration 011 was interrupted and can be run again",
             ["upgrade head"],
         ),
         (
             with_changes(schema_at("002"), "function_aliases"),
             ["002"],
             State.BROKEN,
-            "holds changes of later migrations",
-            ["migration 004 there already: table function_aliases", "DROP TABLE function_aliases;"],
+            "has changes of later migrations",
+            ["already applied of migration 004: table function_aliases", "DROP TABLE function_aliases;"],
         ),
         (
             {name: columns for name, columns in schema_at(HEAD).items() if name != "jobs"},
             [HEAD],
             State.BROKEN,
-            "what it implies is not there",
+            "its changes are incomplete",
             ["missing: table jobs, column jobs.function_version"],
         ),
         (
             with_changes(schema_at(HEAD), "functions.memory_size"),
             [HEAD],
             State.BROKEN,
-            "what it implies is not there",
+            "its changes are incomplete",
             ["ALTER TABLE functions MODIFY memory_size INTEGER NOT NULL;"],
         ),
         (schema_at(HEAD), ["abc"], State.BROKEN, "revision abc is unknown", ["[database] connection"]),
         (schema_at(HEAD), ["010", "011"], State.BROKEN, "2 rows", ["010, 011"]),
     ],
 )
-def test_states(schema, recorded, state, reason, mentions):
-    finding = judge(schema, recorded)
+def test_states(schema: Any, recorded: list[Any], state: Any, reason: str, mentions: list[Any]) -> None:
+    finding = classify(schema, recorded)
     text = "\n".join(finding.lines())
     assert finding.state is state, text
     assert reason in finding.reason
@@ -145,7 +146,7 @@ def test_states(schema, recorded, state, reason, mentions):
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_taking_back_what_the_remedy_names_makes_each_half_migration_sound(revision):
+def test_remedy_repairs_each_interrupted_migration(revision: Any) -> None:
     following = REVISIONS[REVISIONS.index(revision) + 1]
     for effect in MIGRATIONS[following]:
         if effect.nullable is not None or len(MIGRATIONS[following]) == 1:
@@ -153,7 +154,7 @@ def test_taking_back_what_the_remedy_names_makes_each_half_migration_sound(revis
         schema = with_changes(
             schema_at(revision), *([f"{effect.table}.{effect.column}"] if effect.column else [effect.table])
         )
-        finding = judge(schema, [revision])
+        finding = classify(schema, [revision])
         assert finding.state is State.BROKEN
         for step in finding.remedy:
             words = step.strip().rstrip(";").split()
@@ -161,29 +162,29 @@ def test_taking_back_what_the_remedy_names_makes_each_half_migration_sound(revis
                 del schema[words[2]]
             elif words[:2] == ["ALTER", "TABLE"]:
                 del schema[words[2]][words[5]]
-        assert judge(schema, [revision]).state is State.OUTDATED
+        assert classify(schema, [revision]).state is State.OUTDATED
 
 
 class RecordingOp:
-    """Stands in for alembic's ``op`` and notes what a migration does, as effects."""
+    """A fake of alembic's ``op`` that records a migration's effects."""
 
-    def __init__(self):
-        self.effects = []
+    def __init__(self) -> None:
+        self.effects: list[Any] = []
 
-    def create_table(self, name, *columns, **kwargs):
+    def create_table(self, name: Any, *columns: Any, **kwargs: Any) -> None:
         self.effects.append(Effect(name))
 
-    def add_column(self, table, column):
+    def add_column(self, table: Any, column: Any) -> None:
         self.effects.append(Effect(table, column.name))
 
-    def alter_column(self, table, column, *, nullable, **kwargs):
+    def alter_column(self, table: Any, column: Any, *, nullable: Any, **kwargs: Any) -> None:
         self.effects.append(Effect(table, column, nullable))
 
 
-def test_the_table_of_effects_is_what_qinlings_migrations_do(monkeypatch):
+def test_effects_match_qinlings_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
     package = importlib.import_module("qinling.db.sqlalchemy.migration.alembic_migrations.versions")
     found = {}
-    for path in sorted(pathlib.Path(package.__file__).parent.glob("0*.py")):
+    for path in sorted(pathlib.Path(str(package.__file__)).parent.glob("0*.py")):
         migration = importlib.import_module(f"{package.__name__}.{path.stem}")
         recorder = RecordingOp()
         monkeypatch.setattr(migration, "op", recorder)
@@ -192,7 +193,7 @@ def test_the_table_of_effects_is_what_qinlings_migrations_do(monkeypatch):
     assert found == MIGRATIONS
 
 
-def test_drop_order_has_every_table_and_respects_references():
+def test_drop_order_has_every_table_and_respects_references() -> None:
     from qinling.db.sqlalchemy import models
 
     assert sorted(database.DROP_ORDER) == sorted(database.TABLES)
@@ -203,11 +204,11 @@ def test_drop_order_has_every_table_and_respects_references():
 
 
 @pytest.fixture
-def sqlite_url(tmp_path):
+def sqlite_url(tmp_path: pathlib.Path) -> str:
     return f"sqlite:///{tmp_path / 'q.sqlite'}"
 
 
-def run_sql(url, *statements):
+def run_sql(url: str, *statements: Any) -> None:
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         for statement in statements:
@@ -215,7 +216,7 @@ def run_sql(url, *statements):
     engine.dispose()
 
 
-def test_inspect_reads_real_tables(sqlite_url):
+def test_inspect_reads_real_tables(sqlite_url: Any) -> None:
     assert database.inspect(sqlite_url).reason == "it is empty"
     run_sql(
         sqlite_url,
@@ -228,12 +229,12 @@ def test_inspect_reads_real_tables(sqlite_url):
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
         "INSERT INTO alembic_version VALUES ('002')",
     )
-    assert database.inspect(sqlite_url) == judge(schema_at("002"), ["002"])
+    assert database.inspect(sqlite_url) == classify(schema_at("002"), ["002"])
     run_sql(sqlite_url, "ALTER TABLE functions ADD COLUMN cpu INTEGER")
-    assert database.inspect(sqlite_url).reason == "migration 003 stopped half way"
+    assert database.inspect(sqlite_url).reason == "migration 003 was interrupted"
 
 
-def test_a_service_never_creates_tables(sqlite_url, monkeypatch):
+def test_services_never_create_tables(sqlite_url: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from qinling.db import api as db_api
     from qinling.db import base
     from qinling.db.sqlalchemy import api
@@ -246,7 +247,7 @@ def test_a_service_never_creates_tables(sqlite_url, monkeypatch):
     assert database.inspect(sqlite_url).reason == "it is empty"
 
 
-def test_an_unreachable_database_is_told_without_secrets(tmp_path):
+def test_unreachable_database_is_reported_without_secrets(tmp_path: pathlib.Path) -> None:
     url = "mysql+pymysql://qinling:s3cret@127.0.0.1:1/qinling?charset=utf8"
     with pytest.raises(database.UnreachableError) as caught:
         database.inspect(url)
@@ -254,30 +255,30 @@ def test_an_unreachable_database_is_told_without_secrets(tmp_path):
     assert "s3cret" not in str(caught.value)
 
 
-def test_waiting_tells_the_log_and_slows_down(caplog):
-    answers = [database.UnreachableError("database x: gone")] * 6 + [judge({}, [])]
-    pauses = []
+def test_waiting_is_logged_with_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:
+    answers = [database.UnreachableError("database x: gone")] * 6 + [classify({}, [])]
+    pauses: list[float] = []
 
-    def look(url):
+    def probe(url: str) -> Any:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    assert database.wait("sqlite://", look=look, sleep=pauses.append).state is State.OUTDATED
+    assert database.wait("sqlite://", probe=probe, sleep=pauses.append).state is State.OUTDATED
     assert pauses == [1, 2, 4, 8, 15, 15]
     assert caplog.messages[0] == "Waiting for the database x: gone; next attempt in 1 s"
     # oslo.log repeats an exception that is being handled.
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_waiting_ends_at_its_limit():
-    def look(url):
+def test_waiting_ends_at_its_limit() -> None:
+    def probe(url: str) -> Any:
         raise database.UnreachableError("database x: gone")
 
-    pauses = []
+    pauses: list[float] = []
     with pytest.raises(database.UnreachableError):
-        database.wait("sqlite://", limit=10, look=look, sleep=pauses.append)
+        database.wait("sqlite://", limit=10, probe=probe, sleep=pauses.append)
     assert sum(pauses) == 15
 
 
@@ -289,5 +290,5 @@ def test_waiting_ends_at_its_limit():
         ("sqlite:////tmp/q.sqlite", "sqlite:/tmp/q.sqlite"),
     ],
 )
-def test_address_hides_credentials(url, shown):
+def test_address_hides_credentials(url: str, shown: str) -> None:
     assert database.address(url) == shown

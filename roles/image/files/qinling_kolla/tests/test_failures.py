@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What callers learn of failures of the platform."""
+"""The reasons that callers get for failures of the platform."""
 
 import pytest
 from etcd3gw import exceptions as etcd_exc
@@ -44,13 +44,13 @@ ETCD_FULL = etcd_exc.Etcd3Exception(
     ],
 )
 def test_reasons(error: Exception, reason: str) -> None:
-    assert failures.known(error)
+    assert failures.is_expected(error)
     assert failures.output(error) == f"Function execution failed: {reason}."
 
 
-def test_an_unforeseen_failure_gives_its_kind_only() -> None:
+def test_unexpected_failure_reports_only_its_type() -> None:
     error = KeyError("SELECT password FROM users")
-    assert not failures.known(error)
+    assert not failures.is_expected(error)
     assert failures.reason(error) == "unexpected KeyError in the engine, see its log"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import Recorder
 
-GIVEN_UP = "No answer from an engine within 15 s; the function may have run."
+ABANDONED = "No answer from an engine within 15 s; the function may have run."
 
 
 @pytest.fixture
@@ -23,16 +23,16 @@ def states(conf: Any) -> Any:
 
 @pytest.fixture
 def function(db: Any, etcd: Any) -> Any:
-    """A package function that has a worker."""
+    """Create a package function with a worker."""
     runtime = db.create_runtime({"image": "python:1", "status": "available"})
     code = {"source": "package", "md5sum": "0" * 32}
-    made = db.create_function({"runtime_id": runtime.id, "code": code, "entry": "main.main", "timeout": 5})
-    etcd.data = {f"{made.id}_0/worker_w": "w", f"{made.id}_0/service_url": "http://w"}
-    return made
+    result = db.create_function({"runtime_id": runtime.id, "code": code, "entry": "main.main", "timeout": 5})
+    etcd.data = {f"{result.id}_0/worker_w": "w", f"{result.id}_0/service_url": "http://w"}
+    return result
 
 
 class Engine:
-    """A real engine whose worker reports `answer`, and calls `meanwhile` before it does so."""
+    """A real engine whose worker calls `meanwhile` and then returns `answer`."""
 
     def __init__(self, function: Any, ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         from qinling.engine import default_engine, utils
@@ -52,7 +52,7 @@ class Engine:
         return True, dict(self.answer)
 
     def receive(self, execution: str) -> None:
-        """Do what a message from the queue asks for."""
+        """Handle a message from the queue."""
         function = self._function
         self._engine.create_execution(self._ctx, execution, function.id, 0, function.runtime_id, input=None)
 
@@ -64,7 +64,7 @@ def engine(function: Any, ctx: Any, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 @pytest.fixture
 def running(db: Any, function: Any) -> str:
-    """The ID of a running execution."""
+    """Return the ID of a running execution."""
     values = {"function_id": function.id, "function_version": 0, "status": "running"}
     return str(db.create_execution(values).id)
 
@@ -75,7 +75,7 @@ def state(db: Any, execution: str) -> tuple[str, Any]:
 
 
 class Queue:
-    """The way to the engine: delivers with `deliver`, then fails with `error` unless that is None."""
+    """A fake queue: delivers with `deliver`, then raises `error` unless it is None."""
 
     def __init__(self, deliver: Callable[[str], None], error: Exception | None) -> None:
         self.deliver, self.error = deliver, error
@@ -93,7 +93,7 @@ class Queue:
 
 @pytest.fixture
 def execute(function: Any, conf: Any) -> Callable[..., Any]:
-    """Execute the function through the API's own code, over a queue that behaves as given."""
+    """Execute the function through the API's code and a fake queue."""
     from qinling import rpc
     from qinling.utils import executions
 
@@ -116,17 +116,17 @@ TIMEOUT = oslo_messaging.MessagingTimeout("Timed out waiting for a reply to mess
         (oslo_messaging.RemoteError("ValueError", "secret"), "The engine failed; the function may have run."),
         (
             oslo_messaging.MessageDeliveryFailure("amqp://secret"),
-            "The message queue did not take the request; the function may have run.",
+            "The message queue did not accept the request; the function may have run.",
         ),
-        (OSError(), "The message queue did not take the request; the function may have run."),
+        (OSError(), "The message queue did not accept the request; the function may have run."),
     ],
 )
-def test_the_answer_to_a_caller_stays_true(
+def test_response_to_a_caller_stays_true(
     execute: Callable[..., Any], engine: Engine, db: Any, error: Exception, expected: str, sync: bool
 ) -> None:
     answer = execute(lambda execution: None, error, sync)
     assert (answer.status, answer.result) == ("error", {"output": expected})
-    # The queue delivers it after all, perhaps more than once.
+    # The queue delivers it later, possibly more than once.
     engine.receive(answer.id)
     engine.receive(answer.id)
     assert engine.started == []
@@ -134,14 +134,14 @@ def test_the_answer_to_a_caller_stays_true(
 
 
 @pytest.mark.parametrize(("source", "moment"), [("image", "queue"), ("package", "worker"), ("package", "token")])
-def test_what_is_given_up_before_it_runs_is_not_started(
+def test_abandoned_execution_is_not_started(
     engine: Engine, running: str, states: Any, db: Any, monkeypatch: pytest.MonkeyPatch, source: str, moment: str
 ) -> None:
     from qinling.db.sqlalchemy import models
     from qinling.engine import utils
 
     from qinling_kolla import invocation
-    from qinling_kolla.mends import engine_executions
+    from qinling_kolla.patches.engine import engine_executions
 
     db.conditional_update(models.Function, {"code": {"source": source}}, {}, insecure=True)
     monkeypatch.setattr(
@@ -150,49 +150,51 @@ def test_what_is_given_up_before_it_runs_is_not_started(
 
     def then_give_up(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any) -> Any:
-            assert states.give_up(running, "No answer from an engine within 15 s")
+            assert states.abandon(running, "No answer from an engine within 15 s")
             return function(*args)
 
         return wrapped
 
     if moment == "queue":
-        states.give_up(running, "No answer from an engine within 15 s")
+        states.abandon(running, "No answer from an engine within 15 s")
     elif moment == "worker":
         monkeypatch.setattr(invocation, "address_of", then_give_up(invocation.address_of))
     else:
         monkeypatch.setattr(utils, "get_request_data", then_give_up(utils.get_request_data))
     engine.receive(running)
     assert engine.started == []
-    assert state(db, running) == ("error", GIVEN_UP)
+    assert state(db, running) == ("error", ABANDONED)
 
 
-def test_an_execution_that_is_given_up_while_it_runs(execute: Callable[..., Any], engine: Engine, db: Any) -> None:
-    told = []
-    engine.meanwhile = lambda execution: told.append(final(execution))
+def test_execution_abandoned_while_it_runs(execute: Callable[..., Any], engine: Engine, db: Any) -> None:
+    returned = []
+    engine.meanwhile = lambda execution: returned.append(final(execution))
 
     def final(execution: str) -> tuple[str, Any]:
         from qinling_kolla import final_states
 
-        assert final_states.give_up(execution, "No answer from an engine within 15 s")
+        assert final_states.abandon(execution, "No answer from an engine within 15 s")
         return state(db, execution)
 
     answered = execute(engine.receive)
-    assert told == [("error", GIVEN_UP)]
-    assert (answered.status, answered.result) == ("error", {"output": GIVEN_UP})
+    assert returned == [("error", ABANDONED)]
+    assert (answered.status, answered.result) == ("error", {"output": ABANDONED})
 
 
 @pytest.mark.parametrize("answer", [{"output": 7}, ValueError("x")])
-def test_the_engine_was_first(execute: Callable[..., Any], engine: Engine, db: Any, answer: Any) -> None:
-    """The call fails although the engine recorded an end in time: the caller gets that end."""
+def test_end_recorded_by_the_engine_is_returned(
+    execute: Callable[..., Any], engine: Engine, db: Any, answer: Any
+) -> None:
+    """The call fails although the engine has recorded an end: the caller gets this end."""
     engine.answer = answer
-    told = execute(engine.receive, TIMEOUT)
-    assert told.status == ("error" if isinstance(answer, Exception) else "success")
-    assert "may have run" not in str(told.result)
-    assert state(db, told.id) == (told.status, told.result["output"])
+    returned = execute(engine.receive, TIMEOUT)
+    assert returned.status == ("error" if isinstance(answer, Exception) else "success")
+    assert "may have run" not in str(returned.result)
+    assert state(db, returned.id) == (returned.status, returned.result["output"])
 
 
-def test_an_end_by_age_is_final_too(engine: Engine, running: str, db: Any) -> None:
-    from qinling_kolla.mends import stuck_executions
+def test_end_by_age_is_final(engine: Engine, running: str, db: Any) -> None:
+    from qinling_kolla.patches.engine import stuck_executions
 
     later = datetime.datetime(2999, 1, 1)
     engine.meanwhile = lambda _: stuck_executions.end_stuck(later)
@@ -220,7 +222,9 @@ def test_one_of_many_writers_wins(states: Any, running: str, db: Any) -> None:
     assert [state(db, running)] == [("success", number) for number in wins]
 
 
-def test_what_has_no_record_is_neither_ended_nor_refused(states: Any, engine: Engine, running: str, db: Any) -> None:
+def test_execution_without_a_record_is_neither_ended_nor_refused(
+    states: Any, engine: Engine, running: str, db: Any
+) -> None:
     assert not states.ended(running)
     db.delete_execution(running)
     assert not states.ended(running)
@@ -229,24 +233,24 @@ def test_what_has_no_record_is_neither_ended_nor_refused(states: Any, engine: En
     assert db.get_executions() == []
 
 
-def test_the_log_of_what_was_given_up_says_why(states: Any, running: str, db: Any) -> None:
-    assert states.give_up(running, "No answer from an engine within 15 s")
-    assert db.get_execution(running).logs == GIVEN_UP
+def test_log_of_an_abandoned_execution_has_the_reason(states: Any, running: str, db: Any) -> None:
+    assert states.abandon(running, "No answer from an engine within 15 s")
+    assert db.get_execution(running).logs == ABANDONED
 
 
-def test_an_execution_that_ends_says_when(states: Any, running: str, db: Any) -> None:
+def test_ended_execution_has_a_time(states: Any, running: str, db: Any) -> None:
     assert db.get_execution(running).updated_at is None
-    assert states.give_up(running, "x")
+    assert states.abandon(running, "x")
     assert db.get_execution(running).updated_at is not None
 
 
-def test_the_api_shows_the_reason(call: Callable[..., Any], function: Any, engine_client: Recorder) -> None:
-    from qinling_kolla.mends import execution_rpc
+def test_api_returns_the_reason(call: Callable[..., Any], function: Any, engine_client: Recorder) -> None:
+    from qinling_kolla.patches.engine import execution_rpc
 
     def fail(*_: Any, **__: Any) -> None:
         raise execution_rpc.NotExecuted("No answer from an engine within 15 s")
 
-    engine_client.create_execution = fail  # type: ignore[method-assign]
-    told = call("POST", "/v1/executions", {"function_id": function.id}).json
-    assert (told["status"], GIVEN_UP in told["result"]) == ("error", True)
-    assert call("GET", f"/v1/executions/{told['id']}").json["result"] == told["result"]
+    engine_client.create_execution = fail  # type: ignore[attr-defined]
+    returned = call("POST", "/v1/executions", {"function_id": function.id}).json
+    assert (returned["status"], ABANDONED in returned["result"]) == ("error", True)
+    assert call("GET", f"/v1/executions/{returned['id']}").json["result"] == returned["result"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that is really full: the small memory file system that every container has in /dev/shm, filled up."""
+"""A full disk: the small memory file system in a container's /dev/shm, filled completely."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from .conftest import make_package
 Call = Callable[..., Any]
 
 DISK = Path("/dev/shm")
-# Docker's default, and more than a test may fill elsewhere.
+# Docker's default; a larger file system is not filled.
 LARGEST_DISK = 64 << 20
 LEFT = 100 << 10
 SMALL = make_package("x = 1")
@@ -26,7 +26,7 @@ PACKAGE = json.dumps({"source": "package"})
 
 @pytest.fixture
 def disk(application: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the API stores packages: on a disk with room for a small one and for a part of a large one."""
+    """Store packages on a disk with space for a small package and a part of a large one."""
     from qinling.api.controllers.v1 import root
 
     size = os.statvfs(DISK)
@@ -48,7 +48,7 @@ def runtime(call: Call, db: Any) -> str:
 
 
 def packages(disk: Path) -> list[bytes]:
-    """Return the contents of all files that storage holds, whatever their names."""
+    """Return the contents of all files in the storage."""
     return [path.read_bytes() for path in (disk / "packages").rglob("*") if path.is_file()]
 
 
@@ -65,7 +65,7 @@ def test_a_new_function(call: Call, runtime: str, disk: Path) -> None:
     refused(create(call, runtime, LARGE))
     assert call("GET", "/v1/functions").json == {"functions": []}
     assert packages(disk) == []
-    # The space is there again for what fits.
+    # A smaller package fits again.
     assert create(call, runtime, SMALL).status_int == 201
     assert packages(disk) == [SMALL]
 

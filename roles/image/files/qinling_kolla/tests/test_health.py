@@ -3,10 +3,13 @@
 
 import http.server
 import json
+import pathlib
 import socket
 import stat
 import threading
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import amqp
 import pytest
@@ -17,26 +20,26 @@ from qinling_kolla import health
 from qinling_kolla.health import Health, Report, UnhealthyError
 
 
-def good():
+def good() -> None:
     """Succeed."""
 
 
-def bad():
+def bad() -> None:
     raise UnhealthyError("not reachable")
 
 
-def leaking():
+def leaking() -> None:
     raise ValueError("SELECT * FROM users; password=s3cret")
 
 
 class Hanging:
-    """Hangs until released, and counts how often it was asked."""
+    """A check that hangs until released and counts its calls."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.release = threading.Event()
         self.calls = 0
 
-    def __call__(self):
+    def __call__(self) -> None:
         self.calls += 1
         self.release.wait(60)
 
@@ -49,7 +52,7 @@ class Hanging:
         ({"a": bad, "b": leaking}, "failed", 503, {"a": "not reachable", "b": "ValueError"}),
     ],
 )
-def test_reports(checks, status, code, reasons):
+def test_reports(checks: dict[str, Any], status: str, code: int, reasons: dict[str, Any]) -> None:
     report = Health(checks).report()
     assert (report.status, report.http_status()[0]) == (status, code)
     assert report.checks == reasons
@@ -59,7 +62,7 @@ def test_reports(checks, status, code, reasons):
     assert b"s3cret" not in report.body()
 
 
-def test_hanging_checks_cost_one_limit_together_and_one_thread_each():
+def test_hanging_checks_cost_one_limit_together_and_one_thread_each() -> None:
     one, two = Hanging(), Hanging()
     state = Health({"one": one, "two": two, "good": good}, limit=0.3, keep=0.0)
     for _ in range(3):
@@ -71,15 +74,15 @@ def test_hanging_checks_cost_one_limit_together_and_one_thread_each():
     one.release.set()
     two.release.set()
     time.sleep(0.1)
-    # What hung before says nothing about now: both are asked anew.
+    # Released checks run again.
     assert state.report().status == "ok"
     assert (one.calls, two.calls) == (2, 2)
 
 
-def test_many_callers_cost_as_much_as_one():
-    calls = []
+def test_many_callers_cost_as_much_as_one() -> None:
+    calls: list[Any] = []
 
-    def slow():
+    def slow() -> None:
         calls.append(None)
         time.sleep(0.2)
 
@@ -92,7 +95,7 @@ def test_many_callers_cost_as_much_as_one():
     assert len(calls) == 1
 
 
-def test_the_outcome_is_kept_only_for_a_moment():
+def test_results_are_cached_briefly() -> None:
     outcome = [bad, good]
     state = Health({"x": lambda: outcome.pop(0)()}, keep=0.2)
     assert state.report().status == "failed"
@@ -101,7 +104,7 @@ def test_the_outcome_is_kept_only_for_a_moment():
     assert state.report().status == "ok"
 
 
-def test_changes_are_logged_once(caplog):
+def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "qinling_kolla.health")
     outcome = [good, bad, bad, good]
     state = Health({"x": lambda: outcome.pop(0)()}, keep=0.0)
@@ -110,7 +113,7 @@ def test_changes_are_logged_once(caplog):
     assert caplog.messages == ["Health of x: not reachable", "Health of x: ok again"]
 
 
-def test_a_check_can_be_added_and_replaced_at_once():
+def test_a_check_can_be_added_and_replaced_at_once() -> None:
     state = Health({"x": bad}, keep=60)
     assert state.report().status == "failed"
     state.add("x", good)
@@ -118,8 +121,8 @@ def test_a_check_can_be_added_and_replaced_at_once():
     assert state.report() == Report({"x": None, "y": None})
 
 
-def call(app, method, path):
-    seen = {}
+def call(app: Any, method: Any, path: Any) -> tuple[Any, Any]:
+    seen: dict[str, Any] = {}
     body = app({"REQUEST_METHOD": method, "PATH_INFO": path}, lambda status, headers: seen.update(status=status))
     return seen.get("status"), b"".join(body)
 
@@ -134,8 +137,8 @@ def call(app, method, path):
         ("GET", "/v1/runtimes", "200 app"),
     ],
 )
-def test_middleware_answers_only_for_its_address(method, path, status):
-    def app(environ, start_response):
+def test_middleware_answers_only_its_path(method: str, path: str, status: str) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 app", [])
         return [b"app"]
 
@@ -145,7 +148,7 @@ def test_middleware_answers_only_for_its_address(method, path, status):
     assert (body == b"") == (method == "HEAD")
 
 
-def ask_socket(path):
+def ask_socket(path: Any) -> tuple[int, Any]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(path))
@@ -157,11 +160,11 @@ def ask_socket(path):
     return int(head.split()[1]), json.loads(body)
 
 
-def test_listener_serves_the_report_to_its_own_user_only(tmp_path):
+def test_listener_serves_the_report_to_its_own_user_only(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "new" / "engine.sock"
     outcome = [good, bad]
     for expected in (200, 503):
-        # The second one finds the first one's socket left behind.
+        # The second listener replaces the socket of the first.
         listener = health.Listener(str(path), Health({"x": lambda: outcome.pop(0)()}))
         listener.start()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -172,7 +175,7 @@ def test_listener_serves_the_report_to_its_own_user_only(tmp_path):
         listener.server_close()
 
 
-def test_database_check(tmp_path):
+def test_database_check(tmp_path: pathlib.Path) -> None:
     import sqlalchemy as sa
 
     url = f"sqlite:///{tmp_path / 'q.sqlite'}"
@@ -191,8 +194,8 @@ def test_database_check(tmp_path):
 
 
 @pytest.fixture
-def conf(tmp_path):
-    def parse(text):
+def conf(tmp_path: pathlib.Path) -> Callable[..., Any]:
+    def parse(text: Any) -> Any:
         conf = cfg.ConfigOpts()
         for group, options in qinling_config.list_opts():
             if group in ("etcd", None):
@@ -215,16 +218,16 @@ def conf(tmp_path):
         ("[etcd]\nprotocol = http\n", True),
     ],
 )
-def test_etcd_counts_only_when_configured(conf, text, expected):
+def test_etcd_counts_only_when_configured(conf: Any, text: str, expected: bool) -> None:
     assert health.etcd_in_use(conf(text)) is expected
 
 
 @pytest.fixture
-def etcd():
-    answers = []
+def etcd() -> Iterator[tuple[Any, Any]]:
+    answers: list[Any] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             status, body = answers.pop(0)
             assert self.path == "/health"
             self.send_response(status)
@@ -232,7 +235,7 @@ def etcd():
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *args):
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -242,14 +245,14 @@ def etcd():
     server.server_close()
 
 
-def test_etcd_check_reads_etcds_own_verdict(conf, etcd):
+def test_etcd_check_reads_etcds_health(conf: Any, etcd: Any) -> None:
     port, answers = etcd
     check = health.etcd_check(conf(f"[etcd]\nhost = 127.0.0.1\nport = {port}\nprotocol = http\n"))
     answers.append((200, b'{"health":"true"}'))
     check()
     for answer in ((503, b'{"health":"false"}'), (200, b'{"health":"false"}'), (200, b"<html>"), (200, b"[]")):
         answers.append(answer)
-        with pytest.raises(UnhealthyError, match="etcd answers that it is not healthy"):
+        with pytest.raises(UnhealthyError, match="etcd reports that it is not healthy"):
             check()
 
 
@@ -260,7 +263,7 @@ def test_etcd_check_reads_etcds_own_verdict(conf, etcd):
         ("protocol = https\nport = 1\nca_cert = /nowhere/ca.crt", "cannot be read"),
     ],
 )
-def test_etcd_check_failures(conf, options, reason):
+def test_etcd_check_failures(conf: Any, options: str, reason: str) -> None:
     with pytest.raises(UnhealthyError, match=reason):
         health.etcd_check(conf(f"[etcd]\nhost = 127.0.0.1\n{options}\n"))()
 
@@ -268,59 +271,59 @@ def test_etcd_check_failures(conf, options, reason):
 class FakeChannel:
     is_open = True
 
-    def __init__(self, broker):
+    def __init__(self, broker: Any) -> None:
         self.broker = broker
 
-    def queue_declare(self, queue, passive):
+    def queue_declare(self, queue: Any, passive: Any) -> Any:
         assert passive
         if queue not in self.broker.consumers:
             self.is_open = False
             raise amqp.exceptions.NotFound("no queue")
         return amqp.protocol.queue_declare_ok_t(queue, 0, self.broker.consumers[queue])
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
 class FakeBroker:
-    """Stands in for py-amqp's Connection."""
+    """A fake of py-amqp's Connection."""
 
-    def __init__(self):
-        self.consumers = {}
+    def __init__(self) -> None:
+        self.consumers: dict[str, int] = {}
         self.connected = 0
-        self.arguments = []
-        self.failures = []
+        self.arguments: list[Any] = []
+        self.failures: list[Any] = []
 
-    def __call__(self, **arguments):
+    def __call__(self, **arguments: Any) -> Any:
         self.arguments.append(arguments)
         return self
 
-    def connect(self):
+    def connect(self) -> None:
         if self.failures:
             raise self.failures.pop(0)
         self.connected += 1
 
-    def channel(self):
+    def channel(self) -> FakeChannel:
         if self.failures:
             raise self.failures.pop(0)
         return FakeChannel(self)
 
-    def collect(self):
+    def collect(self) -> None:
         pass
 
 
 @pytest.fixture
-def broker(monkeypatch):
+def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
     fake = FakeBroker()
     monkeypatch.setattr(amqp, "Connection", fake)
     return fake
 
 
-def queue_of(conf, url="rabbit://u:s3cret@h1:5673,u:s3cret@[::1]//", more=""):
+def queue_of(conf: Any, url: str = "rabbit://u:s3cret@h1:5673,u:s3cret@[::1]//", more: str = "") -> Any:
     return health.Queue(conf(f"[DEFAULT]\ntransport_url = {url}\n{more}"))
 
 
-def test_queue_keeps_its_connection_and_makes_a_new_one_when_it_broke(conf, broker):
+def test_queue_reuses_its_connection_and_reconnects(conf: Any, broker: Any) -> None:
     queue = queue_of(conf)
     for _ in range(3):
         queue.check()
@@ -330,7 +333,7 @@ def test_queue_keeps_its_connection_and_makes_a_new_one_when_it_broke(conf, brok
     assert broker.connected == 2
 
 
-def test_queue_tries_each_host_and_tells_the_last_failure(conf, broker):
+def test_queue_tries_each_host_and_reports_the_last_failure(conf: Any, broker: Any) -> None:
     broker.failures = [ConnectionRefusedError(), amqp.exceptions.AccessRefused("s3cret")]
     with pytest.raises(UnhealthyError) as caught:
         queue_of(conf).check()
@@ -344,7 +347,9 @@ def test_queue_tries_each_host_and_tells_the_last_failure(conf, broker):
     ("consumers", "reason"),
     [({}, "no queue yet"), ({"qinling_engine.h": 0}, "does not listen"), ({"qinling_engine.h": 1}, None)],
 )
-def test_the_rpc_server_is_seen_by_its_consumer(conf, broker, consumers, reason):
+def test_consumer_check_detects_the_rpc_server(
+    conf: Any, broker: Any, consumers: dict[str, Any], reason: str | None
+) -> None:
     broker.consumers = consumers
     check = queue_of(conf).consumer_check("qinling_engine.h")
     if reason is None:
@@ -354,13 +359,13 @@ def test_the_rpc_server_is_seen_by_its_consumer(conf, broker, consumers, reason)
             check()
 
 
-def test_queue_takes_tls_from_oslo_messagings_options(conf, broker):
+def test_queue_reads_tls_options_of_oslo_messaging(conf: Any, broker: Any) -> None:
     queue = queue_of(conf, more="[oslo_messaging_rabbit]\nssl = true\nssl_ca_file = /ca.pem\n")
     queue.check()
     assert broker.arguments[0]["ssl"] == {"ca_certs": "/ca.pem"}
 
 
-def test_other_transports_are_not_checked(conf):
+def test_other_transports_are_not_checked(conf: Any) -> None:
     assert not queue_of(conf, "fake://").supported
 
 
@@ -368,22 +373,24 @@ def test_other_transports_are_not_checked(conf):
     ("answer", "reason"),
     [(None, None), (True, None), (False, "not reachable"), (RuntimeError("token=s3cret"), "RuntimeError")],
 )
-def test_orchestrator_speaks_for_itself(answer, reason):
+def test_orchestrator_check_calls_the_driver(answer: Any, reason: str | None) -> None:
     class Driver:
-        def healthy(self):
+        def healthy(self) -> Any:
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
-    report = Health({"orchestrator": health.orchestrator_check(Driver())}).report()
+    check = health.orchestrator_check(Driver())
+    assert check
+    report = Health({"orchestrator": check}).report()
     assert report.checks == {"orchestrator": reason}
 
 
-def test_an_orchestrator_without_a_word_is_not_asked():
+def test_driver_without_health_method_has_no_check() -> None:
     assert health.orchestrator_check(object()) is None
 
 
-def test_listener_needs_its_folder(tmp_path):
+def test_listener_creates_its_folder(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         health.Listener(str(tmp_path / "file" / "x.sock"), Health({}))

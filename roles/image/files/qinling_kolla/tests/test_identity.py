@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Access to Keystone: what is asked, how often, and what verifies it. A small HTTP server stands in for Keystone."""
+"""Access to Keystone: requests, their number, and verification, with a small HTTP server as Keystone."""
 
 import datetime
 import json
@@ -123,14 +123,14 @@ def test_verification(
 ) -> None:
     option("keystone_authtoken", "insecure", insecure)
     option("keystone_authtoken", "cafile", cafile)
-    from qinling.utils.openstack import keystone as mended
+    from qinling.utils.openstack import keystone as patched
 
     sessions = [
         identity.service_session(conf),
         identity.user_session(conf, "t"),
         identity.trust_session(conf, "t1"),
-        mended.get_service_client().session,
-        mended.get_trust_client("t1").session,
+        patched.get_service_client().session,
+        patched.get_trust_client("t1").session,
     ]
     assert [session.verify for session in sessions] == [expected] * 5
 
@@ -139,7 +139,7 @@ def test_workers_get_the_public_address(conf: Any, keystone: FakeKeystone) -> No
     assert identity.public_url(conf) == "http://public.example:5000/v3"
 
 
-def test_a_trusts_token_is_kept(conf: Any, keystone: FakeKeystone) -> None:
+def test_token_of_a_trust_is_cached(conf: Any, keystone: FakeKeystone) -> None:
     first = identity.trust_access(conf, "t1")
     assert identity.trust_access(conf, "t1").auth_token == first.auth_token
     assert len(keystone.logins()) == 1
@@ -150,7 +150,7 @@ def test_a_trusts_token_is_kept(conf: Any, keystone: FakeKeystone) -> None:
     assert identity.trust_access(conf, "t2").auth_token != first.auth_token
 
 
-def test_a_token_that_ends_too_soon_is_replaced(conf: Any, keystone: FakeKeystone) -> None:
+def test_token_that_expires_too_early_is_replaced(conf: Any, keystone: FakeKeystone) -> None:
     keystone.lifetime = 400
     first = identity.trust_access(conf, "t1", lifetime=300)
     assert identity.trust_access(conf, "t1", lifetime=300).auth_token == first.auth_token
@@ -178,11 +178,11 @@ def test_forgotten_trusts_log_in_again(conf: Any, keystone: FakeKeystone, monkey
 
 
 def test_creating_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
-    from qinling.utils.openstack import keystone as mended
+    from qinling.utils.openstack import keystone as patched
 
-    assert mended.create_trust().id == "t1"
-    assert mended.create_trust().id == "t1"
-    assert len(keystone.logins()) == 1, "the service user's id is looked up once"
+    assert patched.create_trust().id == "t1"
+    assert patched.create_trust().id == "t1"
+    assert len(keystone.logins()) == 1, "the service user's ID is queried once"
     _, _, headers, body = next(entry for entry in keystone.seen if entry[1] == "/v3/OS-TRUST/trusts")
     assert headers["X-Auth-Token"] == "user-token"
     trust = body["trust"]
@@ -194,46 +194,51 @@ def test_creating_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
 
 
 def test_deleting_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
-    from qinling.utils.openstack import keystone as mended
+    from qinling.utils.openstack import keystone as patched
 
-    mended.delete_trust(None)
+    patched.delete_trust(None)
     assert keystone.seen == []
-    mended.delete_trust("t1")
+    patched.delete_trust("t1")
     method, path, headers, _ = keystone.seen[0]
     assert (method, path, headers["X-Auth-Token"]) == ("DELETE", "/v3/OS-TRUST/trusts/t1", "user-token")
 
 
-def test_a_trust_that_cannot_be_deleted_is_no_failure(ctx: Any, option: Callable[..., None]) -> None:
-    from qinling.utils.openstack import keystone as mended
+def test_failed_deletion_of_a_trust_is_only_logged(ctx: Any, option: Callable[..., None]) -> None:
+    from qinling.utils.openstack import keystone as patched
 
-    mended.delete_trust("t1")
+    patched.delete_trust("t1")
 
 
 def test_context_of_a_trust(conf: Any, keystone: FakeKeystone, option: Callable[..., None]) -> None:
-    from qinling.utils.openstack import keystone as mended
+    from qinling.utils.openstack import keystone as patched
 
     option("pecan", "auth_enable", True)
-    made = mended.create_trust_context("t1", "p7")
-    assert (made.user_id, made.project_id, made.trust_id, made.is_trust_scoped) == ("service-user", "p7", "t1", True)
-    assert made.auth_token == identity.trust_access(conf, "t1").auth_token
-    # An image function has no trust; nothing has to be asked for it.
+    result = patched.create_trust_context("t1", "p7")
+    assert (result.user_id, result.project_id, result.trust_id, result.is_trust_scoped) == (
+        "service-user",
+        "p7",
+        "t1",
+        True,
+    )
+    assert result.auth_token == identity.trust_access(conf, "t1").auth_token
+    # An image function has no trust and needs no request.
     keystone.seen.clear()
-    assert mended.create_trust_context(None, "p7").project_id == "p7"
+    assert patched.create_trust_context(None, "p7").project_id == "p7"
     assert keystone.seen == []
     option("pecan", "auth_enable", False)
-    assert mended.create_trust_context("t1", "p7").is_admin
+    assert patched.create_trust_context("t1", "p7").is_admin
 
 
 def test_endpoint(conf: Any, keystone: FakeKeystone, option: Callable[..., None]) -> None:
-    from qinling.utils.openstack import keystone as mended
+    from qinling.utils.openstack import keystone as patched
 
-    assert mended.get_qinling_endpoint() == "http://api.example:7070"
+    assert patched.get_qinling_endpoint() == "http://api.example:7070"
     conf.set_override("qinling_endpoint", None)
     try:
-        assert mended.get_qinling_endpoint() == "http://pub:7070"
+        assert patched.get_qinling_endpoint() == "http://pub:7070"
         option("keystone_authtoken", "region_name", "elsewhere")
         with pytest.raises(RuntimeError, match="qinling_endpoint"):
-            mended.get_qinling_endpoint()
+            patched.get_qinling_endpoint()
     finally:
         conf.clear_override("qinling_endpoint")
 
@@ -242,13 +247,15 @@ def test_swift_uses_the_requests_own_token(
     conf: Any, ctx: Any, monkeypatch: pytest.MonkeyPatch, option: Callable[..., None]
 ) -> None:
     import pecan
-    from qinling.utils.openstack import keystone as mended
+    from qinling.utils.openstack import keystone as patched
 
     option("keystone_authtoken", "cafile", "/ca.pem")
     plugin = types.SimpleNamespace(has_user_token=True)
     monkeypatch.setattr(pecan, "request", types.SimpleNamespace(environ={"keystone.token_auth": plugin}))
-    session = mended._get_user_keystone_session()
-    assert session.auth is plugin and session.verify == "/ca.pem"
+    session = patched._get_user_keystone_session()
+    assert session.auth is plugin
+    assert session.verify == "/ca.pem"
     monkeypatch.setattr(pecan, "request", types.SimpleNamespace(environ={}))
-    session = mended._get_user_keystone_session()
-    assert session.auth.auth_methods[0].token == "user-token" and session.verify == "/ca.pem"
+    session = patched._get_user_keystone_session()
+    assert session.auth.auth_methods[0].token == "user-token"
+    assert session.verify == "/ca.pem"

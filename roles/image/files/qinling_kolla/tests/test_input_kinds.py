@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs of every kind, of executions, jobs and webhooks: taken as documented, or refused with 400 and the reason."""
+"""Input of executions, jobs and webhooks: accepted as documented, or refused with 400 and the reason."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from .conftest import Recorder
 Call = Callable[..., Any]
 
 DEEP = "[" * 100_000
-# What is given → what the function gets; text is its positional argument.
+# (input, arguments of the function); text is the positional argument.
 TAKEN = [
     ('{"a": 1}', {"a": 1}),
     ("{}", {}),
@@ -32,13 +32,13 @@ TAKEN = [
 REFUSED = [
     ("[1,2]", "a JSON list"),
     ("[]", "a JSON list"),
-    ("true", "a JSON true or false"),
-    ("false", "a JSON true or false"),
-    ("NaN", "NaN is no number"),
-    ("-Infinity", "-Infinity is no number"),
-    ("1e400", "1e400 is no number"),
-    ('{"a": NaN}', "NaN is no number"),
-    ('{"a": 1e400}', "1e400 is no number"),
+    ("true", "a JSON boolean"),
+    ("false", "a JSON boolean"),
+    ("NaN", "NaN is not a JSON number"),
+    ("-Infinity", "-Infinity is not a JSON number"),
+    ("1e400", "1e400 is not a JSON number"),
+    ('{"a": NaN}', "NaN is not a JSON number"),
+    ('{"a": 1e400}', "1e400 is not a JSON number"),
     ('{"a": ' + "9" * 5000 + "}", "too many digits"),
     ("9" * 5000, "too many digits"),
     (DEEP, "nested too deeply"),
@@ -56,7 +56,7 @@ def function(db: Any) -> str:
 
 
 def handed_over(engine_client: Recorder) -> list[Any]:
-    """Return the inputs that the engine was given since the last time."""
+    """Return the inputs passed to the engine since the last call."""
     found = [arguments["input"] for _, arguments in engine_client.named("create_execution")]
     engine_client.calls.clear()
     return found
@@ -65,11 +65,13 @@ def handed_over(engine_client: Recorder) -> list[Any]:
 def refused(response: Any, name: str, reason: str) -> None:
     text = response.json["faultstring"]
     assert response.status_int == 400, text
-    assert text.startswith(f"{name}: ") and reason in text and "expected a JSON object" in text
+    assert text.startswith(f"{name}: ")
+    assert reason in text
+    assert "expected a JSON object" in text
 
 
 @pytest.mark.parametrize(("given", "expected"), TAKEN)
-def test_what_an_execution_takes(call: Call, function: str, engine_client: Recorder, given: Any, expected: Any) -> None:
+def test_execution_accepts_input(call: Call, function: str, engine_client: Recorder, given: Any, expected: Any) -> None:
     response = call("POST", "/v1/executions", {"function_id": function, "input": given, "sync": False})
     assert response.status_int == 201, response.text
     assert handed_over(engine_client) == [expected]
@@ -77,14 +79,14 @@ def test_what_an_execution_takes(call: Call, function: str, engine_client: Recor
 
 
 @pytest.mark.parametrize(("given", "reason"), REFUSED)
-def test_what_an_execution_refuses(call: Call, function: str, engine_client: Recorder, given: str, reason: str) -> None:
+def test_execution_refuses_input(call: Call, function: str, engine_client: Recorder, given: str, reason: str) -> None:
     refused(call("POST", "/v1/executions", {"function_id": function, "input": given}), "input", reason)
     assert handed_over(engine_client) == []
     assert call("GET", "/v1/executions").json == {"executions": []}
 
 
 @pytest.mark.parametrize("given", [[1], {"a": 1}, 6, True])
-def test_an_input_that_is_no_text(call: Call, function: str, given: Any) -> None:
+def test_input_that_is_not_text(call: Call, function: str, given: Any) -> None:
     assert call("POST", "/v1/executions", {"function_id": function, "input": given}).status_int == 400
 
 
@@ -102,7 +104,7 @@ def test_inputs_of_jobs(call: Call, function: str) -> None:
 
 @pytest.fixture
 def invoke(application: Any, call: Call, function: str) -> Callable[..., Any]:
-    """Send a body to a webhook, as JSON unless said otherwise."""
+    """Send a body to a webhook, by default as JSON."""
     import webob
 
     webhook = call("POST", "/v1/webhooks", {"function_id": function}).json["id"]
@@ -122,7 +124,7 @@ def test_bodies_of_webhooks(invoke: Callable[..., Any], engine_client: Recorder)
     for given, expected in TAKEN:
         response = invoke((given or "").encode())
         assert response.status_int == 202, response.text
-        # Without a body there are the parameters of the address, if any.
+        # Without a body, the input comes from the parameters of the URL.
         assert handed_over(engine_client) == [{} if given in WEBHOOK_DIFFERS else expected]
     for given, reason in REFUSED:
         refused(invoke(given.encode()), "body", reason)
@@ -137,10 +139,10 @@ def test_bodies_of_webhooks(invoke: Callable[..., Any], engine_client: Recorder)
         (b'{"a": 2}', "application/json; charset=utf-8", "?b=3", {"a": 2, "b": "3"}),
         (b"", "application/json", "?b=3", {"b": "3"}),
         (b"a=1&b=x", "application/x-www-form-urlencoded", "", {"a": "1", "b": "x"}),
-        (b"whatever", "text/plain", "?b=3", {"b": "3"}),
+        (b"text", "text/plain", "?b=3", {"b": "3"}),
     ],
 )
-def test_where_a_webhook_takes_its_input_from(
+def test_webhook_input_comes_from_body_and_query(
     invoke: Callable[..., Any], engine_client: Recorder, body: bytes, content_type: str, query: str, expected: Any
 ) -> None:
     response = invoke(body, content_type, query)
@@ -149,13 +151,14 @@ def test_where_a_webhook_takes_its_input_from(
 
 
 @pytest.mark.parametrize("path", ["/v1/executions", "/v1/jobs", "/v1/webhooks", "/v1/runtimes", "/v1/aliases"])
-def test_a_whole_request_that_is_nested_too_deeply(application: Any, call: Call, path: str) -> None:
+def test_request_nested_too_deeply_is_refused(application: Any, call: Call, path: str) -> None:
     import webob
 
     request = webob.Request.blank(path, method="POST")
     request.content_type, request.body = "application/json", DEEP.encode()
     response = request.get_response(application)
-    assert response.status_int == 400 and "nested" in response.json["faultstring"]
+    assert response.status_int == 400
+    assert "nested" in response.json["faultstring"]
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/webhooks"])
@@ -164,4 +167,5 @@ def test_text_that_cannot_be_stored(call: Call, function: str, path: str) -> Non
     if path == "/v1/webhooks":
         body = {"function_id": function, "description": "\ud800"}
     response = call("POST", path, body)
-    assert response.status_int == 400 and "UTF-8" in response.json["faultstring"]
+    assert response.status_int == 400
+    assert "UTF-8" in response.json["faultstring"]

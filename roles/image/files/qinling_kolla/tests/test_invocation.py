@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The short way of an execution in the engine, and its record in the API."""
+"""The short path of an execution in the engine, and its record in the API."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ def invocation(conf: Any) -> Any:
 
 
 class Engine:
-    """What the load check needs of an engine: scaling up takes the next of `answers`."""
+    """An engine for the load check: scaling up uses the next of `answers`."""
 
     def __init__(self, etcd: Any, *answers: Any) -> None:
         self.etcd, self.answers, self.scaled = etcd, list(answers), 0
@@ -39,22 +39,22 @@ class Engine:
 
 @pytest.fixture
 def locks(etcd: Any, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Which locks were asked for, and whether each was had; all are, unless `etcd.held` is set."""
-    taken: list[bool] = []
+    """Record for each requested lock whether it was acquired; none is if `etcd.held` is set."""
+    acquired: list[bool] = []
 
     @contextlib.contextmanager
     def lock(id: str) -> Iterator[Any]:
         free = not getattr(etcd, "held", False)
-        taken.append(free)
+        acquired.append(free)
         yield types.SimpleNamespace(is_acquired=lambda: free)
 
     monkeypatch.setattr(etcd, "lock", lock)
-    return taken
+    return acquired
 
 
 @pytest.fixture
 def warm(etcd: Any) -> str:
-    """A function with one worker."""
+    """Create a function with one worker."""
     etcd.data = {"f_0/worker_a": "a", "f_0/service_url": "http://f", "f_01/worker_b": "b", "f_1/worker_c": "c"}
     return "f"
 
@@ -65,10 +65,10 @@ def running(db: Any, count: int) -> int:
     return count
 
 
-def test_known_workers(invocation: Any, warm: str) -> None:
-    assert invocation.known_workers("f", 0) == (1, "http://f")
-    assert invocation.known_workers("f", 1) == (1, None)
-    assert invocation.known_workers("g", 0) == (0, None)
+def test_registered_workers(invocation: Any, warm: str) -> None:
+    assert invocation.registered_workers("f", 0) == (1, "http://f")
+    assert invocation.registered_workers("f", 1) == (1, None)
+    assert invocation.registered_workers("g", 0) == (0, None)
 
 
 @pytest.mark.parametrize(("load", "workers", "expected"), [(0, 0, True), (3, 1, False), (4, 1, True), (6, 2, False)])
@@ -76,20 +76,22 @@ def test_overloaded(invocation: Any, load: int, workers: int, expected: bool) ->
     assert invocation.overloaded(load, workers) is expected
 
 
-def test_a_warm_function_takes_no_lock(invocation: Any, warm: str, etcd: Any, locks: list[bool], db: Any) -> None:
+def test_warm_function_acquires_no_lock(invocation: Any, warm: str, etcd: Any, locks: list[bool], db: Any) -> None:
     engine = Engine(etcd)
     assert invocation.address_of(engine, "e", warm, 0, "r", running(db, 3)) == "http://f"
-    assert locks == [] and engine.scaled == 0
+    assert locks == []
+    assert engine.scaled == 0
 
 
 def test_a_function_without_workers_gets_one(invocation: Any, etcd: Any, locks: list[bool], db: Any) -> None:
     engine = Engine(etcd, ["a"])
     assert invocation.address_of(engine, "e", "f", 0, "r", 1) == "http://f"
-    assert locks == [True] and engine.scaled == 1
+    assert locks == [True]
+    assert engine.scaled == 1
 
 
 @pytest.mark.parametrize("left", [{"f_0/worker_x": "x"}, {"f_0/service_url": "http://x"}])
-def test_leftovers_in_etcd_are_no_worker(
+def test_leftovers_in_etcd_are_not_workers(
     invocation: Any, etcd: Any, locks: list[bool], db: Any, left: dict[str, str]
 ) -> None:
     etcd.data = dict(left)
@@ -97,9 +99,7 @@ def test_leftovers_in_etcd_are_no_worker(
     assert etcd.data == {"f_0/worker_a": "a", "f_0/service_url": "http://f"}
 
 
-def test_who_waits_for_the_first_worker_gets_the_one_of_others(
-    invocation: Any, etcd: Any, locks: list[bool], db: Any
-) -> None:
+def test_waiting_executions_share_the_first_worker(invocation: Any, etcd: Any, locks: list[bool], db: Any) -> None:
     etcd.held = True
 
     def others() -> None:
@@ -111,7 +111,8 @@ def test_who_waits_for_the_first_worker_gets_the_one_of_others(
     engine = Engine(etcd)
     assert invocation.address_of(engine, "e", "f", 0, "r", 1) == "http://f"
     timer.join()
-    assert engine.scaled == 0 and locks.count(False) >= 1
+    assert engine.scaled == 0
+    assert locks.count(False) >= 1
 
 
 def test_an_overloaded_function_gets_another_worker(
@@ -125,7 +126,7 @@ def test_an_overloaded_function_gets_another_worker(
 
 
 @pytest.mark.parametrize("nothing", [[], "error"])
-def test_an_overloaded_function_keeps_its_workers_where_there_are_no_more(
+def test_overloaded_function_without_free_workers_keeps_its_own(
     invocation: Any, warm: str, etcd: Any, locks: list[bool], db: Any, monkeypatch: pytest.MonkeyPatch, nothing: Any
 ) -> None:
     from qinling import exceptions
@@ -147,7 +148,8 @@ def test_an_overloaded_function_does_not_wait_for_the_lock(
     etcd.held = True
     engine = Engine(etcd)
     assert invocation.address_of(engine, "e", warm, 0, "r", running(db, 6)) == "http://f"
-    assert locks == [False] and engine.scaled == 0
+    assert locks == [False]
+    assert engine.scaled == 0
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_an_overloaded_function_does_not_wait_for_the_lock(
         ({"source": "swift", "swift": {}, "md5sum": "abc"}, 0, {}),
     ],
 )
-def test_what_a_worker_is_told_of_the_package(invocation: Any, code: Any, version: int, expected: Any) -> None:
+def test_package_state_for_workers(invocation: Any, code: Any, version: int, expected: Any) -> None:
     assert invocation.package_state(types.SimpleNamespace(code=code), version) == expected
 
 
@@ -174,7 +176,7 @@ def function(db: Any) -> Any:
 
 
 class Rpc:
-    """The engine, as the API sees it."""
+    """A fake RPC client of the engine."""
 
     def __init__(self, answer: Callable[[str], None] = lambda execution: None) -> None:
         self.answer = answer
@@ -189,12 +191,12 @@ class Rpc:
 
 @pytest.fixture
 def records(conf: Any) -> Any:
-    from qinling_kolla.mends import execution_records
+    from qinling_kolla.patches.engine import execution_records
 
     return execution_records
 
 
-def test_a_record_is_one_transaction(records: Any, function: Any, db: Any) -> None:
+def test_recording_is_one_transaction(records: Any, function: Any, db: Any) -> None:
     from qinling.db import base
 
     commits: list[Any] = []
@@ -210,7 +212,8 @@ def test_a_record_is_one_transaction(records: Any, function: Any, db: Any) -> No
         sa.event.remove(engine, "commit", committed)
     assert len(commits) == 1
     found = db.get_function(function.id)
-    assert found.count == 1 and found.updated_at is not None
+    assert found.count == 1
+    assert found.updated_at is not None
 
 
 @pytest.mark.parametrize(
@@ -219,8 +222,9 @@ def test_a_record_is_one_transaction(records: Any, function: Any, db: Any) -> No
 )
 def test_an_execution(records: Any, function: Any, db: Any, given: Any, stored: Any) -> None:
     rpc = Rpc(lambda execution: db.update_execution(execution, {"status": "success", "result": {"output": 1}}))
-    made = records.create_execution(rpc, {"function_id": function.id, "input": given})
-    assert made.status == "success" and made.input == stored
+    execution = records.create_execution(rpc, {"function_id": function.id, "input": given})
+    assert execution.status == "success"
+    assert execution.input == stored
     assert rpc.calls == [(function.id, 0, function.runtime_id, stored, True)]
 
 
@@ -228,14 +232,14 @@ def test_a_version_and_an_alias(records: Any, function: Any, db: Any) -> None:
     version = db.increase_function_version(function.id, 0)
     db.create_function_alias(name="live", function_id=function.id, function_version=version.version_number)
     rpc = Rpc()
-    made = records.create_execution(rpc, {"function_alias": "live", "sync": False})
-    assert (made.function_id, made.function_version, made.status) == (function.id, 1, "running")
+    execution = records.create_execution(rpc, {"function_alias": "live", "sync": False})
+    assert (execution.function_id, execution.function_version, execution.status) == (function.id, 1, "running")
     assert db.get_function_version(function.id, 1).count == 1
     assert db.get_function(function.id).count == 0
     assert rpc.calls == [(function.id, 1, function.runtime_id, None, False)]
 
 
-def test_what_cannot_be_executed_leaves_no_record(records: Any, function: Any, db: Any) -> None:
+def test_refused_execution_leaves_no_record(records: Any, function: Any, db: Any) -> None:
     from qinling import exceptions
 
     with pytest.raises(exceptions.DBEntityNotFoundError):
@@ -245,30 +249,32 @@ def test_what_cannot_be_executed_leaves_no_record(records: Any, function: Any, d
     db.update_runtime(function.runtime_id, {"status": "upgrading"})
     with pytest.raises(exceptions.RuntimeNotAvailableException):
         records.create_execution(Rpc(), {"function_id": function.id})
-    assert db.get_executions() == [] and db.get_function(function.id).count == 0
+    assert db.get_executions() == []
+    assert db.get_function(function.id).count == 0
 
 
 @pytest.mark.parametrize(("threads", "waiting"), [(1, 1), (2, 1), (4, 3), (8, 6), (32, 24)])
-def test_threads_that_may_wait(records: Any, threads: int, waiting: int) -> None:
+def test_number_of_waiting_threads(records: Any, threads: int, waiting: int) -> None:
     assert records.waiting_threads(threads) == waiting
 
 
-def test_executions_never_take_all_threads(
+def test_executions_never_occupy_all_threads(
     records: Any, function: Any, db: Any, option: Callable[..., None], call: Callable[..., Any]
 ) -> None:
     option("api", "api_threads", 2)
-    assert records.slots.take(1)
+    assert records.slots.acquire(1)
     try:
         answer = call("POST", "/v1/executions", {"function_id": function.id})
-        assert answer.status_int == 503 and "try again" in json.dumps(answer.json)
+        assert answer.status_int == 503
+        assert "try again" in json.dumps(answer.json)
         assert db.get_executions() == []
         assert call("POST", "/v1/executions", {"function_id": function.id, "sync": False}).status_int == 201
     finally:
-        records.slots.give_back()
+        records.slots.release()
     assert call("POST", "/v1/executions", {"function_id": function.id}).status_int == 201
 
 
-def test_statements_are_composed_once(db: Any, function: Any) -> None:
+def test_statements_are_compiled_once(db: Any, function: Any) -> None:
     from qinling.db import base
 
     logged: list[str] = []
@@ -283,4 +289,5 @@ def test_statements_are_composed_once(db: Any, function: Any) -> None:
         db.get_function(function.id)
     finally:
         sa.event.remove(engine, "before_cursor_execute", executed)
-    assert "CACHE_HIT" in logged and "NO_CACHE_KEY" not in logged
+    assert "CACHE_HIT" in logged
+    assert "NO_CACHE_KEY" not in logged

@@ -2,10 +2,13 @@
 """The election of the job handler, with real processes and a real lock."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,18 +28,18 @@ time.sleep(600)
 """
 
 
-def wait_for(condition, seconds=15.0):
+def wait_for(condition: Any, seconds: float = 15.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "waited in vain"
+        assert time.monotonic() < until, "timeout"
         time.sleep(0.02)
 
 
 @pytest.fixture
-def members(tmp_path):
+def members(tmp_path: pathlib.Path) -> Iterator[Any]:
     processes = []
 
-    def start(name):
+    def start(name: Any) -> Any:
         command = [sys.executable, "-c", MEMBER, str(tmp_path / "lock"), str(tmp_path / "ran"), name]
         processes.append(subprocess.Popen(command))
         return processes[-1]
@@ -48,7 +51,7 @@ def members(tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_one_of_many_works_and_another_takes_over(members, tmp_path, how):
+def test_one_process_works_and_another_takes_over(members: Any, tmp_path: pathlib.Path, how: Any) -> None:
     ran = tmp_path / "ran"
     first = members("first")
     wait_for(ran.exists)
@@ -67,14 +70,14 @@ def test_one_of_many_works_and_another_takes_over(members, tmp_path, how):
 
 
 class EnoughError(Exception):
-    """Ends an endless loop."""
+    """Exception that ends an endless loop."""
 
 
-def test_a_lock_that_cannot_be_taken_is_told_and_tried_again(tmp_path, caplog):
+def test_failed_lock_is_logged_and_retried(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "missing" / "lock"
     events = []
 
-    def sleep(seconds):
+    def sleep(seconds: Any) -> None:
         events.append(f"slept {seconds:g}")
         if path.exists():
             raise EnoughError
@@ -87,14 +90,14 @@ def test_a_lock_that_cannot_be_taken_is_told_and_tried_again(tmp_path, caplog):
     assert str(path) in caplog.text
 
 
-def test_work_that_fails_is_begun_again(tmp_path, caplog):
-    attempts = []
+def test_failed_work_is_restarted(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    attempts: list[None] = []
 
-    def work():
+    def work() -> None:
         attempts.append(None)
         raise ValueError("broken")
 
-    def sleep(seconds):
+    def sleep(seconds: Any) -> None:
         if len(attempts) == 3:
             raise EnoughError
 
@@ -103,7 +106,7 @@ def test_work_that_fails_is_begun_again(tmp_path, caplog):
     assert caplog.text.count("The job handler failed") == 3
 
 
-def test_the_lock_file_is_not_for_everybody(tmp_path):
+def test_lock_file_is_not_world_readable(tmp_path: pathlib.Path) -> None:
     descriptor = jobs.acquire(str(tmp_path / "lock"))
     try:
         assert os.fstat(descriptor).st_mode & 0o007 == 0

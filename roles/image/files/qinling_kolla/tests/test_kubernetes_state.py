@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Kubernetes driver makes of the state of pods and deployments."""
+"""Interpretation of the state of pods and deployments."""
 
 import datetime
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,14 @@ from qinling_kolla.orchestrator import kubernetes_state as state
 NOW = datetime.datetime(2026, 5, 1, 12, 0, 0, tzinfo=datetime.UTC)
 
 
-def pod(phase="Running", ready="True", labels=None, deleted=False, containers=(), since="2026-05-01T11:59:30Z"):
+def pod(
+    phase: str = "Running",
+    ready: str = "True",
+    labels: Any = None,
+    deleted: bool = False,
+    containers: Any = (),
+    since: str | None = "2026-05-01T11:59:30Z",
+) -> dict[str, Any]:
     metadata = {"name": "p", "labels": labels or {"runtime_id": "r"}, "creationTimestamp": "2026-05-01T11:00:00Z"}
     if deleted:
         metadata["deletionTimestamp"] = "2026-05-01T12:00:00Z"
@@ -21,11 +29,13 @@ def pod(phase="Running", ready="True", labels=None, deleted=False, containers=()
     }
 
 
-def waiting(reason, **more):
+def waiting(reason: Any, **more: Any) -> dict[str, Any]:
     return {"image": "i:1", "state": {"waiting": {"reason": reason, **more}}}
 
 
-def terminated(code, reason="Error", begin="2026-05-01T11:00:00Z", end="2026-05-01T11:00:07Z"):
+def terminated(
+    code: Any, reason: str = "Error", begin: str | None = "2026-05-01T11:00:00Z", end: str = "2026-05-01T11:00:07Z"
+) -> dict[str, Any]:
     return {"state": {"terminated": {"exitCode": code, "reason": reason, "startedAt": begin, "finishedAt": end}}}
 
 
@@ -40,7 +50,7 @@ def terminated(code, reason="Error", begin="2026-05-01T11:00:00Z", end="2026-05-
         ({"metadata": {}, "status": {}}, False, True),
     ],
 )
-def test_ready_and_free(one, ready, free):
+def test_ready_and_free(one: Any, ready: bool, free: bool) -> None:
     assert (state.ready(one), state.free(one)) == (ready, free)
 
 
@@ -65,24 +75,34 @@ def test_ready_and_free(one, ready, free):
         ([{"state": {"running": {}}}, waiting("ErrImageNeverPull")], ("ErrImageNeverPull (image i:1)", True)),
     ],
 )
-def test_pod_failure(containers, expected):
+def test_pod_failure(containers: list[Any], expected: tuple[str, bool] | None) -> None:
     found = state.pod_failure(pod(containers=containers))
     assert (found and (found.reason, found.permanent)) == expected
 
 
-def test_permanent_failure_counts_most_and_leaving_pods_do_not():
+def test_permanent_failure_takes_precedence_and_leaving_pods_are_ignored() -> None:
     passing, lasting = pod(containers=[waiting("ErrImagePull")]), pod(containers=[waiting("InvalidImageName")])
-    assert state.pods_failure([passing, lasting]).permanent
-    assert not state.pods_failure([passing]).permanent
+    for pods, permanent in (([passing, lasting], True), ([passing], False)):
+        failure = state.pods_failure(pods)
+        assert failure is not None
+        assert failure.permanent is permanent
     assert state.pods_failure([pod(), pod(containers=[waiting("InvalidImageName")], deleted=True)]) is None
 
 
-def deployment(generation=2, observed=2, wanted=3, replicas=3, updated=3, available=3, conditions=()):
+def deployment(
+    generation: int = 2,
+    observed: int = 2,
+    desired: int = 3,
+    replicas: int = 3,
+    updated: int = 3,
+    available: int = 3,
+    conditions: Any = (),
+) -> dict[str, Any]:
     counts = {"replicas": replicas, "updatedReplicas": updated, "availableReplicas": available}
     return {
         "metadata": {"generation": generation},
-        "spec": {"replicas": wanted},
-        # The API leaves counts of zero out.
+        "spec": {"replicas": desired},
+        # The API omits counts of zero.
         "status": {
             "observedGeneration": observed,
             "conditions": list(conditions),
@@ -100,10 +120,10 @@ def deployment(generation=2, observed=2, wanted=3, replicas=3, updated=3, availa
         ({"replicas": 4}, False),
         ({"available": 2}, False),
         ({"replicas": 0, "updated": 0, "available": 0}, False),
-        ({"wanted": 0, "replicas": 0, "updated": 0, "available": 0}, True),
+        ({"desired": 0, "replicas": 0, "updated": 0, "available": 0}, True),
     ],
 )
-def test_rolled_out(changes, done):
+def test_rolled_out(changes: dict[str, Any], done: bool) -> None:
     assert state.rolled_out(deployment(**changes)) is done
 
 
@@ -121,12 +141,12 @@ REFUSED = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
         ({"conditions": [REFUSED]}, ("FailedCreate: exceeded quota", False)),
     ],
 )
-def test_deployment_failure(changes, expected):
+def test_deployment_failure(changes: dict[str, Any], expected: tuple[str, bool] | None) -> None:
     found = state.deployment_failure(deployment(**changes))
     assert (found and (found.reason, found.permanent)) == expected
 
 
-def test_unschedulable():
+def test_unschedulable() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no memory"}
     assert state.unschedulable([pod(), {"status": {"conditions": [condition]}}]) == "Unschedulable: no memory"
     assert state.unschedulable([pod()]) == ""
@@ -139,11 +159,11 @@ def test_unschedulable():
         ([pod(), pod(ready="False"), pod(labels={"function_id": "f"})], {"total": 3, "available": 1}),
     ],
 )
-def test_pool(pods, expected):
+def test_pool(pods: list[Any], expected: dict[str, Any]) -> None:
     assert state.pool(deployment(), pods) == expected
 
 
-def test_empty_pool():
+def test_empty_pool() -> None:
     assert state.pool({"metadata": {}, "spec": {}, "status": {}}, [pod()]) == {"total": 0, "available": 0}
 
 
@@ -160,7 +180,7 @@ def test_empty_pool():
         (pod(phase="Succeeded"), (0, "", 0)),
     ],
 )
-def test_ended(one, expected):
+def test_ended(one: Any, expected: tuple[int, str, int] | None) -> None:
     found = state.ended(one)
     assert (found and (found.exit_code, found.reason, found.seconds)) == expected
 
@@ -169,19 +189,19 @@ def test_ended(one, expected):
     ("containers", "started"),
     [([], False), ([waiting("x")], False), ([{"state": {"running": {}}}], True), ([terminated(0)], True)],
 )
-def test_started(containers, started):
+def test_started(containers: list[Any], started: bool) -> None:
     assert state.started(pod(containers=containers)) is started
 
 
 @pytest.mark.parametrize(("lifetime", "expired"), [(3599, True), (3600, False), (4000, False)])
-def test_expired(lifetime, expired):
+def test_expired(lifetime: int, expired: bool) -> None:
     assert state.expired(pod(), lifetime, NOW) is expired
 
 
 @pytest.mark.parametrize(
     ("one", "seconds"), [(pod(), 0), (pod(ready="False"), 30), (pod(ready="False", since=None), 0)]
 )
-def test_unready_seconds(one, seconds):
+def test_unready_seconds(one: Any, seconds: int) -> None:
     assert state.unready_seconds(one, NOW) == seconds
 
 
@@ -196,7 +216,7 @@ def test_unready_seconds(one, seconds):
         ({}, True),
     ],
 )
-def test_seccomp_field(version, field):
+def test_seccomp_field(version: dict[str, Any], field: bool) -> None:
     assert state.has_seccomp_field(version) is field
 
 
@@ -214,7 +234,7 @@ STATUS = {"kind": "Status", "apiVersion": "v1", "message": "m"}
         (500, {"kind": "Status"}, ""),
     ],
 )
-def test_refusal(status, answer, message):
+def test_refusal(status: int, answer: Any, message: str) -> None:
     assert state.refusal(status, answer) == message
 
 
@@ -230,5 +250,5 @@ def test_refusal(status, answer, message):
         (403, 'pods "x:9090" is forbidden', False),
     ],
 )
-def test_never_arrived(status, message, expected):
+def test_never_arrived(status: int, message: str, expected: bool) -> None:
     assert state.never_arrived(status, message) is expected

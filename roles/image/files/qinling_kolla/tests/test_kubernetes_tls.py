@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates of the API server: what the driver trusts, and what it does not."""
+"""Verification of the API server's certificate."""
 
 import contextlib
 import http.server
+import pathlib
 import ssl
 import threading
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 import requests
@@ -12,13 +15,13 @@ from oslo_config import cfg
 from qinling import config as qinling_config
 
 from qinling_kolla import config
-from qinling_kolla.orchestrator import kubernetes, kubernetes_api
+from qinling_kolla.orchestrator import kubernetes, kubernetes_api, transport
 
 
 class Version(http.server.BaseHTTPRequestHandler):
-    """Answers as an API server does to /version."""
+    """A fake API server that answers /version."""
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         body = b'{"major": "1", "minor": "20"}'
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -26,13 +29,13 @@ class Version(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format, *args):
-        """Say nothing."""
+    def log_message(self, format: Any, *args: Any) -> None:
+        """Log nothing."""
 
 
-@pytest.fixture()
-def server(pki):
-    """The address of a server that shows the certificate."""
+@pytest.fixture
+def server(pki: pathlib.Path) -> Iterator[str]:
+    """Provide the address of a server with the certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki / "server.crt", pki / "server.key")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Version) as httpd:
@@ -42,7 +45,7 @@ def server(pki):
         httpd.shutdown()
 
 
-def configured(server, ca):
+def configured(server: Any, ca: Any) -> Any:
     """Return a configuration that points the driver at a server, with a CA file."""
     conf = cfg.ConfigOpts()
     conf.register_opts(qinling_config.kubernetes_opts, "kubernetes")
@@ -54,29 +57,29 @@ def configured(server, ca):
 
 
 @pytest.mark.parametrize(("ca", "trusted"), [("ca.crt", True), ("other.crt", False)])
-def test_calls_verify_the_chain_and_not_the_form(pki, server, ca, trusted):
+def test_calls_verify_the_chain_but_not_strictly(pki: pathlib.Path, server: Any, ca: str, trusted: bool) -> None:
     expected = contextlib.nullcontext() if trusted else pytest.raises(kubernetes_api.Unavailable)
     with expected:
         assert kubernetes_api.Api(configured(server, pki / ca)).call("GET", "/version")["minor"] == "20"
 
 
 @pytest.mark.parametrize(("ca", "trusted"), [("ca.crt", True), ("other.crt", False)])
-def test_requests_to_workers_do_the_same(pki, server, ca, trusted):
+def test_requests_to_workers_verify_the_chain(pki: pathlib.Path, server: Any, ca: str, trusted: bool) -> None:
     class Manager:
         conf = configured(server, pki / ca)
 
     class Adapter(kubernetes.PodAdapter):
-        def resolve(self, url):
-            return kubernetes.transport.Target(f"{server}/version", verify=str(pki / ca))
+        def resolve(self, url: str) -> Any:
+            return transport.Target(f"{server}/version", verify=str(pki / ca))
 
-        def not_reached(self, response):
+        def not_reached(self, response: Any) -> bool:
             return False
 
-        def send(self, request, *arguments, **options):
-            return kubernetes.transport.WorkerAdapter.send(self, request, *arguments, **options)
+        def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> Any:
+            return transport.WorkerAdapter.send(self, request, *arguments, **options)
 
     session = requests.Session()
-    session.mount("kubernetes://", Adapter(Manager()))
+    session.mount("kubernetes://", Adapter(cast(Any, Manager())))
     expected = contextlib.nullcontext() if trusted else pytest.raises(requests.exceptions.SSLError)
     with expected:
         assert session.get("kubernetes://r/f/0/ping").json()["major"] == "1"

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where logs go, and what must not get into them."""
+"""Destinations of logs, and what they must not contain."""
 
+import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ logging.getLogger("qinling.api").info("a fact after a reload")
 """
 
 
-def run(tmp_path, service, text):
+def run(tmp_path: pathlib.Path, service: Any, text: Any) -> Any:
     path = tmp_path / "qinling.conf"
     path.write_text(f"[DEFAULT]\n{text}\n")
     command = [sys.executable, "-c", PROGRAM, service, "--config-file", str(path)]
@@ -32,7 +34,7 @@ def run(tmp_path, service, text):
 
 
 @pytest.mark.parametrize("service", ["qinling-api", "qinling-engine"])
-def test_into_a_file_of_the_services_name_and_to_stderr(tmp_path, service):
+def test_logs_go_to_the_services_file_and_stderr(tmp_path: pathlib.Path, service: str) -> None:
     stderr = run(tmp_path, service, f"log_dir = {tmp_path}")
     assert [path.name for path in tmp_path.glob("*.log")] == [f"{service}.log"]
     for text in (stderr, (tmp_path / f"{service}.log").read_text()):
@@ -41,16 +43,16 @@ def test_into_a_file_of_the_services_name_and_to_stderr(tmp_path, service):
         assert "a detail" not in text
 
 
-def test_debug_is_respected(tmp_path):
+def test_debug_is_respected(tmp_path: pathlib.Path) -> None:
     assert "a detail" in run(tmp_path, "qinling-api", f"log_dir = {tmp_path}\ndebug = true")
 
 
-def test_without_a_folder_to_stderr_alone(tmp_path):
+def test_without_log_dir_logs_go_to_stderr(tmp_path: pathlib.Path) -> None:
     assert "a fact" in run(tmp_path, "qinling-api", "")
     assert not list(tmp_path.glob("*.log"))
 
 
-def test_a_reload_that_takes_the_folder_away_leaves_no_file_in_the_working_directory(tmp_path, monkeypatch):
+def test_reload_without_log_dir_creates_no_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from oslo_config import cfg
     from oslo_log import log
 
@@ -69,7 +71,7 @@ def test_a_reload_that_takes_the_folder_away_leaves_no_file_in_the_working_direc
     assert conf.log_file is None
 
 
-def test_the_operators_word_counts(tmp_path):
+def test_operators_options_take_precedence(tmp_path: pathlib.Path) -> None:
     stderr = run(tmp_path, "qinling-api", f"log_dir = {tmp_path}\nlog_file = mine.log\nuse_stderr = false")
     assert "a fact" not in stderr
     assert "a fact" in (tmp_path / "mine.log").read_text()
@@ -87,10 +89,10 @@ def test_the_operators_word_counts(tmp_path):
         ("/" + "x" * 1000, "/" + "x" * 511),
     ],
 )
-def test_safe_path(path, expected):
+def test_safe_path(path: str, expected: str) -> None:
     assert logs.safe_path(path) == expected
 
 
-def test_access_line():
+def test_access_line() -> None:
     environ = {"REMOTE_ADDR": "", "REQUEST_METHOD": "GET", "PATH_INFO": "/v1", "QUERY_STRING": "token=x"}
     assert logs.access_line(environ, "200 OK", 7, 0.12345) == 'unix "GET /v1" status: 200 len: 7 time: 0.1235'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that users give."""
+"""User-supplied names."""
 
 import pytest
 

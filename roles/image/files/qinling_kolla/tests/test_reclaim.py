@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which function gives its workers up for another one, and that none does while it runs."""
+"""Reclaiming: which function loses its workers, and that no running function does."""
 
 import datetime
 import random
@@ -38,27 +38,27 @@ def test_victims(holders: Any, running: Any, used: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "in_use", "wanted", "free", "expected"),
+    ("total", "in_use", "requested", "free", "expected"),
     [
         (3, 3, 1, 0, "no free worker for runtime r: 3 of 3 in use"),
         (3, 1, 1, 0, "no free worker for runtime r: 1 of 3 in use, 2 not running"),
-        (3, 2, 2, 1, "only 1 of 2 workers wanted are free for runtime r: 2 of 3 in use"),
+        (3, 2, 2, 1, "only 1 of 2 requested workers are free for runtime r: 2 of 3 in use"),
         (0, 0, 1, 0, "no free worker for runtime r: 0 of 0 in use"),
     ],
 )
-def test_shortage(total: int, in_use: int, wanted: int, free: int, expected: str) -> None:
-    assert reclaim.shortage("r", total, in_use, wanted, free) == expected
+def test_shortage(total: int, in_use: int, requested: int, free: int, expected: str) -> None:
+    assert reclaim.shortage("r", total, in_use, requested, free) == expected
 
 
 @pytest.mark.parametrize(
     ("seen", "until"),
     [
-        # (second, who has workers); all stay busy.
+        # (second, functions with workers); all stay busy.
         ([(0, [A]), (10, [A])], 20),
-        # They change hands at 15 s, so it goes on from there.
+        # A worker changes its function at 15 s, which extends the wait.
         ([(0, [A]), (15, [B])], 35),
         ([(0, [A]), (15, [])], 35),
-        # At the end it is over, however often they do.
+        # The total limit ends the wait.
         ([(second, [A] if second % 2 else [B]) for second in range(119)], 120),
     ],
 )
@@ -71,7 +71,7 @@ def test_patience(seen: list[tuple[int, Any]], until: int) -> None:
     assert patience.exhausted(1000.0 + until, last)
 
 
-def test_patience_begins_again_with_a_worker_that_was_reclaimed() -> None:
+def test_reclaimed_worker_extends_patience() -> None:
     patience = reclaim.Patience(1000.0)
     patience.renew(1015.0)
     assert not patience.exhausted(1034.9, [A])
@@ -79,7 +79,7 @@ def test_patience_begins_again_with_a_worker_that_was_reclaimed() -> None:
 
 
 class Lock:
-    """A lock of etcd's: whoever comes second does not get it, and waits for nothing."""
+    """A fake lock of etcd, acquired without waiting."""
 
     def __init__(self, held: set[str], name: str, guard: threading.Lock) -> None:
         self._held, self._name, self._guard, self._mine = held, name, guard, False
@@ -101,7 +101,7 @@ class Lock:
 
 @pytest.fixture
 def held(etcd: Any, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names of the locks that are held."""
+    """Return the names of held locks."""
     names: set[str] = set()
     guard = threading.Lock()
     monkeypatch.setattr(etcd, "lock", lambda id: Lock(names, id, guard))
@@ -109,11 +109,11 @@ def held(etcd: Any, monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 class Pool:
-    """An orchestrator with a number of workers, which notes any function that it is made to stop."""
+    """An orchestrator with a number of workers that records functions stopped while they run."""
 
     def __init__(self, size: int) -> None:
         self.size, self.guard, self.number = size, threading.Lock(), 0
-        # Workers that do not start, and whether one that is removed is replaced by one that does.
+        # Workers that do not start, and whether replacements of removed workers start.
         self.down, self.replaced = 0, True
         self.workers: dict[str, tuple[str, int]] = {}
         self.running: list[tuple[str, int]] = []
@@ -167,16 +167,16 @@ def engine(conf: Any, db: Any, held: set[str], pool: Pool, monkeypatch: pytest.M
 
 @pytest.fixture
 def function(db: Any) -> Callable[[int], str]:
-    """Makes functions that were used at a minute."""
+    """Create functions with a minute of their last use."""
     from qinling.db import base
     from qinling.db.sqlalchemy import models
 
     def make(minute: int) -> str:
-        made = db.create_function({"code": {"source": "package"}, "timeout": 5}).id
+        function_id = db.create_function({"code": {"source": "package"}, "timeout": 5}).id
         with base.get_engine().begin() as connection:
             table = models.Function.__table__
-            connection.execute(table.update().where(table.c.id == made).values(updated_at=at(minute)))
-        return str(made)
+            connection.execute(table.update().where(table.c.id == function_id).values(updated_at=at(minute)))
+        return str(function_id)
 
     return make
 
@@ -190,14 +190,14 @@ def finish(db: Any, execution: Any) -> None:
 
 
 def start(engine: Any, db: Any, function_id: str, version: int = 0) -> Any:
-    """Begin an execution as API and engine do, and return it once its function has an address."""
+    """Start an execution like API and engine, and return it once its function has an address."""
     execution = execute(db, function_id, version)
     address = invocation.address_of(engine, execution.id, function_id, version, RUNTIME, 1)
     assert address == f"pool://{function_id}/{version}"
     return execution
 
 
-def test_the_function_used_least_recently_makes_room(
+def test_least_recently_used_function_loses_its_worker(
     engine: Any, db: Any, pool: Pool, function: Any, etcd: Any
 ) -> None:
     recent, old, new = function(30), function(10), function(40)
@@ -209,7 +209,7 @@ def test_the_function_used_least_recently_makes_room(
     assert not [key for key in etcd.data if key.startswith(old)]
 
 
-def test_a_version_makes_room_without_its_neighbours(
+def test_version_loses_its_worker_without_other_versions(
     engine: Any, db: Any, pool: Pool, function: Any, etcd: Any
 ) -> None:
     old, new = function(10), function(40)
@@ -219,7 +219,8 @@ def test_a_version_makes_room_without_its_neighbours(
     finish(db, start(engine, db, old, 1))
     start(engine, db, new)
     assert pool.deleted == [(old, 1)]
-    assert etcd.get(f"{old}_10/service_url") and not etcd.get(f"{old}_1/service_url")
+    assert etcd.get(f"{old}_10/service_url")
+    assert not etcd.get(f"{old}_1/service_url")
 
 
 def test_functions_that_run_keep_their_workers(engine: Any, db: Any, pool: Pool, function: Any, etcd: Any) -> None:
@@ -230,13 +231,14 @@ def test_functions_that_run_keep_their_workers(engine: Any, db: Any, pool: Pool,
     with pytest.raises(reclaim.NoFreeWorker, match=r"^no free worker for runtime r: 2 of 2 in use$"):
         start(engine, db, function(30))
     assert time.monotonic() - begin >= 0.3, "it waits until they are busy for that long"
-    assert pool.deleted == [] and etcd.data == before
+    assert pool.deleted == []
+    assert etcd.data == before
 
 
-def test_one_function_makes_room_where_workers_do_not_start(
+def test_only_one_function_loses_its_worker_if_workers_do_not_start(
     engine: Any, db: Any, pool: Pool, function: Any, etcd: Any
 ) -> None:
-    """Its workers' replacements start where only a node is lost; where nothing starts, no other function loses its."""
+    """Replacements may start if only a node is lost; if none starts, no other function loses its worker."""
     for minute in (10, 20):
         finish(db, start(engine, db, function(minute)))
     pool.down = 1
@@ -248,7 +250,7 @@ def test_one_function_makes_room_where_workers_do_not_start(
     assert len(pool.deleted) == 2
 
 
-def test_a_function_waits_for_one_that_ends(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:
+def test_function_waits_for_another_to_end(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:
     from qinling import context
 
     busy = [start(engine, db, function(minute)) for minute in (10, 20)]
@@ -264,7 +266,7 @@ def test_a_function_waits_for_one_that_ends(engine: Any, db: Any, pool: Pool, fu
     assert pool.deleted == [(busy[1].function_id, 0)]
 
 
-def test_an_execution_that_is_given_up_stops_waiting(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:
+def test_abandoned_execution_stops_waiting(engine: Any, db: Any, pool: Pool, function: Any, ctx: Any) -> None:
     from qinling import context
 
     from qinling_kolla import final_states
@@ -275,7 +277,7 @@ def test_an_execution_that_is_given_up_stops_waiting(engine: Any, db: Any, pool:
 
     def give_up() -> None:
         context.set_ctx(ctx)
-        final_states.give_up(waiting.id, "No answer from an engine within 15 s")
+        final_states.abandon(waiting.id, "No answer from an engine within 15 s")
 
     timer = threading.Timer(0.05, give_up)
     timer.start()
@@ -295,7 +297,7 @@ def test_scaling_up_reclaims_nothing(engine: Any, db: Any, pool: Pool, function:
     assert pool.deleted == []
 
 
-def test_a_burst_of_one_function_takes_one_place(
+def test_burst_of_one_function_reclaims_once(
     conf: Any, engine: Any, db: Any, pool: Pool, function: Any, ctx: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from qinling import context
@@ -328,7 +330,7 @@ def test_a_burst_of_one_function_takes_one_place(
     assert len(pool.deleted) == 1
 
 
-def test_a_lock_that_is_held_is_not_waited_for(engine: Any, db: Any, pool: Pool, function: Any, held: set[str]) -> None:
+def test_reclaiming_does_not_wait_for_a_lock(engine: Any, db: Any, pool: Pool, function: Any, held: set[str]) -> None:
     old, older = function(20), function(10)
     for each in (old, older):
         finish(db, start(engine, db, each))
@@ -337,10 +339,10 @@ def test_a_lock_that_is_held_is_not_waited_for(engine: Any, db: Any, pool: Pool,
     assert pool.deleted == [(old, 0)]
 
 
-def test_an_execution_that_begins_meanwhile_keeps_its_worker(
+def test_concurrent_execution_keeps_its_worker(
     engine: Any, db: Any, pool: Pool, function: Any, etcd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It read the address before that was deleted: its record is seen afterwards."""
+    """It has read the address before its deletion, and the second check sees its record."""
     old, other = function(10), function(20)
     for each in (old, other):
         finish(db, start(engine, db, each))
@@ -354,7 +356,7 @@ def test_an_execution_that_begins_meanwhile_keeps_its_worker(
     monkeypatch.setattr(etcd, "delete_prefix", begins)
     start(engine, db, function(30))
     assert pool.deleted == [(other, 0)]
-    assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
+    assert invocation.registered_workers(old, 0) == (1, f"pool://{old}/0")
 
 
 def test_an_orchestrator_that_fails_leaves_the_address(
@@ -366,12 +368,12 @@ def test_an_orchestrator_that_fails_leaves_the_address(
     pool.broken = True
     with pytest.raises(RuntimeError):
         start(engine, db, function(30))
-    assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
+    assert invocation.registered_workers(old, 0) == (1, f"pool://{old}/0")
     assert held == set()
 
 
 @pytest.mark.parametrize("left", ["worker_lost", "service_url"])
-def test_what_an_interrupted_engine_left_in_etcd_is_no_worker(
+def test_leftovers_of_an_interrupted_engine_are_not_workers(
     engine: Any, db: Any, pool: Pool, function: Any, etcd: Any, left: str
 ) -> None:
     old, halfway = function(10), function(20)
@@ -380,14 +382,14 @@ def test_what_an_interrupted_engine_left_in_etcd_is_no_worker(
     etcd.create(f"{halfway}_0/{left}", "lost")
     start(engine, db, halfway)
     assert pool.deleted == [(old, 0)]
-    assert invocation.known_workers(halfway, 0) == (1, f"pool://{halfway}/0")
+    assert invocation.registered_workers(halfway, 0) == (1, f"pool://{halfway}/0")
     assert "lost" not in etcd.data.values()
 
 
 def test_a_lock_that_expires_during_the_removal(
     engine: Any, db: Any, pool: Pool, function: Any, etcd: Any, held: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The victim is called again before the engine that reclaims its worker goes on: it keeps the new one."""
+    """The victim is called again before the reclaiming engine continues, and keeps its new worker."""
     old = function(10)
     for each in (old, function(20)):
         finish(db, start(engine, db, each))
@@ -401,7 +403,7 @@ def test_a_lock_that_expires_during_the_removal(
     monkeypatch.setattr(pool, "delete_function", slow)
     assert reclaim.reclaim(pool, pool.holders(RUNTIME)) == (old, 0)
     assert (old, 0) in pool.holders(RUNTIME)
-    assert invocation.known_workers(old, 0) == (1, f"pool://{old}/0")
+    assert invocation.registered_workers(old, 0) == (1, f"pool://{old}/0")
 
 
 def test_waiting_leaves_half_of_the_threads(
@@ -422,7 +424,7 @@ def test_waiting_leaves_half_of_the_threads(
 def test_many_functions_and_engines_on_few_workers(
     conf: Any, db: Any, ctx: Any, pool: Pool, engine: Any, function: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing fails, nothing is stopped while it runs, nobody waits for somebody who waits."""
+    """No execution fails, no running function is stopped, and no deadlock occurs."""
     from qinling import context
     from qinling.engine import default_engine
 
@@ -460,6 +462,7 @@ def test_many_functions_and_engines_on_few_workers(
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert problems == [] and pool.stopped == []
+    assert problems == []
+    assert pool.stopped == []
     assert len(done) == 40
     assert len(pool.deleted) > 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Swarm driver against a real Swarm, a real relay and a real runtime. Runs only where the environment names them:
+"""The Swarm driver with a real Swarm, gateway and runtime, which these variables name.
 
 QINLING_TEST_SWARM_NETWORK   attachable, internal overlay network for functions
-QINLING_TEST_SWARM_RELAY     address of a relay on it, such as http://127.0.0.1:7071; its API side must serve a package
-                             with main.main(name="World") on any path (the default of qinling_endpoint fits the relay)
+QINLING_TEST_SWARM_GATEWAY   address of a gateway on it, such as http://127.0.0.1:7071; its API side must serve a
+                             package with main.main(name="World") on any path (the default of qinling_endpoint fits it)
 QINLING_TEST_SWARM_IMAGE     image of the python3 runtime
 QINLING_TEST_SWARM_OTHER     another image with a shell, for image functions and failing workers
 """
@@ -12,6 +12,8 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -29,27 +31,27 @@ pytestmark = pytest.mark.skipif(not (NETWORK and IMAGE and OTHER), reason="no Sw
 RLIMIT = {"cpu": 300, "memory_size": 64 * 1024 * 1024}
 
 
-class Etcd(dict):
-    """What Qinling keeps in etcd, as far as the driver looks at it."""
+class Etcd(dict[tuple[Any, ...], Any]):
+    """A fake of Qinling's data in etcd for the driver."""
 
-    def get_service_url(self, function_id, version=0):
+    def get_service_url(self, function_id: str, version: int = 0) -> Any:
         return self.get((function_id, version, "url"))
 
-    def get_workers(self, function_id, version=0):
+    def get_workers(self, function_id: str, version: int = 0) -> Any:
         return list(self.get((function_id, version), ()))
 
-    def create_worker(self, function_id, worker, version=0):
+    def create_worker(self, function_id: str, worker: Any, version: int = 0) -> None:
         self.setdefault((function_id, version), set()).add(worker)
 
-    def delete_worker(self, function_id, worker, version=0):
+    def delete_worker(self, function_id: str, worker: Any, version: int = 0) -> None:
         self[function_id, version].discard(worker)
 
 
 @pytest.fixture
-def swarm_conf(conf):
+def swarm_conf(conf: Any) -> Iterator[Any]:
     overrides = {
         "network": NETWORK,
-        "relay_url": os.environ.get("QINLING_TEST_SWARM_RELAY", ""),
+        "gateway_url": os.environ.get("QINLING_TEST_SWARM_GATEWAY", ""),
         "replicas": 2,
         "pool_timeout": 60,
         "placement_constraints": [],
@@ -62,27 +64,27 @@ def swarm_conf(conf):
 
 
 @pytest.fixture
-def etcd(monkeypatch):
+def etcd(monkeypatch: pytest.MonkeyPatch) -> Etcd:
     fake = Etcd()
     monkeypatch.setattr(swarm, "etcd_util", fake)
     return fake
 
 
 @pytest.fixture
-def manager(swarm_conf, etcd):
+def manager(swarm_conf: Any, etcd: Any) -> Iterator[Any]:
     context.set_ctx(context.Context(request_id="req-1"))
-    made = swarm.SwarmManager(swarm_conf, "http://qinling-api:7070")
-    yield made
+    manager = swarm.SwarmManager(swarm_conf, "http://qinling-api:7070")
+    yield manager
     for kind in (spec.WORKER, spec.EXECUTION):
-        for service in made._services({}, kind=kind):
-            made.client.remove(service["ID"])
-    with made.client._asking("clean up") as client:
-        for record in client.configs(filters=spec.selector(spec.base_labels(made.instance, spec.POOL))):
+        for service in manager._services({}, kind=kind):
+            manager.client.remove(service["ID"])
+    with manager.client._request("clean up") as client:
+        for record in client.configs(filters=spec.selector(spec.base_labels(manager.instance, spec.POOL))):
             client.remove_config(record["ID"])
 
 
 @pytest.fixture
-def runtime(manager):
+def runtime(manager: Any) -> str:
     runtime_id = str(uuid.uuid4())
     start = time.monotonic()
     manager.create_pool(runtime_id, IMAGE)
@@ -90,7 +92,15 @@ def runtime(manager):
     return runtime_id
 
 
-def run(manager, function_id, url, entry="main.main", given=None, timeout=10, version=0):
+def run(
+    manager: Any,
+    function_id: str,
+    url: str,
+    entry: str = "main.main",
+    given: Any = None,
+    timeout: int = 10,
+    version: int = 0,
+) -> Any:
     start = time.monotonic()
     answer = manager.run_execution(
         str(uuid.uuid4()),
@@ -106,14 +116,14 @@ def run(manager, function_id, url, entry="main.main", given=None, timeout=10, ve
     return answer
 
 
-def eventually(check, seconds=30):
+def eventually(check: Any, seconds: int = 30) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
-def test_package_function(manager, runtime, etcd):
+def test_package_function(manager: Any, runtime: Any, etcd: Any) -> None:
     function_id = str(uuid.uuid4())
     assert manager.get_pool(runtime) == {"total": 2, "available": 2}
     names, url = manager.scaleup_function(function_id, 0, identifier=runtime, count=1)
@@ -128,7 +138,7 @@ def test_package_function(manager, runtime, etcd):
     assert manager.prepare_execution(other, 1, rlimit=RLIMIT, identifier=runtime)[0] not in names
     with pytest.raises(exc.OrchestratorException, match=r"no free worker for runtime .*: 2 of 2 in use"):
         manager.scaleup_function(str(uuid.uuid4()), 0, identifier=runtime)
-    # One that has a worker keeps it when there are no more.
+    # A function keeps its worker if none is free.
     assert manager.scaleup_function(function_id, 0, identifier=runtime) == ([], url)
     manager.delete_function(function_id, 0)
     eventually(lambda: manager.get_pool(runtime) == {"total": 2, "available": 1})
@@ -141,7 +151,7 @@ def test_package_function(manager, runtime, etcd):
     assert not manager._services({})
 
 
-def test_a_fresh_worker_takes_the_place_of_a_reclaimed_one(manager, runtime):
+def test_reclaimed_worker_is_replaced_with_a_fresh_one(manager: Any, runtime: Any) -> None:
     first, second, third = (str(uuid.uuid4()) for _ in range(3))
     claimed = {name for each in (first, second) for name in manager.scaleup_function(each, 0, identifier=runtime)[0]}
     assert manager.holders(runtime) == {(first, 0), (second, 0)}
@@ -153,11 +163,11 @@ def test_a_fresh_worker_takes_the_place_of_a_reclaimed_one(manager, runtime):
     assert (success, result["success"]) == (True, True)
 
 
-def test_two_engines_share_a_pool(manager, runtime, swarm_conf):
+def test_two_engines_share_a_pool(manager: Any, runtime: Any, swarm_conf: Any) -> None:
     engines = [manager, swarm.SwarmManager(swarm_conf, "http://qinling-api:7070")]
     claimed, failed = [], []
 
-    def claim(engine):
+    def claim(engine: Any) -> None:
         try:
             claimed.extend(engine.scaleup_function(str(uuid.uuid4()), 0, identifier=runtime)[0])
         except exc.OrchestratorException as error:
@@ -172,14 +182,14 @@ def test_two_engines_share_a_pool(manager, runtime, swarm_conf):
     assert len(failed) == 2
 
 
-def test_lost_workers_are_replaced(manager, runtime, etcd):
+def test_lost_workers_are_replaced(manager: Any, runtime: Any, etcd: Any) -> None:
     function_id = str(uuid.uuid4())
     names, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     etcd.create_worker(function_id, names[0])
     etcd[function_id, 0, "url"] = url
     assert run(manager, function_id, url)[0]
     manager.client.remove(names[0])
-    # Until its container has stopped, the worker may still be known and answer.
+    # Until its container has stopped, the worker may still answer.
     time.sleep(4)
     success, result = run(manager, function_id, url)
     assert (success, result["success"]) == (True, True)
@@ -187,23 +197,23 @@ def test_lost_workers_are_replaced(manager, runtime, etcd):
     assert names[0] not in etcd[function_id, 0]
 
 
-def test_given_up_function_is_told_so(manager, runtime):
+def test_released_function_gets_no_worker(manager: Any, runtime: Any) -> None:
     function_id = str(uuid.uuid4())
     _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     manager.delete_function(function_id, 0)
-    with pytest.raises(requests.ConnectionError, match="has been given up"):
+    with pytest.raises(requests.ConnectionError, match="has been released"):
         manager.session.get(f"{url}/ping")
 
 
-def test_worker_demands_its_token(manager, runtime):
+def test_worker_requires_its_token(manager: Any, runtime: Any) -> None:
     service = manager._pool_services(runtime)[0]
     found = manager._running([service])[0]
-    answer = requests.post(spec.worker_address(found, "execute", manager.options.relay_url), json={}, timeout=5)
+    answer = requests.post(spec.worker_address(found, "execute", manager.options.gateway_url), json={}, timeout=5)
     assert answer.status_code == 403
 
 
-def test_worker_is_confined(manager, swarm_conf):
-    # On the node that is asked: others do not show their containers.
+def test_worker_is_confined(manager: Any, swarm_conf: Any) -> None:
+    # On the local node, as containers of other nodes cannot be inspected.
     swarm_conf.set_override("placement_constraints", ["node.role==manager"], "swarm")
     runtime = str(uuid.uuid4())
     manager.create_pool(runtime, IMAGE)
@@ -221,11 +231,12 @@ def test_worker_is_confined(manager, swarm_conf):
     token = spec.token(spec.key_of(manager._record(runtime)), spec.name_of(service))
     for entry in ("main.environment", "main.neighbours"):
         success, result = run(manager, function_id, url, entry=entry)
-        assert success and result["success"], result
+        assert success, result
+        assert result["success"], result
         assert token not in str(result)
 
 
-def test_update_pool_and_rollback(manager, runtime):
+def test_update_pool_and_rollback(manager: Any, runtime: Any) -> None:
     before = {spec.name_of(s) for s in manager._pool_services(runtime)}
     for bad in (OTHER, "localhost/qinling-no-such-image:1", "x\nprivileged: true"):
         start = time.monotonic()
@@ -240,7 +251,7 @@ def test_update_pool_and_rollback(manager, runtime):
 
 
 @pytest.mark.parametrize("image", [OTHER, "localhost/qinling-no-such-image:1", "x\nprivileged: true"])
-def test_bad_image_leaves_nothing(manager, image):
+def test_bad_image_leaves_nothing(manager: Any, image: Any) -> None:
     with pytest.raises(exc.OrchestratorException) as caught:
         manager.create_pool(str(uuid.uuid4()), image)
     print(caught.value)
@@ -248,7 +259,7 @@ def test_bad_image_leaves_nothing(manager, image):
 
 
 @pytest.mark.parametrize(
-    "given, expected, success",
+    ("given", "expected", "success"),
     [
         ({"__function_input": "sh -c id"}, "uid=7", True),
         ('["sh", "-c", "echo one two; echo three >&2"]', "one two\nthree", True),
@@ -256,7 +267,7 @@ def test_bad_image_leaves_nothing(manager, image):
         (["sh", "-c", "touch /x || echo refused"], "refused", True),
     ],
 )
-def test_image_function(manager, given, expected, success):
+def test_image_function(manager: Any, given: Any, expected: str, success: bool) -> None:
     name = f"{uuid.uuid4()}-{uuid.uuid4()}"[:63]
     start = time.monotonic()
     assert manager.prepare_execution("f", 0, rlimit=RLIMIT, image=OTHER, identifier=name, input=given) == (name, None)
@@ -271,7 +282,7 @@ def test_image_function(manager, given, expected, success):
     assert manager.client.service(name) is None
 
 
-def test_image_function_timeout_and_errors(manager):
+def test_image_function_timeout_and_errors(manager: Any) -> None:
     name = str(uuid.uuid4())
     manager.prepare_execution(
         "f", 0, rlimit=RLIMIT, image=OTHER, identifier=name, input=["sh", "-c", "echo a; sleep 60"]

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pure parts of the Swarm driver: what it makes, how it reads what Swarm says, how it chooses."""
+"""The pure functions of the Swarm driver: objects, interpretation of Swarm's state, and selection."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,31 +16,39 @@ PLACE = spec.Place(network="functions", instance="here", constraints=("node.labe
 MIB = 1024 * 1024
 
 
-def worker(**changes):
+def worker(**changes: Any) -> Any:
     given = {"suffix": "0123456789", "key": b"k", "user": "700000001:700000001"}
     limits = spec.worker_limits(300, 128 * MIB, 3)
     return spec.worker_spec(RUNTIME, "img:1", "sha256:0", limits, changes.pop("place", PLACE), **{**given, **changes})
 
 
-def service(name, state=spec.READY, function=None, ident=None):
+def service(name: Any, state: Any = spec.READY, function: Any = None, ident: Any = None) -> dict[str, Any]:
     labels = {spec.STATE: state, **({spec.FUNCTION: function, spec.VERSION: "0"} if function else {})}
     return {"ID": ident or name, "Spec": {"Name": name, "Labels": labels}}
 
 
-def task(service_id, state, address=None, error=None, code=0, made="2026-01-01T00:00:00Z", desired="running"):
+def task(
+    service_id: Any,
+    state: Any,
+    address: Any = None,
+    error: Any = None,
+    code: int = 0,
+    created: str = "2026-01-01T00:00:00Z",
+    desired: str = "running",
+) -> dict[str, Any]:
     networks = [{"Network": {"ID": "net1", "Spec": {"Name": "functions"}}, "Addresses": [address]}] if address else []
     status = {"State": state, "Err": error, "ContainerStatus": {"ExitCode": code}}
     return {
         "ServiceID": service_id,
         "Status": status,
         "NetworksAttachments": networks,
-        "CreatedAt": made,
+        "CreatedAt": created,
         "DesiredState": desired,
     }
 
 
-def walk(value):
-    """Yield every mapping inside of ``value``."""
+def walk(value: Any) -> Iterator[Any]:
+    """Yield every mapping in ``value``."""
     if isinstance(value, dict):
         yield value
         for each in value.values():
@@ -48,87 +58,91 @@ def walk(value):
             yield from walk(each)
 
 
-def execution(place=PLACE):
+def execution(place: Any = PLACE) -> Any:
     limits = spec.Limits(cpu=250, memory=33554432, pids=10)
     return spec.execution_spec("e1", "img", ["a: b", "--c"], limits, place, user="700000002:700000002", expires=99)
 
 
-@pytest.mark.parametrize("made", [worker(), execution()], ids=["worker", "execution"])
-def test_every_task_is_confined(made):
-    container = made["TaskTemplate"]["ContainerSpec"]
+@pytest.mark.parametrize("service", [worker(), execution()], ids=["worker", "execution"])
+def test_every_task_is_confined(service: Any) -> None:
+    container = service["TaskTemplate"]["ContainerSpec"]
     assert container["ReadOnly"] is True
     assert container["Init"] is True
     assert container["CapabilityDrop"] == ["ALL"]
     assert "CapabilityAdd" not in container
     assert int(container["User"].split(":")[0]) >= spec.FIRST_USER
-    assert made["TaskTemplate"]["Networks"] == [{"Target": "functions"}]
-    assert made["EndpointSpec"] == {"Mode": "dnsrr"}
-    assert made["TaskTemplate"]["Resources"]["Limits"]["Pids"] > 0
-    assert made["TaskTemplate"]["Placement"]["Constraints"] == ["node.labels.q==1"]
+    assert service["TaskTemplate"]["Networks"] == [{"Target": "functions"}]
+    assert service["EndpointSpec"] == {"Mode": "dnsrr"}
+    assert service["TaskTemplate"]["Resources"]["Limits"]["Pids"] > 0
+    assert service["TaskTemplate"]["Placement"]["Constraints"] == ["node.labels.q==1"]
     assert {mount["Type"] for mount in container["Mounts"]} <= {"tmpfs", "volume"}
     # A volume with a source would outlive its task, or be a directory of the host.
-    assert not [each for each in walk(made) if "Source" in each]
-    for labels in (made["Labels"], container["Labels"]):
+    assert not [each for each in walk(service) if "Source" in each]
+    for labels in (service["Labels"], container["Labels"]):
         assert (labels[spec.MANAGED], labels[spec.INSTANCE]) == ("true", "here")
 
 
-def test_new_privileges_are_forbidden_where_the_api_can_say_so():
+def test_new_privileges_are_forbidden_if_the_api_supports_it() -> None:
     assert "Privileges" not in worker()["TaskTemplate"]["ContainerSpec"]
-    made = worker(place=spec.Place("functions", "here", no_new_privileges=True))
-    assert made["TaskTemplate"]["ContainerSpec"]["Privileges"] == {"NoNewPrivileges": True}
+    service = worker(place=spec.Place("functions", "here", no_new_privileges=True))
+    assert service["TaskTemplate"]["ContainerSpec"]["Privileges"] == {"NoNewPrivileges": True}
 
 
 @pytest.mark.parametrize("internal", [True, False])
-def test_names_from_outside_are_unknown_on_a_network_without_a_way_out(internal):
-    made = worker(place=spec.Place("functions", "here", internal=internal))
-    assert ("DNSConfig" in made["TaskTemplate"]["ContainerSpec"]) is internal
+def test_external_names_cannot_be_resolved_on_an_internal_network(internal: bool) -> None:
+    service = worker(place=spec.Place("functions", "here", internal=internal))
+    assert ("DNSConfig" in service["TaskTemplate"]["ContainerSpec"]) is internal
 
 
-def test_a_worker_gets_the_hash_of_its_token_only():
-    made = worker()
-    token = spec.token(b"k", made["Name"])
-    assert made["TaskTemplate"]["ContainerSpec"]["Env"] == [
+def test_a_worker_gets_the_hash_of_its_token_only() -> None:
+    service = worker()
+    token = spec.token(b"k", service["Name"])
+    assert service["TaskTemplate"]["ContainerSpec"]["Env"] == [
         f"{spec.TOKEN_VARIABLE}={hashlib.sha256(token.encode()).hexdigest()}"
     ]
-    assert token not in json.dumps(made)
+    assert token not in json.dumps(service)
     assert token != spec.token(b"k", "another-worker") != spec.token(b"other", "another-worker")
 
 
-def test_a_worker_is_idle_until_it_is_claimed():
-    made = {"ID": "1", "Spec": worker()}
-    assert spec.is_idle(made)
-    claimed = spec.relabelled(made, spec.function_labels("f", 2))
-    assert claimed["TaskTemplate"] == made["Spec"]["TaskTemplate"]
+def test_a_worker_is_idle_until_it_is_claimed() -> None:
+    service = {"ID": "1", "Spec": worker()}
+    assert spec.is_idle(service)
+    claimed = spec.relabelled(service, spec.function_labels("f", 2))
+    assert claimed["TaskTemplate"] == service["Spec"]["TaskTemplate"]
     assert not spec.is_idle({"ID": "1", "Spec": claimed})
     assert spec.belongs_to_pool({"ID": "1", "Spec": claimed})
     assert (claimed["Labels"][spec.FUNCTION], claimed["Labels"][spec.VERSION]) == ("f", "2")
-    assert len(made["Spec"]["Name"]) <= 63
+    assert len(service["Spec"]["Name"]) <= 63
 
 
 @pytest.mark.parametrize(
-    "cpu, memory, concurrency, expected",
+    ("cpu", "memory", "concurrency", "expected"),
     [
         (300, 128 * MIB, 3, (900, 896 * MIB)),
         (300, 128 * MIB, 0, (300, 640 * MIB)),
         (1000, 1024 * MIB, 1, (1000, 1536 * MIB)),
     ],
 )
-def test_worker_limits(cpu, memory, concurrency, expected):
+def test_worker_limits(cpu: int, memory: Any, concurrency: int, expected: tuple[int, Any]) -> None:
     limits = spec.worker_limits(cpu, memory, concurrency)
     assert (limits.cpu, limits.memory) == expected
 
 
-def test_an_image_function_has_exactly_its_limits_and_runs_once():
-    made = execution()
-    assert made["TaskTemplate"]["Resources"]["Limits"] == {"NanoCPUs": 250000000, "MemoryBytes": 33554432, "Pids": 10}
-    assert made["TaskTemplate"]["RestartPolicy"] == {"Condition": "none"}
-    assert made["TaskTemplate"]["ContainerSpec"]["Args"] == ["a: b", "--c"]
-    assert "Command" not in made["TaskTemplate"]["ContainerSpec"]
-    assert made["Labels"][spec.EXPIRES] == "99"
+def test_an_image_function_has_exactly_its_limits_and_runs_once() -> None:
+    service = execution()
+    assert service["TaskTemplate"]["Resources"]["Limits"] == {
+        "NanoCPUs": 250000000,
+        "MemoryBytes": 33554432,
+        "Pids": 10,
+    }
+    assert service["TaskTemplate"]["RestartPolicy"] == {"Condition": "none"}
+    assert service["TaskTemplate"]["ContainerSpec"]["Args"] == ["a: b", "--c"]
+    assert "Command" not in service["TaskTemplate"]["ContainerSpec"]
+    assert service["Labels"][spec.EXPIRES] == "99"
 
 
 @pytest.mark.parametrize(
-    "given, expected",
+    ("given", "expected"),
     [
         (None, []),
         ({}, []),
@@ -140,23 +154,23 @@ def test_an_image_function_has_exactly_its_limits_and_runs_once():
         ({"__function_input": '"\nprivileged: true'}, ['"', "privileged:", "true"]),
     ],
 )
-def test_arguments(given, expected):
+def test_arguments(given: Any, expected: list[Any]) -> None:
     assert spec.arguments(given) == expected
 
 
 @pytest.mark.parametrize("given", [{"name": "x"}, "no json", '{"a": 1}', 7])
-def test_arguments_of_another_kind_are_refused(given):
+def test_arguments_of_another_kind_are_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="expected text or a JSON list"):
         spec.arguments(given)
 
 
 @pytest.mark.parametrize("value", ["", "-a", "a-", "a b", "a\nb", "a=b", "a/b", "x" * 64, "ä", "a\n"])
-def test_identifiers_that_are_refused(value):
+def test_identifiers_that_are_refused(value: str) -> None:
     with pytest.raises(ValueError, match="Invalid runtime ID"):
         spec.identifier(value, "runtime ID")
 
 
-def test_urls():
+def test_urls() -> None:
     url = spec.url("11-22", 3, RUNTIME)
     assert url == f"swarm://11-22-3/{RUNTIME}"
     assert spec.parse_url(f"{url}/execute") == ("11-22", "3", RUNTIME, "execute")
@@ -166,13 +180,13 @@ def test_urls():
 @pytest.mark.parametrize(
     "url", ["http://a-0/b/ping", "swarm://a-0/b", "swarm://a/b/ping", "swarm://a-0/b/../x", "swarm://"]
 )
-def test_urls_that_are_none(url):
+def test_invalid_urls(url: str) -> None:
     with pytest.raises(ValueError, match="is not the address"):
         spec.parse_url(url)
 
 
 @pytest.mark.parametrize(
-    "network, addresses, expected",
+    ("network", "addresses", "expected"),
     [
         ("functions", ["10.0.1.5/24"], "10.0.1.5"),
         ("net1", ["10.0.1.5/24"], "10.0.1.5"),
@@ -181,12 +195,12 @@ def test_urls_that_are_none(url):
         ("other", ["10.0.1.5/24"], None),
     ],
 )
-def test_address_of(network, addresses, expected):
+def test_address_of(network: str, addresses: list[Any], expected: str | None) -> None:
     attached = [{"Network": {"ID": "net1", "Spec": {"Name": "functions"}}, "Addresses": addresses}]
     assert spec.address_of({"NetworksAttachments": attached}, network) == expected
 
 
-def test_workers_are_those_that_run_and_have_an_address():
+def test_workers_run_and_have_an_address() -> None:
     services = [service(name) for name in ("runs", "starts", "addressless", "shutting", "restarted", "taskless")]
     tasks = [
         task("runs", "running", "10.0.1.5/24"),
@@ -194,14 +208,14 @@ def test_workers_are_those_that_run_and_have_an_address():
         task("addressless", "running"),
         task("shutting", "running", "10.0.1.7/24", desired="shutdown"),
         task("restarted", "failed", "10.0.1.8/24"),
-        task("restarted", "running", "10.0.1.9/24", made="2026-01-02T00:00:00Z"),
+        task("restarted", "running", "10.0.1.9/24", created="2026-01-02T00:00:00Z"),
     ]
     found = spec.workers(services, tasks, "functions")
     assert [(each.name, each.address) for each in found] == [("runs", "10.0.1.5"), ("restarted", "10.0.1.9")]
 
 
 @pytest.mark.parametrize(
-    "tasks, expected",
+    ("tasks", "expected"),
     [
         ([], "w: not scheduled yet"),
         ([task("w", "running")], ""),
@@ -210,22 +224,22 @@ def test_workers_are_those_that_run_and_have_an_address():
         ([task("w", "failed", error="task: non-zero exit (3)", code=3)], "w: failed, task: non-zero exit (3)"),
         ([task("w", "complete", code=0)], "w: complete, the container ended"),
         (
-            [task("w", "failed", code=2), task("w", "starting", made="2026-01-02T00:00:00Z")],
+            [task("w", "failed", code=2), task("w", "starting", created="2026-01-02T00:00:00Z")],
             "w: starting, the container ended (exit status 2)",
         ),
     ],
 )
-def test_why_not_running(tasks, expected):
+def test_why_not_running(tasks: list[Any], expected: str) -> None:
     assert spec.why_not_running([service("w")], tasks) == expected
 
 
-def test_failures_are_counted_for_each_worker():
+def test_failures_are_counted_for_each_worker() -> None:
     assert spec.failures([]) == 0
     assert spec.failures([task("a", "failed"), task("b", "failed"), task("b", "rejected"), task("b", "running")]) == 2
 
 
 @pytest.mark.parametrize(
-    "busy, avoid, roll, expected",
+    ("busy", "avoid", "roll", "expected"),
     [
         ({}, (), 0.0, "a"),
         ({}, (), 0.5, "b"),
@@ -236,15 +250,15 @@ def test_failures_are_counted_for_each_worker():
         ({}, ("a", "b", "c"), 0.0, "a"),
     ],
 )
-def test_choose(busy, avoid, roll, expected):
+def test_choose(busy: dict[str, Any], avoid: Any, roll: float, expected: str) -> None:
     candidates = [spec.Worker(name, "10.0.0.1") for name in "abc"]
     assert spec.choose(candidates, busy, avoid, roll).name == expected
 
 
 @pytest.mark.parametrize(
-    "replicas, expected", [(4, []), (3, ["idle-1"]), (2, ["idle-1", "idle-2"]), (0, ["idle-1", "idle-2"])]
+    ("replicas", "expected"), [(4, []), (3, ["idle-1"]), (2, ["idle-1", "idle-2"]), (0, ["idle-1", "idle-2"])]
 )
-def test_surplus_takes_idle_workers_only(replicas, expected):
+def test_surplus_contains_only_idle_workers(replicas: int, expected: list[Any]) -> None:
     services = [
         service("idle-2"),
         service("idle-1"),
@@ -256,7 +270,7 @@ def test_surplus_takes_idle_workers_only(replicas, expected):
     assert [spec.name_of(each) for each in spec.surplus(services, replicas)] == expected
 
 
-def test_pool_records_do_not_collide_and_keep_their_key():
+def test_pool_records_do_not_collide_and_keep_their_key() -> None:
     name, content, labels = spec.pool_record(RUNTIME, "img:1", "here", b"secret")
     assert len(name) <= 64
     assert name != spec.pool_record(RUNTIME, "img:1", "there", b"secret")[0]
@@ -265,12 +279,12 @@ def test_pool_records_do_not_collide_and_keep_their_key():
 
 
 @pytest.mark.parametrize(
-    "relay, expected",
+    ("gateway", "expected"),
     [
         ("http://127.0.0.1:7071", "http://127.0.0.1:7071/worker/10.0.1.5/execute"),
-        ("http://relay/", "http://relay/worker/10.0.1.5/execute"),
+        ("http://gateway/", "http://gateway/worker/10.0.1.5/execute"),
         ("", "http://10.0.1.5:9090/execute"),
     ],
 )
-def test_worker_address(relay, expected):
-    assert spec.worker_address(spec.Worker("w", "10.0.1.5"), "execute", relay) == expected
+def test_worker_address(gateway: str, expected: str) -> None:
+    assert spec.worker_address(spec.Worker("w", "10.0.1.5"), "execute", gateway) == expected

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What drivers share to reach workers."""
+"""The adapter that drivers share."""
 
 import json
 import threading
@@ -33,13 +33,13 @@ class Handler(server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def http() -> Iterator[Any]:
-    made = server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.seen, made.answer = [], (200, b"{}")  # type: ignore[attr-defined]
-    thread = threading.Thread(target=made.serve_forever)
+    result = server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    result.seen, result.answer = [], (200, b"{}")  # type: ignore[attr-defined]
+    thread = threading.Thread(target=result.serve_forever)
     thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    yield result
+    result.shutdown()
+    result.server_close()
     thread.join()
 
 
@@ -60,15 +60,15 @@ class Adapter(transport.WorkerAdapter):
 
 @pytest.fixture
 def session(http: Any) -> requests.Session:
-    made = requests.Session()
-    made.mount("test://", Adapter(http.server_port))
-    return made
+    result = requests.Session()
+    result.mount("test://", Adapter(http.server_port))
+    return result
 
 
 def test_the_url_is_rewritten_with_headers(
     session: requests.Session, http: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A proxy of the environment is never asked for a worker.
+    # Requests to workers ignore the environment's proxy.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
     http.answer = (200, b'{"a": 1}')
@@ -81,7 +81,7 @@ def test_the_url_is_rewritten_with_headers(
     assert json.loads(body) == {"x": 1}
 
 
-def test_an_answer_of_something_on_the_way_is_not_the_workers(session: requests.Session, http: Any) -> None:
+def test_response_of_a_gateway_is_not_the_workers(session: requests.Session, http: Any) -> None:
     http.answer = (503, b"no server")
     with pytest.raises(transport.NotReached, match="no worker behind test://fn-0/ping"):
         session.get("test://fn-0/ping", timeout=5)
@@ -108,6 +108,6 @@ def test_the_size_of_an_answer_is_limited(
             transport.read_answer(response, limit)
 
 
-def test_the_base_resolves_nothing() -> None:
+def test_base_adapter_resolves_nothing() -> None:
     with pytest.raises(NotImplementedError):
         transport.WorkerAdapter().resolve("test://x/ping")

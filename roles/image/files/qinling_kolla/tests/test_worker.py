@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the engine speaks to a worker."""
+"""Requests from the engine to a worker."""
 
 import contextlib
 import io
@@ -22,7 +22,7 @@ from qinling_kolla.orchestrator import transport
 
 
 class FakeWorker:
-    """A worker that answers a POST in the given way and remembers what it was sent."""
+    """A fake worker that answers a POST as configured and records requests."""
 
     def __init__(self) -> None:
         self.posts: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ class FakeWorker:
 
         self.server = server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        # Connections that the engine gives up are part of the tests.
+        # The tests include connections closed by the engine.
         self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self.url = f"http://127.0.0.1:{self.server.server_port}/execute"
 
@@ -82,12 +82,12 @@ def sleep_for(seconds: float) -> Any:
 
 @pytest.fixture
 def fake() -> Iterator[FakeWorker]:
-    made = FakeWorker()
-    thread = threading.Thread(target=made.server.serve_forever, args=(0.05,))
+    fake = FakeWorker()
+    thread = threading.Thread(target=fake.server.serve_forever, args=(0.05,))
     thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    yield fake
+    fake.server.shutdown()
+    fake.server.server_close()
     thread.join()
 
 
@@ -143,12 +143,13 @@ def test_the_functions_timeout_limits_the_wait(fake: FakeWorker) -> None:
     fake.execute = sleep_for(5)
     begin = time.monotonic()
     success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 0.2})
-    assert not success and result["output"] == "Function execution timeout."
+    assert not success
+    assert result["output"] == "Function execution timeout."
     assert 1.0 <= time.monotonic() - begin < 3
     assert len(fake.posts) == 1
 
 
-def test_a_request_that_may_have_started_is_not_sent_again(fake: FakeWorker) -> None:
+def test_request_that_may_have_started_is_not_repeated(fake: FakeWorker) -> None:
     fake.execute = hang_up
     with pytest.raises(worker.Lost):
         worker.url_request(requests.Session(), fake.url, {"timeout": 1})
@@ -164,7 +165,7 @@ def test_a_redirect_is_not_followed(fake: FakeWorker) -> None:
     other.server.server_close()
 
 
-def test_a_huge_answer_is_not_taken(fake: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_response_is_refused(fake: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_ANSWER", 100)
     fake.execute = answer(b"x" * 101)
     success, result = worker.url_request(requests.Session(), fake.url, {"timeout": 1})
@@ -189,7 +190,8 @@ def test_an_address_that_failed_needs_a_ping_again(fake: FakeWorker) -> None:
         fake.execute = execute
         with contextlib.suppress(worker.Lost):
             worker.url_request(session, fake.url, {"timeout": 1})
-    assert fake.pings == 2 and len(fake.posts) == 3
+    assert fake.pings == 2
+    assert len(fake.posts) == 3
 
 
 def test_a_warm_worker_that_is_lost_is_unreachable(fake: FakeWorker) -> None:
@@ -210,7 +212,7 @@ def test_a_worker_that_does_not_answer_is_unreachable(fake: FakeWorker) -> None:
     assert fake.posts == []
 
 
-def test_nobody_listens() -> None:
+def test_connection_refused() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -219,7 +221,7 @@ def test_nobody_listens() -> None:
 
 
 class Flaky(requests.Session):
-    """Fails the first POSTs with the given errors, then answers."""
+    """A session whose first POSTs raise the given errors."""
 
     def __init__(self, errors: list[Exception]) -> None:
         super().__init__()
@@ -228,7 +230,7 @@ class Flaky(requests.Session):
     def get(self, url: Any, **kwargs: Any) -> Any:
         return made_response(b"pong")
 
-    def post(self, url: Any, **kwargs: Any) -> Any:
+    def post(self, url: Any, *args: Any, **kwargs: Any) -> Any:
         self.posts += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -243,8 +245,8 @@ def made_response(content: bytes) -> requests.Response:
 
 
 def new_connection_error() -> requests.ConnectionError:
-    reason = urllib3.exceptions.NewConnectionError(None, "refused")  # type: ignore[arg-type]
-    return requests.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/", reason))  # type: ignore[arg-type]
+    reason = urllib3.exceptions.NewConnectionError(None, "refused")
+    return requests.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/", reason))
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,9 @@ def new_connection_error() -> requests.ConnectionError:
         (requests.exceptions.ChunkedEncodingError(), False, True),
     ],
 )
-def test_only_what_never_arrived_is_sent_again(error: requests.RequestException, again: bool, lost: bool) -> None:
+def test_only_requests_that_never_arrived_are_repeated(
+    error: requests.RequestException, again: bool, lost: bool
+) -> None:
     session = Flaky([error])
     with pytest.raises(worker.Lost) if lost else contextlib.nullcontext():
         success, _ = worker.url_request(session, "http://worker/execute", {"timeout": 1})
@@ -273,7 +277,7 @@ def test_a_post_that_never_arrives_is_unreachable() -> None:
         worker.url_request(Flaky([transport.NotReached("x") for _ in range(100)]), "http://w/execute", {"timeout": 1})
 
 
-def test_nothing_of_request_or_answer_is_logged(fake: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_and_responses_are_not_logged(fake: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:
     body = {"timeout": 1, "input": {"card": "4111-1111"}, "token": "tok-secret", "execution_id": "e1"}
     with caplog.at_level(logging.DEBUG):
         for execute in (answer({"output": "ans-secret"}), answer(b"ans-secret", 500), hang_up, sleep_for(3)):
@@ -297,14 +301,14 @@ def test_download_url(endpoint: str, version: int, expected: str) -> None:
 
 @pytest.fixture
 def trust(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
-    asked: list[tuple[str, float]] = []
+    requested: list[tuple[str, float]] = []
 
     def access(conf: Any, trust_id: str, lifetime: float = 0) -> Any:
-        asked.append((trust_id, lifetime))
+        requested.append((trust_id, lifetime))
         return types.SimpleNamespace(auth_token="trust-token")
 
     monkeypatch.setattr(identity, "trust_access", access)
-    return asked
+    return requested
 
 
 def request_data(conf: Any, trust_id: str | None = "t1", version: int = 0) -> dict[str, Any]:

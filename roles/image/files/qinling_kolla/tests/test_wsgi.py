@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gunicorn for real, with a made-up application behind it."""
+"""Real gunicorn with a test application."""
 
 import contextlib
 import http.client
 import json
 import os
+import pathlib
 import signal
 import socket
 import ssl
@@ -13,13 +14,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from oslo_config import cfg
 
 from qinling_kolla import config, wsgi
 
-# The application tells who answers; its workers are forked from a process that must not have built it.
+# The application reports its process; it must not be built before the fork.
 SERVER = """
 import json, os, sys, threading, time
 from oslo_config import cfg
@@ -40,7 +43,7 @@ def build(conf):
         if path == "/break":
             raise ValueError("broken")
         if "HTTP_X_USER_ID" in environ:
-            # As Qinling does where a request has got as far as its controllers.
+            # As in Qinling, when a request reaches the controllers.
             context.RequestContext.from_environ(environ)
         size = len(environ["wsgi.input"].read())
         answer = {"pid": os.getpid(), "built_in": built_in, "master": MASTER, "size": size,
@@ -52,7 +55,7 @@ def build(conf):
     limited = wsgi.BodyLimit(app, wsgi.body_limit(conf))
     return health.Middleware(limited, health.Health({"thing": lambda: None}))
 
-# Qinling's own options of [api], without the time that importing Qinling takes.
+# Qinling's own options of [api], without the slow import of Qinling.
 conf = cfg.CONF
 config.register(conf)
 options = [cfg.StrOpt("host"), cfg.PortOpt("port"), cfg.IntOpt("api_workers"), cfg.BoolOpt("enable_ssl_api")]
@@ -64,16 +67,16 @@ wsgi.Server(conf, build).run()
 """
 
 
-def free_port():
+def free_port() -> Any:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 class Api:
-    """A server in a process of its own."""
+    """A server in its own process."""
 
-    def __init__(self, folder, workers=1, threads=4, extra=""):
+    def __init__(self, folder: Any, workers: int = 1, threads: int = 4, extra: str = "") -> None:
         self.port = free_port()
         self.folder = folder
         self.unix_socket = folder / "api.sock"
@@ -90,13 +93,13 @@ class Api:
                 [sys.executable, "-c", SERVER, "--config-file", str(folder / "qinling.conf")], stderr=stderr
             )
 
-    def configure(self, text):
+    def configure(self, text: Any) -> None:
         (self.folder / "qinling.conf").write_text(text)
 
-    def connection(self, timeout=20):
+    def connection(self, timeout: int = 20) -> Any:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def get(self, path, **kwargs):
+    def get(self, path: Any, **kwargs: Any) -> tuple[Any, Any]:
         connection = self.connection()
         connection.request("GET", path, **kwargs)
         response = connection.getresponse()
@@ -104,7 +107,7 @@ class Api:
         connection.close()
         return response.status, body
 
-    def wait(self):
+    def wait(self) -> Any:
         until = time.monotonic() + 30
         while True:
             assert self.process.poll() is None, self.stderr.read_text()
@@ -114,23 +117,23 @@ class Api:
             assert time.monotonic() < until, self.stderr.read_text()
             time.sleep(0.1)
 
-    def end(self):
+    def end(self) -> None:
         self.process.kill()
         self.process.wait()
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory):
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     server = Api(tmp_path_factory.mktemp("api"), workers=2)
     yield server.wait()
     server.end()
 
 
 @pytest.fixture
-def own_api(tmp_path):
+def own_api(tmp_path: pathlib.Path) -> Iterator[Any]:
     servers = []
 
-    def start(**kwargs):
+    def start(**kwargs: Any) -> Any:
         servers.append(Api(tmp_path, **kwargs))
         return servers[-1].wait()
 
@@ -139,14 +142,14 @@ def own_api(tmp_path):
         server.end()
 
 
-def test_each_worker_builds_its_own_application_after_the_fork(api):
+def test_each_worker_builds_its_own_application_after_the_fork(api: Any) -> None:
     answers = [json.loads(api.get("/")[1]) for _ in range(20)]
     assert {answer["pid"] for answer in answers} >= {answers[0]["pid"]}
     for answer in answers:
         assert answer["pid"] == answer["built_in"] != answer["master"]
 
 
-def test_the_unix_socket_is_for_everybody_and_serves_the_same(api):
+def test_unix_socket_is_open_to_all_users_and_serves_the_same(api: Any) -> None:
     assert stat.S_IMODE(api.unix_socket.stat().st_mode) == 0o666
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(api.unix_socket))
@@ -154,7 +157,7 @@ def test_the_unix_socket_is_for_everybody_and_serves_the_same(api):
         assert connection.recv(100).split()[1] == b"200"
 
 
-def test_a_caller_cannot_move_the_application_or_pretend_tls(api):
+def test_caller_cannot_set_script_name_or_scheme(api: Any) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(api.unix_socket))
         connection.sendall(b"GET /v1 HTTP/1.0\r\nSCRIPT_NAME: /v1\r\nX-Forwarded-Proto: https\r\n\r\n")
@@ -165,7 +168,7 @@ def test_a_caller_cannot_move_the_application_or_pretend_tls(api):
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["scheme"] == "http"
 
 
-def test_who_asked_is_logged_with_the_request_alone(own_api):
+def test_context_is_logged_only_with_its_request(own_api: Any) -> None:
     server = own_api(workers=1, threads=1)
     known = {"X-User-Id": "user-of-one", "X-Project-Id": "project-of-one"}
     server.get("/known", headers=known)
@@ -177,10 +180,11 @@ def test_who_asked_is_logged_with_the_request_alone(own_api):
     lines = server.log.read_text().splitlines()
     named = [line for line in lines if "user-of-one" in line or "req-" in line]
     assert ["/known" in line for line in named] == [True], named
-    assert any("Invalid" in line for line in lines) and any("/anonymous" in line for line in lines)
+    assert any("Invalid" in line for line in lines)
+    assert any("/anonymous" in line for line in lines)
 
 
-def test_slow_requests_leave_threads_for_others(own_api):
+def test_slow_requests_leave_threads_for_others(own_api: Any) -> None:
     server = own_api(workers=1, threads=2)
     started = time.monotonic()
     slow = threading.Thread(target=server.get, args=("/slow?2",))
@@ -191,7 +195,7 @@ def test_slow_requests_leave_threads_for_others(own_api):
     slow.join()
 
 
-def test_a_request_longer_than_the_heartbeat_does_not_cost_its_worker(own_api):
+def test_request_longer_than_the_heartbeat_keeps_its_worker(own_api: Any) -> None:
     server = own_api(workers=1, threads=1)
     before = json.loads(server.get("/")[1])["pid"]
     status, body = server.get("/slow?4.5")
@@ -199,8 +203,8 @@ def test_a_request_longer_than_the_heartbeat_does_not_cost_its_worker(own_api):
     assert json.loads(body)["pid"] == before == json.loads(server.get("/")[1])["pid"]
 
 
-def test_bodies_are_limited_and_must_tell_their_size(api):
-    cases = [
+def test_bodies_are_limited_and_need_a_length(api: Any) -> None:
+    cases: list[tuple[dict[str, Any], int]] = [
         ({"body": b"x" * (1000 + wsgi.FORM_BYTES)}, 200),
         ({"body": b"x" * (1001 + wsgi.FORM_BYTES)}, 413),
         ({"body": iter([b"x"]), "encode_chunked": True, "headers": {"Transfer-Encoding": "chunked"}}, 411),
@@ -217,7 +221,7 @@ def test_bodies_are_limited_and_must_tell_their_size(api):
         connection.close()
 
 
-def test_access_log_goes_to_file_and_stderr_without_secrets(api):
+def test_access_log_goes_to_file_and_stderr_without_secrets(api: Any) -> None:
     api.get("/v1/webhooks/0b1b6c8e-hook/invoke?token=abc123", headers={"X-Auth-Token": "gAAAAsecret"})
     api.get("/break?token=abc123")
     for _ in range(50):
@@ -233,7 +237,7 @@ def test_access_log_goes_to_file_and_stderr_without_secrets(api):
         assert "/healthcheck" not in log
 
 
-def test_idle_it_ends_soon_after_sigterm_and_takes_the_socket_with_it(own_api):
+def test_idle_server_ends_soon_after_sigterm_and_removes_its_socket(own_api: Any) -> None:
     server = own_api(workers=2)
     started = time.monotonic()
     server.process.terminate()
@@ -242,7 +246,7 @@ def test_idle_it_ends_soon_after_sigterm_and_takes_the_socket_with_it(own_api):
     assert not server.unix_socket.exists()
 
 
-def test_a_request_that_never_ends_does_not_hold_up_the_end(own_api):
+def test_endless_request_does_not_block_the_end(own_api: Any) -> None:
     server = own_api()
     connection = server.connection()
     connection.request("GET", "/slow?60")
@@ -253,7 +257,7 @@ def test_a_request_that_never_ends_does_not_hold_up_the_end(own_api):
     assert time.monotonic() - started < 5
 
 
-def test_a_request_under_way_is_finished_at_sigterm(own_api):
+def test_running_request_is_finished_at_sigterm(own_api: Any) -> None:
     server = own_api()
     answers = []
     request = threading.Thread(target=lambda: answers.append(server.get("/slow?1")))
@@ -264,7 +268,7 @@ def test_a_request_under_way_is_finished_at_sigterm(own_api):
     assert answers[0][0] == 200
 
 
-def test_sighup_reads_the_configuration_again_also_when_workers_get_it(own_api):
+def test_sighup_to_the_process_group_reloads_the_configuration(own_api: Any) -> None:
     server = own_api()
     before = json.loads(server.get("/")[1])
     assert before["max"] == 1000
@@ -279,7 +283,7 @@ def test_sighup_reads_the_configuration_again_also_when_workers_get_it(own_api):
     while answer["max"] != 77:
         assert time.monotonic() < until
         time.sleep(0.1)
-        # A connection that the old worker took but did not read yet may be reset.
+        # A connection that the old worker accepted but did not read may be reset.
         with contextlib.suppress(OSError):
             answer = json.loads(server.get("/")[1])
     assert answer["pid"] != before["pid"]
@@ -294,7 +298,7 @@ def test_sighup_reads_the_configuration_again_also_when_workers_get_it(own_api):
         ("[api]", "[api]\nenable_ssl_api = true"),
     ],
 )
-def test_sighup_with_a_broken_configuration_keeps_the_old_one(own_api, old, new):
+def test_sighup_with_an_invalid_configuration_keeps_the_old_one(own_api: Any, old: str, new: str) -> None:
     server = own_api()
     text = (server.folder / "qinling.conf").read_text()
     assert old in text
@@ -308,7 +312,7 @@ def test_sighup_with_a_broken_configuration_keeps_the_old_one(own_api, old, new)
     assert json.loads(server.get("/")[1])["max"] == 1000
 
 
-def test_a_stale_socket_is_replaced(tmp_path):
+def test_a_stale_socket_is_replaced(tmp_path: pathlib.Path) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(tmp_path / "api.sock"))
     server = Api(tmp_path)
@@ -319,7 +323,7 @@ def test_a_stale_socket_is_replaced(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("tls")
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
     subprocess.run(
@@ -328,7 +332,7 @@ def certificate(tmp_path_factory):
     return folder
 
 
-def test_tls_on_the_port_but_not_on_the_unix_socket(tmp_path, certificate):
+def test_tls_on_the_port_but_not_on_the_unix_socket(tmp_path: pathlib.Path, certificate: Any) -> None:
     extra = f"enable_ssl_api = true\n[ssl]\ncert_file = {certificate}/cert.pem\nkey_file = {certificate}/key.pem\n"
     server = Api(tmp_path, extra=extra)
     try:
@@ -359,7 +363,7 @@ def test_tls_on_the_port_but_not_on_the_unix_socket(tmp_path, certificate):
         ("[::]", None, ["[::]:7070"]),
     ],
 )
-def test_listeners(host, unix_socket, expected):
+def test_listeners(host: str, unix_socket: str | None, expected: list[str]) -> None:
     assert wsgi.listeners(host, 7070, unix_socket) == expected
 
 
@@ -370,7 +374,7 @@ def test_listeners(host, unix_socket, expected):
         ("cert_file = /nowhere/c.pem\nkey_file = /nowhere/k.pem", "[ssl] key_file: /nowhere/k.pem cannot be read"),
     ],
 )
-def test_tls_without_its_files_is_refused(tmp_path, lines, message):
+def test_tls_without_its_files_is_refused(tmp_path: pathlib.Path, lines: str, message: str) -> None:
     conf = cfg.ConfigOpts()
     config.register(conf)
     (tmp_path / "c").write_text(f"[ssl]\n{lines}\n")
@@ -392,6 +396,6 @@ def test_tls_without_its_files_is_refused(tmp_path, lines, message):
         ("5", "gzip, Chunked", "411"),
     ],
 )
-def test_refusal(length, transfer_encoding, status):
+def test_refusal(length: str | None, transfer_encoding: str | None, status: str | None) -> None:
     verdict = wsgi.refusal(length, transfer_encoding, 10)
     assert (verdict and verdict[0][:3]) == status

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for Qinling's API that serves packages, and a real server with its zygote."""
+"""A fake of Qinling's API that serves packages, and a real server with its zygote."""
 
 import http.server
 import io
 import json
+import pathlib
 import threading
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,15 +20,15 @@ from qinling_runtime.settings import Settings
 
 def archive(files: dict[str, str | bytes]) -> bytes:
     """Return a zip archive of ``files``."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as target:
+    result = io.BytesIO()
+    with zipfile.ZipFile(result, "w") as target:
         for name, content in files.items():
             target.writestr(name, content)
-    return made.getvalue()
+    return result.getvalue()
 
 
 class Api:
-    """Serves ``content`` on every path; with ``etag`` it may answer 304; the rest is set from outside."""
+    """A server of ``content`` on every path; with ``etag`` it may answer 304."""
 
     def __init__(self) -> None:
         self.content = b""
@@ -65,14 +67,14 @@ class Api:
 
 
 @pytest.fixture
-def api():
-    made = Api()
-    yield made
-    made.close()
+def api() -> Iterator[Any]:
+    result = Api()
+    yield result
+    result.close()
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path: pathlib.Path) -> Any:
     packages, scratch = tmp_path / "packages", tmp_path / "scratch"
     packages.mkdir()
     scratch.mkdir()
@@ -80,7 +82,7 @@ def settings(tmp_path):
 
 
 class Worker:
-    """A running server and how Qinling's engine would speak to it."""
+    """A running server, with the requests of Qinling's engine."""
 
     def __init__(self, settings: Settings, api: Api, token_hash: str = "") -> None:
         self.api = api
@@ -113,7 +115,8 @@ class Worker:
             "timeout": 10,
             **fields,
         }
-        return self.post(json.dumps(body).encode())[1]
+        answer: dict[str, Any] = self.post(json.dumps(body).encode())[1]
+        return answer
 
     def run(self, code: str, entry: str = "main.main", given: Any = None, **fields: Any) -> dict[str, Any]:
         """Run ``code`` as the package's main.py."""
@@ -127,7 +130,7 @@ class Worker:
 
 
 @pytest.fixture
-def worker(settings, api):
-    made = Worker(settings, api)
-    yield made
-    made.close()
+def worker(settings: Any, api: Any) -> Iterator[Any]:
+    result = Worker(settings, api)
+    yield result
+    result.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a function sees, what is reported of it, and that nothing of it outlives it."""
+"""The environment of functions, their results, and the end of all their processes."""
 
 import concurrent.futures
 import hashlib
@@ -8,6 +8,7 @@ import os
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Worker
@@ -16,7 +17,7 @@ from qinling_runtime.function import TOO_MUCH
 
 
 def alive(marker: str) -> bool:
-    """Whether a process with ``marker`` in its command line is there."""
+    """Return whether a process with ``marker`` in its command line exists."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if marker.encode() in path.read_bytes():
@@ -27,7 +28,7 @@ def alive(marker: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "code, given, output",
+    ("code", "given", "output"),
     [
         ("def main(name='World', **kwargs):\n return f'Hello, {name}'", None, "Hello, World"),
         ("def main(name='World', **kwargs):\n return f'Hello, {name}'", {"name": "Q"}, "Hello, Q"),
@@ -40,7 +41,7 @@ def alive(marker: str) -> bool:
          None, [1]),
     ],
 )  # fmt: skip
-def test_output(worker, code, given, output):
+def test_output(worker: Any, code: str, given: dict[str, Any] | None, output: Any) -> None:
     result = worker.run(code, given=given)
     assert result == {
         "output": output,
@@ -52,7 +53,7 @@ def test_output(worker, code, given, output):
 
 
 @pytest.mark.parametrize(
-    "code, output, log",
+    ("code", "output", "log"),
     [
         ("def main():\n raise ValueError('boom')", "boom", 'main.py", line 2, in main'),
         ("def main():\n raise KeyError", "KeyError", "KeyError"),
@@ -72,18 +73,18 @@ def test_output(worker, code, given, output):
         ("other = 1", "module 'main' has no attribute 'main'", ""),
     ],
 )  # fmt: skip
-def test_failures(worker, code, output, log):
+def test_failures(worker: Any, code: str, output: Any, log: str) -> None:
     # More than the limit on memory, less than the limit on output.
     result = worker.run(code, memory_size=128 * 1024 * 1024)
     assert result["success"] is False
     assert result["output"].startswith(output)
     assert log in result["logs"]
     assert "qinling_runtime" not in result["logs"]
-    # The worker goes on.
+    # The worker still works.
     assert worker.run("def main():\n return 1")["output"] == 1
 
 
-def test_all_output_is_logged_and_bounded(worker, settings):
+def test_all_output_is_logged_and_limited(worker: Any, settings: Any) -> None:
     code = (
         "import os, sys\ndef main(size):\n print('out'); print('err', file=sys.stderr); os.system('echo child')\n"
         " print('\\ud800 ä'); sys.stdout.write('no newline'); sys.stdout.flush(); print('x' * size)"
@@ -107,7 +108,7 @@ def test_all_output_is_logged_and_bounded(worker, settings):
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); daemon(marker)\n while True: pass",
     ],
 )
-def test_a_timeout_ends_the_whole_tree(worker, body):
+def test_timeout_kills_the_whole_tree(worker: Any, body: str) -> None:
     marker = f"6{time.time_ns() % 10**8}"
     code = (
         "import os, signal, subprocess, time\n"
@@ -127,7 +128,7 @@ def test_a_timeout_ends_the_whole_tree(worker, body):
     assert not alive(marker)
 
 
-def test_daemons_do_not_outlive_a_function_that_succeeds(worker):
+def test_daemons_do_not_outlive_a_function_that_succeeds(worker: Any) -> None:
     marker = f"6{time.time_ns() % 10**8}"
     code = (
         "import subprocess\ndef main(marker):\n subprocess.Popen(['sleep', marker], start_new_session=True)\n return 1"
@@ -136,7 +137,7 @@ def test_daemons_do_not_outlive_a_function_that_succeeds(worker):
     assert not alive(marker)
 
 
-def test_memory_of_several_processes_counts_together(worker):
+def test_memory_of_several_processes_counts_together(worker: Any) -> None:
     code = (
         "import os, time\ndef main():\n for _ in range(8):\n"
         "  if os.fork() == 0:\n   held = bytearray(os.urandom(1)) * 40_000_000\n   time.sleep(30)\n time.sleep(30)"
@@ -146,7 +147,7 @@ def test_memory_of_several_processes_counts_together(worker):
     assert result["duration"] < 15
 
 
-def test_limits_inside(worker):
+def test_limits_in_the_function(worker: Any) -> None:
     code = (
         "import resource as r, os\ndef main():\n"
         " return [r.getrlimit(k)[0] for k in (r.RLIMIT_NOFILE, r.RLIMIT_NPROC, r.RLIMIT_FSIZE, r.RLIMIT_CORE)]"
@@ -154,7 +155,7 @@ def test_limits_inside(worker):
     assert worker.run(code)["output"] == [1024, 128, 524288000, 0]
 
 
-def test_environment_and_folders(worker, settings, monkeypatch):
+def test_environment_and_folders(worker: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import os, sys\ndef main():\n open('file', 'w').write('x')\n"
         " return [dict(os.environ), os.getcwd(), sorted(os.listdir('/proc/self/fd')), sys.path[0], __file__]"
@@ -164,13 +165,13 @@ def test_environment_and_folders(worker, settings, monkeypatch):
         "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HOME", "TMPDIR",
     }  # fmt: skip
     assert environment["HOME"] == environment["TMPDIR"] == folder
-    # Standard streams, the way for the answer, and listdir's own.
+    # Standard streams, the descriptor of the result, and listdir's own.
     assert len(numbers) == 5
     assert file == f"{first}/main.py"
     assert not os.listdir(settings.scratch)
 
 
-def test_secrets_do_not_reach_functions_or_logs(worker, capfd):
+def test_secrets_do_not_reach_functions_or_logs(worker: Any, capfd: Any) -> None:
     code = (
         "import os\ndef main(**kwargs):\n"
         " found = []\n"
@@ -189,7 +190,7 @@ def test_secrets_do_not_reach_functions_or_logs(worker, capfd):
     assert "s3cret" not in out + err
 
 
-def test_executions_run_at_the_same_time(worker):
+def test_executions_run_at_the_same_time(worker: Any) -> None:
     code = "import time\ndef main(n):\n time.sleep(0.5)\n print(n)\n return n"
     worker.run(code, given={"n": 0})
     start = time.monotonic()
@@ -201,41 +202,41 @@ def test_executions_run_at_the_same_time(worker):
         assert result["logs"].splitlines()[1] == str(n)
 
 
-def test_a_killed_zygote_comes_back(worker):
+def test_killed_zygote_is_restarted(worker: Any) -> None:
     assert worker.run("def main():\n return 1")["success"]
     worker.executor._zygote.kill()
     worker.executor._zygote.wait()
     assert worker.run("def main():\n return 2")["output"] == 2
 
 
-def test_a_warm_start_is_fast(worker):
+def test_a_warm_start_is_fast(worker: Any) -> None:
     worker.run("def main():\n return 1")
     best = min(worker.call()["duration"] for _ in range(10))
     assert best < 0.06
 
 
-def test_ping(worker):
+def test_ping(worker: Any) -> None:
     with urllib.request.urlopen(f"{worker.url}/ping") as response:
         assert (response.status, response.read()) == (200, b"pong")
 
 
-@pytest.mark.parametrize("given, status", [({}, 403), ({"X-Qinling-Worker-Token": "no"}, 403),
+@pytest.mark.parametrize(("given", "status"), [({}, 403), ({"X-Qinling-Worker-Token": "no"}, 403),
                                            ({"X-Qinling-Worker-Token": "right"}, 400)])  # fmt: skip
-def test_token(settings, api, given, status):
-    made = Worker(settings, api, hashlib.sha256(b"right").hexdigest())
+def test_token(settings: Any, api: Any, given: dict[str, Any], status: int) -> None:
+    result = Worker(settings, api, hashlib.sha256(b"right").hexdigest())
     try:
-        assert made.post(b"{}", headers=given)[0] == status
-        with urllib.request.urlopen(f"{made.url}/ping") as response:
+        assert result.post(b"{}", headers=given)[0] == status
+        with urllib.request.urlopen(f"{result.url}/ping") as response:
             assert response.status == 200
     finally:
-        made.close()
+        result.close()
 
 
 GOOD = {"execution_id": "e", "function_id": "f", "download_url": "http://127.0.0.1:9/"}
 
 
 @pytest.mark.parametrize(
-    "body, expected",
+    ("body", "expected"),
     [
         (b"{", "the body is not JSON"),
         (b"[]", "the body is not a JSON object"),
@@ -249,12 +250,12 @@ GOOD = {"execution_id": "e", "function_id": "f", "download_url": "http://127.0.0
         (b" " * (1024 * 1024 + 1), "the body is larger than 1048576 bytes"),
     ],
 )
-def test_bad_requests(worker, body, expected):
+def test_bad_requests(worker: Any, body: bytes, expected: str) -> None:
     status, answer = worker.post(body)
     assert status == 400
     assert expected in answer["output"]
     assert answer["success"] is False
 
 
-def test_unknown_addresses(worker):
+def test_unknown_addresses(worker: Any) -> None:
     assert worker.post(b"{}", path="/cglimit")[0] == 404

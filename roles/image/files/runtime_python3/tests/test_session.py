@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The session that functions get, against a stand-in for Keystone; and the settings."""
+"""The session of functions, with a fake Keystone; and the settings."""
 
 import http.server
 import json
 import threading
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -20,11 +22,11 @@ def main(context, **kwargs):
 
 
 class Keystone(http.server.BaseHTTPRequestHandler):
-    seen: list = []  # noqa: RUF012 - emptied by the fixture
+    seen: list[Any] = []  # noqa: RUF012 - emptied by the fixture
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self.seen.append((self.path, self.headers.get("X-Auth-Token"), self.headers.get("X-Subject-Token")))
-        me = f"http://127.0.0.1:{self.server.server_port}"
+        me = f"http://127.0.0.1:{cast(Any, self.server).server_port}"
         endpoint = {"interface": "public", "url": f"{me}/swift", "region": "r", "region_id": "r", "id": "1"}
         token = {
             "expires_at": "2020-01-01T00:00:00.000000Z",
@@ -39,16 +41,16 @@ class Keystone(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         self.seen.append((self.path, "POST", None))
         self.send_error(500)
 
-    def log_message(self, *args):
+    def log_message(self, *args: Any) -> None:
         pass
 
 
 @pytest.fixture
-def keystone():
+def keystone() -> Iterator[str]:
     pytest.importorskip("keystoneauth1")
     Keystone.seen.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keystone)
@@ -59,8 +61,8 @@ def keystone():
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v3", "/v3/"])
-def test_a_token_is_used_as_it_is_and_never_replaced(worker, keystone, suffix):
-    # The token looks expired and is refused: no reason to ask for another one. Memory is small: a session has its own.
+def test_token_is_used_unchanged_and_never_replaced(worker: Any, keystone: Any, suffix: str) -> None:
+    # The token is expired and refused, but not replaced. The memory limit is small, and the session has its own memory.
     result = worker.run(CODE, token="trust-token", auth_url=keystone + suffix, memory_size=33554432)
     assert result["success"], result
     assert result["output"] == ["Session", f"{keystone}/swift", "trust-token", "p-1", 401]
@@ -68,7 +70,7 @@ def test_a_token_is_used_as_it_is_and_never_replaced(worker, keystone, suffix):
     assert "POST" not in [second for _, second, _ in Keystone.seen]
 
 
-def test_name_and_password_are_used_when_they_are_sent(worker, keystone):
+def test_name_and_password_are_used_when_they_are_sent(worker: Any, keystone: Any) -> None:
     code = "def main(context):\n a = context['os_session'].auth\n return [type(a).__module__, a._username, a._trust_id]"
     result = worker.run(code, auth_url=keystone, username="svc", password="pw", trust_id="t-1", token="x")
     assert result["output"] == ["keystoneauth1.identity.generic.password", "svc", "t-1"]
@@ -77,29 +79,29 @@ def test_name_and_password_are_used_when_they_are_sent(worker, keystone):
 @pytest.mark.parametrize(
     "fields", [{}, {"auth_url": "http://k/v3"}, {"token": "t"}, {"auth_url": "http://k", "username": "u"}]
 )
-def test_without_credentials_there_is_no_session(worker, fields):
+def test_without_credentials_there_is_no_session(worker: Any, fields: dict[str, Any]) -> None:
     result = worker.run("def main(context):\n return [context['os_session'], dict(context), len(context)]", **fields)
     assert result["output"] == [None, {"os_session": None}, 1]
 
 
-def test_the_session_is_not_made_unless_it_is_asked_for(worker):
+def test_session_is_created_only_on_use(worker: Any) -> None:
     code = "import sys\ndef main(context):\n return 'keystoneauth1' in sys.modules or 'requests' in sys.modules"
     assert worker.run(code, token="t", auth_url="http://k/v3")["output"] is False
 
 
-def test_settings_come_from_the_environment():
+def test_settings_come_from_the_environment() -> None:
     env = {"QINLING_RUNTIME_PORT": "99", "QINLING_RUNTIME_VERIFY": "/ca.crt", "QINLING_RUNTIME_SCRATCH": ""}
-    made = Settings.from_env(env)
-    assert (made.port, made.verify, made.scratch) == (99, "/ca.crt", "/tmp")
+    result = Settings.from_env(env)
+    assert (result.port, result.verify, result.scratch) == (99, "/ca.crt", "/tmp")
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "0", "1.5"])
-def test_bad_settings_name_their_variable(value):
+def test_invalid_settings_name_their_variable(value: str) -> None:
     with pytest.raises(ValueError, match="QINLING_RUNTIME_PORT must be a positive whole number"):
         Settings.from_env({"QINLING_RUNTIME_PORT": value})
 
 
-def test_functions_get_no_secret_from_the_environment():
+def test_functions_get_no_secrets_from_the_environment() -> None:
     env = {
         "QINLING_WORKER_TOKEN": "a",
         "QINLING_WORKER_TOKEN_SHA256": "b",
@@ -108,5 +110,5 @@ def test_functions_get_no_secret_from_the_environment():
         "MINE": "d",
     }
     assert Settings().function_env(env) == {"PATH": "/bin"}
-    asked = Settings(keep_env="MINE, QINLING_WORKER_TOKEN, QINLING_WORKER_TOKEN_SHA256")
-    assert asked.function_env(env) == {"PATH": "/bin", "MINE": "d"}
+    settings = Settings(keep_env="MINE, QINLING_WORKER_TOKEN, QINLING_WORKER_TOKEN_SHA256")
+    assert settings.function_env(env) == {"PATH": "/bin", "MINE": "d"}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options that this package adds to qinling.conf, beside Qinling's own.
+"""Options that this package adds to qinling.conf.
 
-``register`` makes them known before the configuration is parsed; ``list_opts`` serves oslo.config's generator and
-validator.
+``register`` registers them before the configuration is parsed; ``list_opts`` provides them to oslo.config's generator
+and validator.
 """
 
 from oslo_config import cfg
@@ -11,13 +11,13 @@ API_OPTS = [
     cfg.IntOpt("api_threads", default=32, min=1, help="Threads of each API worker."),
     cfg.StrOpt(
         "unix_socket",
-        help="Path of a second listener, mode 0666, through which functions' networks reach the API. Empty: none.",
+        help="Path of a second listener, mode 0666, through which functions' networks reach the API. Empty: disabled.",
     ),
     cfg.IntOpt(
         "max_package_size",
         default=52428800,
         min=1,
-        help="Largest function package that the API takes, in bytes.",
+        help="Largest function package that the API accepts, in bytes.",
     ),
     cfg.StrOpt(
         "job_handler_lock",
@@ -28,7 +28,7 @@ API_OPTS = [
         "graceful_timeout",
         default=5,
         min=1,
-        help="Seconds that requests have to end when the API is stopped or reloaded; idle, it ends in about one.",
+        help="Seconds that running requests may take to end when the API is stopped or reloaded.",
     ),
 ]
 
@@ -45,19 +45,19 @@ ENGINE_OPTS = [
             ("trust", "a token scoped to the function's trust"),
             ("password", "also the service user's name and password, for runtime images older than this package"),
         ],
-        help="What a worker is given to act in the name of the function's owner.",
+        help="Credentials that a worker gets to act on behalf of the function's owner.",
     ),
     cfg.IntOpt(
         "worker_read_margin",
         default=60,
         min=1,
-        help="Seconds that a worker may take beyond a function's timeout, to fetch the package and to answer.",
+        help="Seconds that a worker may take beyond a function's timeout, to fetch the package and to respond.",
     ),
     cfg.IntOpt(
         "stuck_execution_grace",
         default=300,
         min=0,
-        help="Seconds beyond timeout and margin after which a running execution counts as lost by its engine.",
+        help="Seconds beyond timeout and margin after which a running execution counts as lost.",
     ),
 ]
 
@@ -69,9 +69,10 @@ SWARM_OPTS = [
     cfg.StrOpt("network", default="qinling-functions", help="Attachable, internal overlay network of the workers."),
     cfg.IntOpt("replicas", default=3, min=1, help="Workers in the pool of each runtime."),
     cfg.StrOpt(
-        "relay_url",
+        "gateway_url",
+        deprecated_name="relay_url",
         default="http://127.0.0.1:7071",
-        help="Address of the relay that carries requests to workers. Empty: workers are addressed directly.",
+        help="Address of the function gateway. Empty: the engine connects to workers directly.",
     ),
     cfg.StrOpt(
         "log_level",
@@ -89,7 +90,7 @@ KUBERNETES_OPTS = [
         default="proxy",
         choices=[
             ("proxy", "through the API server's proxy: opens no port"),
-            ("nodeport", "through a node port: one hop less, needs a route to the nodes"),
+            ("nodeport", "through a node port: one hop less, but needs a route to the nodes"),
         ],
         help="How the engine reaches a worker.",
     ),
@@ -109,7 +110,7 @@ KUBERNETES_OPTS = [
     cfg.IntOpt("pool_timeout", default=600, min=1, help="Seconds to wait until the workers of a runtime are ready."),
 ]
 
-# The names that OpenStack's services have always had for this.
+# The names that OpenStack services use.
 SSL_OPTS = [
     cfg.StrOpt("cert_file", help="Certificate file of the API, with [api] enable_ssl_api."),
     cfg.StrOpt("key_file", help="Key file of the API; empty: the key is in cert_file."),
@@ -133,6 +134,6 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 
 
 def register(conf: cfg.ConfigOpts = cfg.CONF) -> None:
-    """Register the options with ``conf``; registering twice does no harm."""
+    """Register the options with ``conf``; a second call changes nothing."""
     for group, options in _GROUPS:
         conf.register_opts(options, group=group)

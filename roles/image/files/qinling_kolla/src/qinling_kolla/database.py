@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of Qinling's database: current, to be migrated, or half-migrated; and how services behave on each.
+"""The state of Qinling's database: current, outdated, or half-migrated.
 
-MariaDB's DDL is not transactional: a migration that stops half way leaves its first changes behind, and starting it
-again fails on them. Services of Qinling 5.0.0 also create tables themselves, after which no migration succeeds. Both
-are recognised here by comparing what the database holds with what each migration adds.
+MariaDB's DDL is not transactional: an interrupted migration leaves its first changes in the database and fails on them
+when it runs again. Services of Qinling 5.0.0 also create tables themselves, after which no migration succeeds. Both
+cases are detected by comparing the schema with the effects of each migration.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 
 VERSION_TABLE = "alembic_version"
 
-# Table → column → nullable.
+# {table: {column: nullable}}.
 Schema = Mapping[str, Mapping[str, bool]]
 
 
@@ -30,14 +30,14 @@ _TYPES = {"memory_size": "INTEGER", "function_id": "VARCHAR(36)", "function_vers
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """One change that a migration makes: a table, a column of it, or the nullability of a column."""
+    """One change of a migration: a new table, a new column, or the nullability of a column."""
 
     table: str
     column: str | None = None
     nullable: bool | None = None
 
     def present(self, schema: Schema) -> bool:
-        """Whether ``schema`` has this change."""
+        """Return whether ``schema`` contains this change."""
         columns = schema.get(self.table)
         if columns is None:
             return False
@@ -48,7 +48,7 @@ class Effect:
         return self.nullable is None or columns[self.column] == self.nullable
 
     def undo(self) -> str | None:
-        """Return the SQL that takes the change back, or None where the migration can make it again as it is."""
+        """Return the SQL that reverts the change, or None if the migration can apply it again."""
         if self.nullable is not None:
             return None
         if self.column is None:
@@ -56,7 +56,7 @@ class Effect:
         return f"ALTER TABLE {self.table} DROP COLUMN {self.column};"
 
     def redo(self) -> str | None:
-        """Return the SQL that makes the change where that is safe on tables with rows: another nullability."""
+        """Return the SQL that applies the change if that is safe on tables with rows: a changed nullability."""
         if self.nullable is None or self.column is None:
             return None
         return f"ALTER TABLE {self.table} MODIFY {self.column} {_TYPES[self.column]} {self._null()};"
@@ -72,8 +72,8 @@ class Effect:
         return f"column {self.table}.{self.column} {self._null()}"
 
 
-# What each migration of Qinling 5.0.0 changes (qinling/db/sqlalchemy/migration/alembic_migrations/versions).
-# A unit test compares this with the migrations themselves.
+# The effects of each migration of Qinling 5.0.0 (qinling/db/sqlalchemy/migration/alembic_migrations/versions).
+# A unit test compares them with the migrations.
 MIGRATIONS: Mapping[str, tuple[Effect, ...]] = {
     "001": tuple(Effect(table) for table in ("runtimes", "functions", "executions", "jobs", "webhooks")),
     "002": (
@@ -96,12 +96,12 @@ MIGRATIONS: Mapping[str, tuple[Effect, ...]] = {
 REVISIONS = tuple(MIGRATIONS)
 FIRST, HEAD = REVISIONS[0], REVISIONS[-1]
 TABLES = tuple(effect.table for effects in MIGRATIONS.values() for effect in effects if effect.column is None)
-# Tables that refer to others come first.
+# Tables with foreign keys come first.
 DROP_ORDER = ("function_aliases", "function_versions", "jobs", "webhooks", "executions", "functions", "runtimes")
 
 
 class State(enum.Enum):
-    """What may be done with a database."""
+    """The migration state of a database."""
 
     CURRENT = "current"
     OUTDATED = "outdated"
@@ -110,7 +110,7 @@ class State(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A database's state with the reason, and what to do about it, in lines for a human."""
+    """A database's state with its reason, details and remedy, as text for an operator."""
 
     state: State
     revision: str | None
@@ -119,7 +119,7 @@ class Finding:
     remedy: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """Return the whole explanation, one string a line."""
+        """Return the finding as lines of text."""
         result = [f"The database is {self.state.value}: {self.reason}."]
         result += [f"  - {detail}" for detail in self.details]
         if self.remedy:
@@ -133,7 +133,7 @@ def _listed(effects: Sequence[Effect]) -> str:
 
 
 def _undo(effects: Sequence[Effect]) -> list[str]:
-    """Return the SQL that takes ``effects`` back; a column of a table that is dropped needs none."""
+    """Return the SQL that reverts ``effects``; columns of dropped tables need no statement."""
     dropped = {effect.table for effect in effects if effect.column is None}
     tables = [f"DROP TABLE {table};" for table in DROP_ORDER if table in dropped]
     columns = [
@@ -145,7 +145,7 @@ def _undo(effects: Sequence[Effect]) -> list[str]:
 
 
 def _complete(missing: Sequence[Effect]) -> list[str] | None:
-    """Return the SQL that adds what is missing, None where more is missing than nullability."""
+    """Return the SQL that applies ``missing``, None if it contains more than changes of nullability."""
     statements = [effect.redo() for effect in missing]
     if None in statements:
         return None
@@ -157,9 +157,9 @@ _BACKUP = "Stop Qinling's services and take a backup of this database first."
 
 
 def _without_revision(schema: Schema) -> Finding:
-    """Judge a database that has tables of Qinling but no recorded revision."""
+    """Classify a database that has tables of Qinling but no recorded revision."""
     present = [effect for effects in MIGRATIONS.values() for effect in effects if effect.present(schema)]
-    # 001 lets memory_size and the like be NULL; only what 001 does not make itself counts as made by something else.
+    # Columns such as memory_size are nullable since 001; only effects beyond 001 indicate another origin.
     later = [effect for effect in present if effect not in MIGRATIONS[FIRST] and effect.nullable is None]
     tables = [table for table in TABLES if table in schema]
     if not later:
@@ -167,41 +167,40 @@ def _without_revision(schema: Schema) -> Finding:
         return Finding(
             State.OUTDATED,
             None,
-            f"migration {FIRST} stopped half way and can be run again",
-            (f"tables there: {', '.join(tables)}",),
+            f"migration {FIRST} was interrupted and can be run again",
+            (f"existing tables: {', '.join(tables)}",),
             (_UPGRADE,),
         )
     missing = [effect for effects in MIGRATIONS.values() for effect in effects if not effect.present(schema)]
     details = [
-        f"tables there: {', '.join(tables)}",
-        "no migration is recorded, but these come from later ones: " + _listed(later),
+        f"existing tables: {', '.join(tables)}",
+        "no migration is recorded, but these belong to later migrations: " + _listed(later),
     ]
     if missing:
         details.append("missing: " + _listed(missing))
     remedy = [_BACKUP]
     completing = _complete(missing)
     if completing is not None:
-        remedy.append("If the tables hold data that you need, complete them and record that:")
-        remedy += [*completing, "  qinling-db-manage stamp head", "Else remove them and migrate:"]
+        remedy.append("If you need the data in the tables, complete them and record the revision:")
+        remedy += [*completing, "  qinling-db-manage stamp head", "Otherwise remove the tables and migrate:"]
     remedy += [f"  DROP TABLE {', '.join(table for table in DROP_ORDER if table in schema)};", f"  {_UPGRADE}"]
     return Finding(
         State.BROKEN, None, "a service created tables before any migration ran", tuple(details), tuple(remedy)
     )
 
 
-def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
-    """Return the state of a database.
+def classify(schema: Schema, recorded: Sequence[str]) -> Finding:
+    """Return the state of a database with the given ``schema``.
 
-    :param schema: the tables there, with their columns and whether each may be NULL.
-    :param recorded: the rows of alembic's version table, empty when there is none.
+    ``recorded`` has the rows of alembic's version table, and is empty if the table does not exist.
     """
     if len(recorded) > 1:
         return Finding(
             State.BROKEN,
             None,
-            f"table {VERSION_TABLE} has {len(recorded)} rows, one was expected",
+            f"table {VERSION_TABLE} has {len(recorded)} rows; expected one",
             (f"rows: {', '.join(sorted(recorded))}",),
-            (_BACKUP, "Remove the row that does not belong there."),
+            (_BACKUP, "Remove the wrong rows."),
         )
     if not recorded:
         if not any(table in schema for table in TABLES):
@@ -212,8 +211,8 @@ def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
         return Finding(
             State.BROKEN,
             revision,
-            f"its revision {revision} is unknown to Qinling 5.0.0, which ends at {HEAD}",
-            remedy=("Look whether [database] connection names Qinling's own database.",),
+            f"its revision {revision} is unknown to Qinling 5.0.0, whose last revision is {HEAD}",
+            remedy=("Check that [database] connection names Qinling's own database.",),
         )
     position = REVISIONS.index(revision)
     done = [effect for name in REVISIONS[: position + 1] for effect in MIGRATIONS[name]]
@@ -222,11 +221,11 @@ def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
         completing = _complete(missing)
         steps = ["Restore the database from a backup, or drop all its tables and run:", f"  {_UPGRADE}"]
         if completing is not None:
-            steps = ["Add what is missing:", *completing]
+            steps = ["Apply the missing changes:", *completing]
         return Finding(
             State.BROKEN,
             revision,
-            f"revision {revision} is recorded, but what it implies is not there",
+            f"revision {revision} is recorded, but its changes are incomplete",
             ("missing: " + _listed(missing),),
             (_BACKUP, *steps),
         )
@@ -242,7 +241,7 @@ def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
             State.OUTDATED, revision, f"revision {revision} is recorded, {HEAD} is needed", remedy=(_UPGRADE,)
         )
     following = REVISIONS[position + 1]
-    details = [f"of migration {name} there already: {_listed(found)}" for name, found in ahead.items()]
+    details = [f"already applied of migration {name}: {_listed(found)}" for name, found in ahead.items()]
     if set(ahead) == {following}:
         rest = [effect for effect in MIGRATIONS[following] if effect not in ahead[following]]
         undo = _undo(ahead[following])
@@ -258,26 +257,26 @@ def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
             return Finding(
                 State.OUTDATED,
                 revision,
-                f"migration {following} stopped half way and can be run again",
+                f"migration {following} was interrupted and can be run again",
                 tuple(details),
                 (_UPGRADE,),
             )
-        details.append(f"of migration {following} missing: {_listed(rest)}")
+        details.append(f"missing of migration {following}: {_listed(rest)}")
         return Finding(
             State.BROKEN,
             revision,
-            f"migration {following} stopped half way",
+            f"migration {following} was interrupted",
             tuple(details),
-            (_BACKUP, "Take the first half back and migrate:", *(f"  {sql}" for sql in undo), f"  {_UPGRADE}"),
+            (_BACKUP, "Revert the first half and migrate:", *(f"  {sql}" for sql in undo), f"  {_UPGRADE}"),
         )
     return Finding(
         State.BROKEN,
         revision,
-        f"revision {revision} is recorded, but it holds changes of later migrations",
+        f"revision {revision} is recorded, but the database has changes of later migrations",
         tuple(details),
         (
             _BACKUP,
-            "If nothing in them is needed, take these changes back and migrate:",
+            "If you do not need their data, revert these changes and migrate:",
             *(f"  {sql}" for sql in _undo([effect for found in ahead.values() for effect in found])),
             f"  {_UPGRADE}",
         ),
@@ -285,7 +284,7 @@ def judge(schema: Schema, recorded: Sequence[str]) -> Finding:
 
 
 class UnreachableError(Exception):
-    """The database does not answer; the text names address and kind of failure, never a secret or SQL."""
+    """The database does not answer; the text contains address and kind of failure, never a secret or SQL."""
 
 
 def address(url: str) -> str:
@@ -297,7 +296,7 @@ def address(url: str) -> str:
     return f"{parsed.host}{port}/{parsed.database or ''}"
 
 
-# Error numbers of MariaDB and PyMySQL that an operator can act on.
+# Error numbers of MariaDB and PyMySQL with a cause that an operator can fix.
 _MYSQL_REASONS = {
     1040: "too many connections",
     1044: "access denied to this database: see [database] connection",
@@ -310,7 +309,7 @@ _MYSQL_REASONS = {
 
 
 def failure_reason(error: BaseException) -> str:
-    """Return why the database did not answer, in words without SQL, user or password."""
+    """Return why the database did not answer, without SQL, user or password."""
     original = getattr(error, "orig", None) or error
     number = original.args[0] if getattr(original, "args", ()) else None
     if isinstance(number, int) and number in _MYSQL_REASONS:
@@ -321,7 +320,7 @@ def failure_reason(error: BaseException) -> str:
 def make_engine(url: str, timeout: int = 3) -> sa.Engine:
     """Return an engine that opens a connection for each use and never waits longer than ``timeout`` on the network.
 
-    Qinling's own pool is left alone: it may be exhausted, and must not be shared across a fork.
+    Qinling's own pool is not used: it may be exhausted, and must not be shared across a fork.
     """
     options = {}
     if sa.make_url(url).get_driver_name() == "pymysql":
@@ -336,7 +335,7 @@ def recorded_revisions(connection: sa.Connection) -> list[str]:
 
 
 def inspect(url: str, timeout: int = 10) -> Finding:
-    """Look at the database and return its state; raises UnreachableError when it does not answer."""
+    """Inspect the database and return its state; raise UnreachableError if it does not answer."""
     engine = make_engine(url, timeout)
     try:
         with engine.connect() as connection:
@@ -352,23 +351,23 @@ def inspect(url: str, timeout: int = 10) -> Finding:
         raise UnreachableError(f"database {address(url)}: {failure_reason(error)}") from None
     finally:
         engine.dispose()
-    return judge(schema, recorded)
+    return classify(schema, recorded)
 
 
 def wait(
     url: str,
     limit: float | None = None,
-    look: Callable[[str], Finding] = inspect,
+    probe: Callable[[str], Finding] = inspect,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Finding:
-    """Return the database's state as soon as it answers, telling the log about each failed attempt.
+    """Return the database's state as soon as it answers, logging each failed attempt.
 
-    :param limit: seconds of waiting after which UnreachableError is raised; None waits for ever.
+    Raise UnreachableError after ``limit`` seconds; with None, wait forever.
     """
     waited, pause = 0.0, 1.0
     while True:
         try:
-            return look(url)
+            return probe(url)
         except UnreachableError as error:
             if limit is not None and waited >= limit:
                 raise
@@ -381,7 +380,7 @@ def wait(
 
 @contextlib.contextmanager
 def migration_lock(url: str, timeout: int = 60) -> Iterator[None]:
-    """Hold a lock of the database server, so that two hosts never migrate at once (MariaDB and MySQL only)."""
+    """Hold a lock of the database server, so that only one host migrates at a time (MariaDB and MySQL only)."""
     if sa.make_url(url).get_backend_name() != "mysql":
         yield
         return
@@ -402,11 +401,11 @@ def migration_lock(url: str, timeout: int = 60) -> Iterator[None]:
 
 
 def forbid_table_creation() -> None:
-    """Keep Qinling's services from creating tables: ``setup_db`` adds what is missing, behind alembic's back."""
+    """Disable ``setup_db``, with which Qinling's services create missing tables without alembic."""
     from qinling.db.sqlalchemy import api
 
     api.setup_db = _tables_come_from_migrations
 
 
 def _tables_come_from_migrations() -> None:
-    """Stand in for ``setup_db``: the tables are there, or the service did not get this far."""
+    """Replace ``setup_db``: the tables exist, as services start only on a migrated database."""

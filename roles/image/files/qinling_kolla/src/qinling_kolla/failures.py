@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failures of the platform, and the one clause of plain English by which the caller of a function learns of them.
+"""Failures of the platform, and the reason that the caller of a function gets: one clause of plain English.
 
-An execution that the platform fails ends in the status ``error``; ``failed`` is the function's own failure. The log of
-the engine has the details: addresses, statements and tracebacks stay there.
+An execution that fails in the platform ends in the status ``error``; ``failed`` is the function's own failure. Details
+such as addresses, statements and tracebacks appear only in the engine's log.
 """
 
 import re
@@ -14,11 +14,11 @@ from oslo_db import exception as db_exc
 from qinling import exceptions as exc
 from sqlalchemy import exc as sa_exc
 
-# Qinling's own text, which users may look for.
+# Qinling's own text, which users may search for.
 FAILED = "Function execution failed"
 MAX_CLAUSE = 200
 
-# Whatever a text of ours may quote: URLs, IPv4 and IPv6 addresses with or without a port, paths.
+# Texts that a reason must not contain: URLs, IPv4 and IPv6 addresses with or without a port, paths.
 _ADDRESS = re.compile(
     r"\b[a-z][a-z0-9+.-]*://\S+"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
@@ -29,18 +29,18 @@ _ADDRESS = re.compile(
 
 
 class PlatformError(exc.OrchestratorException):
-    """Something on the way to a function failed, not the function: ``reason`` is for its caller, the text for logs."""
+    """A failure on the way to a function, not of the function: ``reason`` is for its caller, the text for logs."""
 
     reason = "the platform failed"
 
     def __init__(self, message: str | None = None, reason: str | None = None) -> None:
-        """Take the text for logs and the clause for callers; each stands in for the other where one is missing."""
+        """Set the text for logs and the clause for callers; each defaults to the other."""
         self.reason = reason or type(self).reason
         super().__init__(message or self.reason)
 
 
 def clause(text: str) -> str:
-    """Return the first line of ``text`` as a clause that a caller may read: short, without addresses and paths."""
+    """Return the first line of ``text`` as a clause for callers: short, without addresses and paths."""
     line = _ADDRESS.sub("…", text.strip().partition("\n")[0]).strip().rstrip(".:; ")
     return line if len(line) <= MAX_CLAUSE else line[: MAX_CLAUSE - 1].rstrip() + "…"
 
@@ -53,7 +53,7 @@ def _etcd(error: Any) -> str:
     return "etcd refused a request"
 
 
-# The first class that matches counts. A text is the reason; a function makes it from the error.
+# The first matching class counts. Its reason is a text, or a function that derives it from the error.
 _REASONS: tuple[tuple[type[BaseException], Any], ...] = (
     (PlatformError, lambda error: error.reason),
     (exc.EtcdLockException, "the function's lock in etcd is held by another execution"),
@@ -69,8 +69,8 @@ _REASONS: tuple[tuple[type[BaseException], Any], ...] = (
 )
 
 
-def known(error: BaseException) -> bool:
-    """Tell whether a failure is one that operation brings with it, as opposed to a fault in the engine's code."""
+def is_expected(error: BaseException) -> bool:
+    """Return whether a failure can occur in operation, as opposed to a bug in the engine's code."""
     return any(isinstance(error, kind) for kind, _ in _REASONS)
 
 
@@ -83,5 +83,5 @@ def reason(error: BaseException) -> str:
 
 
 def output(error: BaseException) -> str:
-    """Return what an execution's result says of a failure of the platform."""
+    """Return the output of an execution that failed in the platform."""
     return f"{FAILED}: {reason(error)}."

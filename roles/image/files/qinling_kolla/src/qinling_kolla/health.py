@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Health: asks database, queue, etcd and the rest whether they answer, all at once and never for longer than a limit.
+"""Health: checks of database, queue, etcd and other dependencies, in parallel and with a time limit.
 
-The answer names what failed and how, in words of this module only: no address, SQL, user or password can get into it.
+The report names failed checks with fixed texts of this module, so it cannot contain addresses, SQL, users or passwords.
 """
 
 import contextlib
@@ -30,17 +30,17 @@ PATH = "/healthcheck"
 LIMIT_SECONDS = 3.0
 KEEP_SECONDS = 2.0
 
-# A check returns when all is well and raises when it is not.
+# A check returns if its dependency is healthy and raises otherwise.
 Check = Callable[[], None]
 
 
 class UnhealthyError(Exception):
-    """What a check raises to have its own text in the answer; any other exception is answered by its type's name."""
+    """A failed check whose text is reported; of other exceptions only the name of the type is reported."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The outcome of all checks: for each None or what is wrong with it."""
+    """The results of all checks: None, or the reason of the failure."""
 
     checks: Mapping[str, str | None]
 
@@ -61,12 +61,12 @@ class Report:
         return json.dumps({"status": self.status, "checks": checks}).encode()
 
     def http_status(self) -> tuple[int, str]:
-        """Return HTTP's status code and phrase for the report."""
+        """Return the HTTP status code and phrase of the report."""
         return (200, "OK") if self.status == "ok" else (503, "Service Unavailable")
 
 
 class _Running:
-    """One run of one check in a thread of its own."""
+    """One run of one check in its own thread."""
 
     def __init__(self, check: Check) -> None:
         self.reason: str | None = None
@@ -79,17 +79,17 @@ class _Running:
             self._check()
         except UnhealthyError as error:
             self.reason = str(error)
-        except Exception as error:  # an outcome like any other
+        except Exception as error:  # a failed check
             self.reason = type(error).__name__
 
     def done(self, until: float) -> bool:
-        """Wait for the end of the run, at most until the given moment of the monotonic clock; tell whether it came."""
+        """Wait for the run, at most until a time of the monotonic clock; return whether it ended."""
         self._thread.join(max(0.0, until - time.monotonic()))
         return not self._thread.is_alive()
 
 
 class Health:
-    """Runs checks in parallel and keeps the outcome for a moment, so that many callers cost as much as one."""
+    """Parallel checks with a short cache of their results, so that many callers cost as much as one."""
 
     def __init__(self, checks: Mapping[str, Check], limit: float = LIMIT_SECONDS, keep: float = KEEP_SECONDS) -> None:
         self._checks = dict(checks)
@@ -101,38 +101,38 @@ class Health:
         self._until = 0.0
 
     def add(self, name: str, check: Check) -> None:
-        """Add a check, or put another in its place."""
+        """Add or replace a check."""
         with self._lock:
             self._checks[name] = check
             self._until = 0.0
 
     def report(self) -> Report:
-        """Return the checks' outcome, at most ``keep`` seconds old."""
+        """Return the results of the checks, at most ``keep`` seconds old."""
         with self._lock:
             if self._report is None or time.monotonic() >= self._until:
                 before = self._report.checks if self._report else {}
-                self._report = Report(self._ask())
+                self._report = Report(self._run_checks())
                 self._until = time.monotonic() + self._keep
-                _tell_changes(before, self._report.checks)
+                _log_changes(before, self._report.checks)
             return self._report
 
-    def _ask(self) -> dict[str, str | None]:
+    def _run_checks(self) -> dict[str, str | None]:
         until = time.monotonic() + self._limit
-        # A check that hangs since an earlier round is not started again: threads must not pile up.
+        # A check that still hangs from an earlier round is not started again: threads must not pile up.
         hanging = {name: run for name, run in self._hanging.items() if not run.done(0.0)}
         running = {name: hanging.get(name) or _Running(check) for name, check in self._checks.items()}
         self._hanging = {}
-        outcome: dict[str, str | None] = {}
+        results: dict[str, str | None] = {}
         for name, run in running.items():
             if run.done(until):
-                outcome[name] = run.reason
+                results[name] = run.reason
             else:
                 self._hanging[name] = run
-                outcome[name] = f"no answer within {self._limit:g} s"
-        return outcome
+                results[name] = f"no answer within {self._limit:g} s"
+        return results
 
 
-def _tell_changes(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> None:
+def _log_changes(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> None:
     for name, reason in now.items():
         if reason is not None and reason != before.get(name):
             LOG.warning("Health of %s: %s", name, reason)
@@ -141,7 +141,7 @@ def _tell_changes(before: Mapping[str, str | None], now: Mapping[str, str | None
 
 
 class Middleware:
-    """Answers ``GET /healthcheck`` before authentication; every other request goes on to the application."""
+    """WSGI middleware that serves ``GET /healthcheck`` without authentication and passes other requests on."""
 
     def __init__(self, app: Callable[..., Any], health: Health) -> None:
         self._app = app
@@ -165,7 +165,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: "Listener"
 
     def do_GET(self) -> None:
-        """Answer with the report, whatever the path."""
+        """Respond with the report, for any path."""
         report = self.server.health.report()
         body = report.body()
         self.send_response(*report.http_status())
@@ -175,15 +175,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def address_string(self) -> str:
-        """Return a name for the caller; a unix socket has no address."""
+        """Return a placeholder, as callers on a unix socket have no address."""
         return "local"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Stay silent: the caller comes every few seconds."""
+        """Log nothing, as health checks run every few seconds."""
 
 
 class Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Serves the report over HTTP on a unix socket, which only this service's user can open."""
+    """HTTP server of the report on a unix socket, which only this service's user can open."""
 
     daemon_threads = True
     block_on_close = False
@@ -198,23 +198,23 @@ class Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         file.chmod(0o600)
 
     def start(self) -> None:
-        """Serve in a thread of its own."""
+        """Serve in a separate thread."""
         threading.Thread(target=self.serve_forever, name="health-listener", daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave a caller that went away without a traceback on stderr."""
-        LOG.debug("A caller of the health listener went away")
+        """Log a disconnected caller without a traceback on stderr."""
+        LOG.debug("A caller of the health listener disconnected")
 
 
 def database_check(url: str) -> Check:
-    """Return a check that connects to the database and finds it migrated."""
+    """Return a check that the database answers and is migrated."""
     engine = database.make_engine(url)
 
     def check() -> None:
         try:
             with engine.connect() as connection:
                 recorded = database.recorded_revisions(connection)
-        except Exception as error:  # drivers raise what they like
+        except Exception as error:  # the types depend on the driver
             raise UnhealthyError(database.failure_reason(error)) from None
         if recorded != [database.HEAD]:
             raise UnhealthyError("not migrated to this version")
@@ -223,7 +223,7 @@ def database_check(url: str) -> Check:
 
 
 class Queue:
-    """Checks over one connection to RabbitMQ, kept open: a new one for each check would fill the broker's log."""
+    """Checks over one persistent connection to RabbitMQ: a connection per check would fill the broker's log."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         url = oslo_messaging.TransportURL.parse(conf)
@@ -235,13 +235,13 @@ class Queue:
         self._lock = threading.Lock()
 
     def check(self) -> None:
-        """Raise unless the broker answers."""
-        self._ask(lambda channel: None)
+        """Raise UnhealthyError unless the broker answers."""
+        self._probe(lambda channel: None)
 
     def consumer_check(self, queue: str) -> Check:
-        """Return a check that finds a consumer on ``queue``."""
+        """Return a check that ``queue`` has a consumer."""
 
-        def ask(channel: Any) -> None:
+        def require_consumer(channel: Any) -> None:
             try:
                 consumers = channel.queue_declare(queue, passive=True).consumer_count
             except amqp.exceptions.NotFound:
@@ -249,28 +249,28 @@ class Queue:
             if consumers < 1:
                 raise UnhealthyError("the RPC server does not listen to its queue")
 
-        return lambda: self._ask(ask)
+        return lambda: self._probe(require_consumer)
 
-    def _ask(self, question: Callable[[Any], None]) -> None:
+    def _probe(self, operation: Callable[[Any], None]) -> None:
         with self._lock:
             if self._connection is not None:
-                # The broker may have closed it since the last check, which says nothing about now.
+                # The broker may have closed the connection since the last check, so reconnect before failing.
                 try:
-                    self._over_channel(question)
+                    self._on_channel(operation)
                     return
                 except (amqp.exceptions.AMQPError, OSError):
                     self._forget()
             self._connect()
             try:
-                self._over_channel(question)
+                self._on_channel(operation)
             except (amqp.exceptions.AMQPError, OSError) as error:
                 self._forget()
                 raise UnhealthyError(_queue_reason(error)) from None
 
-    def _over_channel(self, question: Callable[[Any], None]) -> None:
+    def _on_channel(self, operation: Callable[[Any], None]) -> None:
         channel = self._connection.channel()
         try:
-            question(channel)
+            operation(channel)
         finally:
             if channel.is_open:
                 channel.close()
@@ -292,7 +292,7 @@ class Queue:
             )
             try:
                 connection.connect()
-            except Exception as error:  # amqp, TLS and sockets raise what they like
+            except Exception as error:  # of amqp, TLS or sockets
                 reason = _queue_reason(error)
                 with contextlib.suppress(Exception):
                     connection.collect()
@@ -320,7 +320,7 @@ def _queue_reason(error: BaseException) -> str:
 
 
 def _queue_tls(conf: cfg.ConfigOpts) -> dict[str, Any] | bool:
-    """Return py-amqp's TLS arguments from oslo.messaging's options, False without TLS."""
+    """Return py-amqp's TLS arguments from oslo.messaging's options, False if TLS is off."""
     from oslo_messaging._drivers import impl_rabbit
 
     conf.register_opts(impl_rabbit.rabbit_opts, group="oslo_messaging_rabbit")
@@ -336,13 +336,13 @@ def _queue_tls(conf: cfg.ConfigOpts) -> dict[str, Any] | bool:
 
 
 def etcd_in_use(conf: cfg.ConfigOpts) -> bool:
-    """Whether the operator configured etcd; Qinling has a default address, which is nobody's."""
+    """Return whether the operator configured etcd; Qinling's default address does not count."""
     locations = (conf.get_location(name, "etcd") for name in ("host", "port", "protocol"))
     return any(location is not None and location.location.is_user_controlled for location in locations)
 
 
 def etcd_check(conf: cfg.ConfigOpts) -> Check:
-    """Return a check that asks etcd's own health address, with the certificates that Qinling uses."""
+    """Return a check that queries etcd's health endpoint, with Qinling's certificates."""
     url = f"{conf.etcd.protocol}://{_bracketed(conf.etcd.host)}:{conf.etcd.port}/health"
     verify: str | bool = True
     certificate = None
@@ -354,7 +354,7 @@ def etcd_check(conf: cfg.ConfigOpts) -> Check:
 
     def check() -> None:
         with requests.Session() as session:
-            # REQUESTS_CA_BUNDLE and proxies are not for this connection.
+            # Ignore REQUESTS_CA_BUNDLE and proxies.
             session.trust_env = False
             try:
                 response = session.get(url, timeout=2, verify=verify, cert=certificate)
@@ -371,15 +371,15 @@ def etcd_check(conf: cfg.ConfigOpts) -> Check:
         except (ValueError, KeyError, TypeError):
             healthy = False
         if not healthy:
-            raise UnhealthyError("etcd answers that it is not healthy")
+            raise UnhealthyError("etcd reports that it is not healthy")
 
     return check
 
 
 def orchestrator_check(orchestrator: Any) -> Check | None:
-    """Return a check that calls the driver's ``healthy()``, None for a driver without one.
+    """Return a check that calls the driver's ``healthy()``, None if the driver has no such method.
 
-    ``healthy()`` raises, or returns False, when the orchestrator cannot be reached.
+    ``healthy()`` raises or returns False if the orchestrator cannot be reached.
     """
     healthy = getattr(orchestrator, "healthy", None)
     if not callable(healthy):
@@ -393,7 +393,7 @@ def orchestrator_check(orchestrator: Any) -> Check | None:
 
 
 def common_checks(conf: cfg.ConfigOpts) -> tuple[dict[str, Check], Queue]:
-    """Return the checks that API and engine share, and the queue that further checks may use."""
+    """Return the checks of both API and engine, and the queue for further checks."""
     checks: dict[str, Check] = {"database": database_check(conf.database.connection)}
     queue = Queue(conf)
     if queue.supported:

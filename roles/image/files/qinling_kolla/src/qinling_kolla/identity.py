@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions with Keystone: verified, with [keystone_authtoken] cafile, and no more log-ins than needed.
+"""Sessions with Keystone: verified with [keystone_authtoken] cafile, and with cached logins.
 
-Qinling's own clients ignore cafile (some switch verification off) and log in again for each call. All of this package's
-access to Keystone goes through here.
+Qinling's own clients ignore cafile (some disable verification) and log in for each call. This package accesses Keystone
+only through this module.
 """
 
 import datetime
@@ -15,32 +15,32 @@ from keystoneauth1.identity import v3
 from keystoneclient.v3 import client as ks_client
 from oslo_config import cfg
 
-# A function may run for resource_limits.max_timeout with the token that it was given at its start.
+# A function may use the token from its start for resource_limits.max_timeout.
 _SPARE_SECONDS = 60
-# Keystone may revoke a token (its user's password or roles change) long before it expires.
+# Keystone may revoke a token before it expires, when its user's password or roles change.
 _MAX_AGE_SECONDS = 300
 _CONNECT_SECONDS = 30
 _MAX_CACHED = 1000
 
 
 def v3_url(url: str) -> str:
-    """Return the address of Keystone's v3 API for a configured one that may lack the version."""
+    """Return the URL of Keystone's v3 API for a configured URL that may lack the version."""
     bare = url.rstrip("/")
     return bare if bare.endswith("/v3") else f"{bare}/v3"
 
 
 def public_url(conf: cfg.ConfigOpts) -> str:
-    """Return the address of Keystone's v3 API that workers are given."""
+    """Return the URL of Keystone's v3 API for workers."""
     return v3_url(conf.keystone_authtoken.www_authenticate_uri or conf.keystone_authtoken.auth_url)
 
 
 def _own_url(conf: cfg.ConfigOpts) -> str:
-    """Return the address that this service itself uses: the middleware's, else the advertised one."""
+    """Return the URL that this service uses: auth_url, else www_authenticate_uri."""
     return v3_url(conf.keystone_authtoken.auth_url or conf.keystone_authtoken.www_authenticate_uri)
 
 
 def verification(conf: cfg.ConfigOpts) -> bool | str:
-    """Return what verifies Keystone's certificate, as requests takes it: a CA file, True, or False if so configured."""
+    """Return the ``verify`` argument of requests for Keystone: a CA file, True, or False if configured as insecure."""
     options = conf.keystone_authtoken
     if options.insecure:
         return False
@@ -48,7 +48,7 @@ def verification(conf: cfg.ConfigOpts) -> bool | str:
 
 
 def make_session(conf: cfg.ConfigOpts, auth: Any) -> ks_session.Session:
-    """Return a session that authenticates with ``auth`` and verifies as configured."""
+    """Return a session that authenticates with ``auth`` and verifies TLS as configured."""
     options = conf.keystone_authtoken
     cert = (options.certfile, options.keyfile) if options.certfile and options.keyfile else None
     return ks_session.Session(auth=auth, verify=verification(conf), cert=cert, timeout=_CONNECT_SECONDS)
@@ -87,7 +87,7 @@ def _identity(conf: cfg.ConfigOpts) -> tuple[Any, ...]:
 
 
 def service_session(conf: cfg.ConfigOpts) -> ks_session.Session:
-    """Return the service user's session, one a process as long as the configuration stays."""
+    """Return the service user's session, one per process until the configuration changes."""
     key = _identity(conf)
     options = conf.keystone_authtoken
     with _lock:
@@ -106,21 +106,21 @@ def service_session(conf: cfg.ConfigOpts) -> ks_session.Session:
 
 
 def client(conf: cfg.ConfigOpts, session: ks_session.Session) -> ks_client.Client:
-    """Return a client of Keystone's v3 API over the given session; it needs no catalog entry."""
+    """Return a client of Keystone's v3 API that uses ``session`` and needs no catalog entry."""
     return ks_client.Client(session=session, endpoint_override=_own_url(conf))
 
 
 def user_session(conf: cfg.ConfigOpts, token: str) -> ks_session.Session:
-    """Return a session that uses a caller's token as it is, without another log-in."""
+    """Return a session that uses a caller's token unchanged, without a login."""
     return make_session(conf, token_endpoint.Token(_own_url(conf), token))
 
 
 def trust_session(conf: cfg.ConfigOpts, trust_id: str) -> ks_session.Session:
-    """Return a session of the service user on behalf of a trust; its token is kept for a while."""
+    """Return a session of the service user on behalf of a trust, with a cached token."""
     key = (trust_id, _own_url(conf))
     with _lock:
         auth = _trusts.pop(key, None) or _password(conf, trust_id=trust_id)
-        # The one used last goes last, so that the first is the one to forget.
+        # Moved to the end, so that the least recently used entry is evicted first.
         _trusts[key] = auth
         while len(_trusts) > _MAX_CACHED:
             del _trusts[next(iter(_trusts))]
@@ -130,7 +130,7 @@ def trust_session(conf: cfg.ConfigOpts, trust_id: str) -> ks_session.Session:
 def trust_access(conf: cfg.ConfigOpts, trust_id: str, lifetime: float = 0) -> Any:
     """Return keystoneauth's access info (auth_token, user_id, …) for a trust.
 
-    :param lifetime: seconds that the token has to be valid for; one that ends before is replaced.
+    A token that expires within ``lifetime`` seconds is replaced.
     """
     session = trust_session(conf, trust_id)
     access = session.auth.get_access(session)
@@ -143,7 +143,7 @@ def trust_access(conf: cfg.ConfigOpts, trust_id: str, lifetime: float = 0) -> An
 
 
 def forget(trust_id: str) -> None:
-    """Forget the token of a trust, for instance because the trust was deleted."""
+    """Drop the cached token of a trust, for example when the trust is deleted."""
     with _lock:
         for key in [key for key in _trusts if key[0] == trust_id]:
             del _trusts[key]

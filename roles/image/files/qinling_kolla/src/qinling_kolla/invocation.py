@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One execution of a package function in the engine, with as few round trips as it takes.
+"""One execution of a package function in the engine, with few round trips.
 
-Qinling's own way takes etcd's lock of the function for each execution, to see whether it needs another worker: six
-calls, three of which wait for etcd's disk, and where two executions meet, the second one tries again after a second.
-Here one look at etcd and one at the database tell that no worker is needed, and only who needs one takes the lock,
-under which Qinling's own check looks again. A function that has a worker runs there when it cannot get another one. One
-that has none waits for its first worker, and takes the place of an idle function where none is free.
+Qinling's own code acquires the function's lock in etcd for each execution, to check whether it needs another worker:
+six calls, three of which wait for etcd's disk. Of two concurrent executions, the second retries after a second. Here
+one query each of etcd and of the database shows that no worker is needed; only an execution that needs one acquires the
+lock, under which Qinling's own check runs again. A function with a worker runs there if it cannot get another one. A
+function without a worker waits for its first one, and replaces an idle function if no worker is free.
 """
 
 import functools
@@ -30,23 +30,23 @@ from qinling_kolla import final_states, reclaim
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
-# How long a function that got no further worker waits before it asks for one again.
+# Pause after a failed scale-up before a function requests another worker again.
 SCALE_PAUSE_SECONDS = 5
-# How long a function's lock may be held by another execution, which claims a worker (CLAIM_SECONDS) or reclaims one.
+# How long another execution may hold a function's lock while it claims (CLAIM_SECONDS) or reclaims a worker.
 LOCK_SECONDS = 30
-# Pauses between two tries, in seconds: for a lock, which is held for moments, and for a worker.
+# Pauses between attempts in seconds: for a lock, which is held briefly, and for a worker.
 LOCK_PAUSE = (0.05, 0.15)
 WORKER_PAUSE = (0.3, 0.7)
 
-# Qinling's check under the function's lock, without its own retries, which wait a second each.
+# Qinling's check under the function's lock, without its retries, each of which waits a second.
 _load_check = default_engine.DefaultEngine.function_load_check.__wrapped__
 
 _guard = threading.Lock()
 _paused: dict[tuple[str, int], float] = {}
 
 
-def known_workers(function_id: str, version: int) -> tuple[int, str | None]:
-    """Return how many workers etcd knows of a function's version, and their address, by one read."""
+def registered_workers(function_id: str, version: int) -> tuple[int, str | None]:
+    """Return the number of a function version's workers in etcd, and their address, with one read."""
     prefix = f"{function_id}_{version}/"
     count, address = 0, None
     for value, about in etcd_util.get_client().get_prefix(prefix):
@@ -59,8 +59,8 @@ def known_workers(function_id: str, version: int) -> tuple[int, str | None]:
 
 
 @db_base.session_aware()
-def look(function_id: str, version: int, session: Any = None) -> tuple[Any, int]:
-    """Return a function and how many executions of its version are running."""
+def load_function(function_id: str, version: int, session: Any = None) -> tuple[Any, int]:
+    """Return a function and the number of running executions of its version."""
     function = db_api.get_function(function_id)
     running = (
         session.query(models.Execution.id)
@@ -71,7 +71,7 @@ def look(function_id: str, version: int, session: Any = None) -> tuple[Any, int]
 
 
 def overloaded(running: int, workers: int) -> bool:
-    """Tell whether a function needs another worker: it has none, or more executions than those may have at once."""
+    """Return whether a function needs another worker: it has none, or its executions exceed the limit per worker."""
     return not workers or running / workers > CONF.engine.function_concurrency
 
 
@@ -91,11 +91,11 @@ def _pause(key: tuple[str, int]) -> None:
 def address_of(
     engine: Any, execution_id: str, function_id: str, version: int, runtime_id: str | None, running: int
 ) -> str:
-    """Return the address of a function's workers, after getting it another one where it needs one.
+    """Return the address of a function's workers, after adding a worker if it needs one.
 
-    Raises NoFreeWorker when it has no worker at all and gets none, and Ended when its execution ends before that.
+    Raise NoFreeWorker if it has no worker and gets none, and Ended if its execution ends before.
     """
-    workers, address = known_workers(function_id, version)
+    workers, address = registered_workers(function_id, version)
     if not (workers and address):
         return first_worker(engine, execution_id, function_id, version, runtime_id)
     key = (function_id, version)
@@ -104,51 +104,51 @@ def address_of(
     try:
         address = _load_check(engine, function_id, version, runtime_id) or address
     except exc.EtcdLockException:
-        # Somebody else is at it.
+        # Another execution is already scaling.
         return address
     except exc.OrchestratorException as error:
-        LOG.warning("Function %s(version %s) keeps the workers that it has: %s", function_id, version, error)
-    if known_workers(function_id, version)[0] <= workers:
+        LOG.warning("Function %s(version %s) keeps its current workers: %s", function_id, version, error)
+    if registered_workers(function_id, version)[0] <= workers:
         _pause(key)
     return address
 
 
 @functools.cache
 def _waiting() -> threading.BoundedSemaphore:
-    """Return the slots of executions that wait for a worker: half of the threads, so that functions with one go on."""
+    """Return the slots of executions that wait for a worker: half of the threads; others stay free for running ones."""
     return threading.BoundedSemaphore(max(1, getattr(CONF, "executor_thread_pool_size", 64) // 2))
 
 
-def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | None, again: bool) -> str:
-    """Return the address of a function, under its lock, after getting it a worker where it has none.
+def _get_worker(engine: Any, function_id: str, version: int, runtime_id: str | None, already_reclaimed: bool) -> str:
+    """Return the address of a function, under its lock, after claiming a worker if it has none.
 
-    Raises EtcdLockException when another execution holds the lock, and NoFreeWorker, which names the function version
-    whose workers were reclaimed for this one. Where workers of the pool do not start, what is reclaimed may not start
-    either: it is tried once, and not ``again``.
+    Raise EtcdLockException if another execution holds the lock, and NoFreeWorker, which names the function version
+    whose workers were reclaimed for this one. If workers of the pool do not start, reclaimed ones may not start either:
+    it is attempted once, not if ``already_reclaimed``.
     """
     with etcd_util.get_worker_lock(function_id, version) as lock:
         if not lock.is_acquired():
             raise exc.EtcdLockException(f"Etcd: failed to get worker lock for function {function_id}({version}).")
-        workers, address = known_workers(function_id, version)
+        workers, address = registered_workers(function_id, version)
         if workers and address:
             return address
-        # Workers without an address, or the reverse, are leftovers of an engine that was interrupted. The orchestrator
-        # knows which workers the function really has, and registers those first.
+        # Workers without an address, or the reverse, are leftovers of an interrupted engine. The orchestrator knows the
+        # function's actual workers and registers them first.
         etcd_util.delete_function(function_id, version)
         try:
             return str(engine.scaleup_function(None, function_id, version, runtime_id, 1))
         except reclaim.NoFreeWorker as error:
-            if error.all_in_use or not (error.free or again):
+            if error.all_in_use or not (error.free or already_reclaimed):
                 holders = engine.orchestrator.holders(runtime_id) - {(function_id, version)}
                 error.reclaimed = reclaim.reclaim(engine.orchestrator, holders)
             raise
 
 
 def first_worker(engine: Any, execution_id: str, function_id: str, version: int, runtime_id: str | None) -> str:
-    """Return the address of a function that has no worker, after getting it one.
+    """Return the address of a function without a worker, after claiming one.
 
-    Where no worker is free, an idle one is reclaimed; where that cannot be, the function waits with reclaim.Patience.
-    Raises what the last try raised, and Ended as soon as the execution has ended.
+    If no worker is free, an idle one is reclaimed; if that is impossible, the function waits with reclaim.Patience.
+    Raise the error of the last attempt, and Ended as soon as the execution has ended.
     """
     patience = reclaim.Patience(time.monotonic())
     locked_until = time.monotonic() + LOCK_SECONDS
@@ -157,9 +157,9 @@ def first_worker(engine: Any, execution_id: str, function_id: str, version: int,
         while True:
             final_states.require_running(execution_id)
             try:
-                return _get_worker(engine, function_id, version, runtime_id, again=reclaimed)
+                return _get_worker(engine, function_id, version, runtime_id, already_reclaimed=reclaimed)
             except exc.EtcdLockException:
-                # Another execution of the function gets the worker, or another function reclaims the last one.
+                # Another execution is getting the worker, or another function is reclaiming this one's last worker.
                 if time.monotonic() >= locked_until:
                     raise
                 pause = LOCK_PAUSE
@@ -177,7 +177,7 @@ def first_worker(engine: Any, execution_id: str, function_id: str, version: int,
                 locked_until = time.monotonic() + LOCK_SECONDS
                 pause = WORKER_PAUSE
             time.sleep(random.uniform(*pause))
-            workers, address = known_workers(function_id, version)
+            workers, address = registered_workers(function_id, version)
             if workers and address:
                 return address
     finally:
@@ -186,10 +186,10 @@ def first_worker(engine: Any, execution_id: str, function_id: str, version: int,
 
 
 def package_state(function: Any, version: int) -> dict[str, Any]:
-    """Return what tells a worker whether the package that it has is the current one, without asking the API.
+    """Return request fields by which a worker recognizes that its package is current, without a request to the API.
 
-    The checksum is the one by which Qinling itself stores and replaces a package; a version's package never changes.
-    Nothing for a package in Swift, which changes without Qinling's knowledge.
+    The checksum is the one with which Qinling stores and replaces a package; a version's package never changes. A
+    package in Swift has no such field, as it changes without Qinling's knowledge.
     """
     if version:
         return {"package_final": True}
@@ -207,16 +207,16 @@ def run(
     version: int,
     runtime_id: str | None,
     given: Any,
-    otherwise: Any,
+    run_image_function: Any,
 ) -> None:
-    """Run an execution to its end; raises what keeps the platform from running it, or Ended where it has ended.
+    """Run an execution until it ends; raise a failure of the platform, or Ended if the execution has already ended.
 
-    :param otherwise: Qinling's own method, for image functions.
+    ``run_image_function`` is Qinling's own method.
     """
-    function, running = look(function_id, version)
+    function, running = load_function(function_id, version)
     if function.code["source"] == constants.IMAGE_FUNCTION:
         final_states.require_running(execution_id)
-        otherwise(engine, ctx, execution_id, function_id, version, runtime_id, input=given)
+        run_image_function(engine, ctx, execution_id, function_id, version, runtime_id, input=given)
         return
     address = address_of(engine, execution_id, function_id, version, runtime_id, running)
     request = utils.get_request_data(
@@ -232,7 +232,7 @@ def run(
         function.timeout,
     )
     request |= package_state(function, version)
-    # The last moment: getting a worker and a token may have taken longer than the caller waits.
+    # Checked last: getting a worker and a token may have taken longer than the caller waits.
     final_states.require_running(execution_id)
     LOG.info("Running execution %s of function %s(version %s)", execution_id, function_id, version)
     success, result = utils.url_request(engine.session, f"{address}/execute", body=request)

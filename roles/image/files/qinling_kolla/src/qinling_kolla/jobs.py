@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One job handler a host: of all API processes, the one that holds a file's lock runs it.
+"""One job handler per host, run by the API process that holds a file lock.
 
-Qinling starts a handler in each process that loads its API, and each looks for due jobs every 3 s. The lock belongs to
-the process that took it, so the kernel hands it to the next one when that process ends, however it ends.
+Qinling starts a handler in each process that loads its API, and each queries due jobs every 3 s. The kernel releases
+the lock when its process ends, even after a crash, and another process acquires it.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ RETRY_SECONDS = 30.0
 
 
 def acquire(path: str) -> int:
-    """Wait until this process holds the lock of the file ``path``; return the file descriptor that keeps it."""
+    """Wait for the lock of the file ``path``; return the file descriptor that holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -29,7 +29,7 @@ def acquire(path: str) -> int:
 
 
 def run_elected(path: str, work: Callable[[], None], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Hold the lock for the rest of this process's life and do ``work``, again whenever it fails or returns."""
+    """Acquire the lock for the lifetime of this process and call ``work`` whenever it fails or returns."""
     while True:
         try:
             acquire(path)
@@ -66,7 +66,7 @@ def handle_jobs() -> None:
 
 
 def start(path: str, work: Callable[[], None] = handle_jobs) -> threading.Thread:
-    """Start taking part in the election in a thread of its own; return it."""
+    """Start a thread that takes part in the election; return it."""
     thread = threading.Thread(target=run_elected, args=(path, work), name="job-handler", daemon=True)
     thread.start()
     return thread

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which worker a function gets when its runtime has no free one: the policy that both orchestrators share.
+"""Reclaiming: which worker a function gets if its runtime has no free worker; both orchestrators share the policy.
 
 A worker belongs to one function version until the function expires, so a runtime with N workers would serve N functions
-and fail the next. A function that needs its first worker therefore takes the place of the one that ran least recently
-among those that run nothing now. No worker is handed over: the victim's workers are removed with all that the function
-left in them, and fresh ones start in their place. While workers of the pool do not start, as where a node is lost or an
-image is away, a function that needs one reclaims once at most.
+and fail the next. A function that needs its first worker therefore replaces the least recently used among the idle
+functions. Workers are not reused: the victim's workers are removed with everything the function left in them, and
+fresh workers start. While workers of the pool do not start, for example after the loss of a node or image, a function
+reclaims at most once.
 
 Why no function loses a worker while it runs, with any number of engines and threads:
 
-- The API records an execution as running before an engine hears of it, and the engine reads the function's address in
-  etcd after that.
-- Reclaiming holds the victim's lock, sees that nothing runs, deletes what etcd knows of its workers, and then checks
-  for running executions once more. An execution that read the address before is seen by then, and etcd's keys are put
-  back; one that comes later finds no address and waits for the lock to get a worker of its own.
-- An engine that is killed halfway leaves workers that etcd does not know. The function's next execution registers
-  them, or gets others where they are gone.
-- The limit is etcd's lock, which expires after 30 s: an engine that stops for longer between the second check and the
-  removal may remove a worker that was registered meanwhile, and the execution there ends in the status error. Where
-  only the removal takes longer, nothing is lost, as etcd's keys are not touched after it.
-- The victim's lock is only tried, never waited for: functions that reclaim from each other do not wait for each other.
-  The function that needs a worker holds its own lock, so that it reclaims once, however many executions it begins with.
+- The API records an execution as running before it calls an engine, and the engine then reads the function's address
+  from etcd.
+- Reclaiming acquires the victim's lock, checks that nothing runs, deletes the victim's workers from etcd, and checks
+  for running executions again. This second check sees any execution that has read the address, and etcd's keys are
+  restored; a later execution finds no address and waits for the lock to get its own worker.
+- An engine killed in between leaves workers that are not in etcd. The function's next execution registers them, or
+  gets other workers if they are gone.
+- The limit is etcd's lock, which expires after 30 s: an engine that pauses for longer between the second check and the
+  removal may remove a worker registered in the meantime, and the execution there ends in the status error. If only the
+  removal takes longer, nothing is lost, as etcd's keys are not changed after it.
+- The victim's lock is acquired without waiting, so functions that reclaim from each other cannot deadlock. The function
+  that needs a worker holds its own lock, so that it reclaims once for any number of executions.
 """
 
 import datetime
@@ -38,41 +38,35 @@ from qinling_kolla import failures
 
 LOG = logging.getLogger(__name__)
 
-# A function gives up when no worker of its runtime has changed hands for this long: they are busy then, not just many
-# functions taking turns. It is what starting a worker may take (CLAIM_SECONDS of both orchestrators), so that a fresh
-# one is never given up on before it runs.
+# A function fails if no worker of its runtime has changed its function for this long: the workers are then busy, rather
+# than shared in turn. It equals the start time allowed for a worker (CLAIM_SECONDS of both orchestrators), so that a
+# fresh worker has time to start.
 BUSY_SECONDS = 20
-# However long the queue is: a waiting function holds a thread of the engine, and its caller waits.
+# The total limit: a waiting function occupies a thread of the engine, and its caller waits.
 WAIT_SECONDS = 120
 
 FunctionVersion = tuple[str, int]
 
 
 class NoFreeWorker(failures.PlatformError):
-    """All workers of a runtime serve other functions, or do not run."""
+    """All workers of a runtime serve other functions or do not run."""
 
-    def __init__(self, runtime_id: str, total: int, in_use: int, wanted: int = 1, free: int = 0, details: str = ""):
-        """Count a runtime's workers.
+    def __init__(self, runtime_id: str, total: int, in_use: int, requested: int = 1, free: int = 0, details: str = ""):
+        """Describe a runtime with ``total`` actual or configured workers, ``in_use`` of which belong to functions.
 
-        Args:
-            runtime_id: the runtime.
-            total: the workers that it has or should have.
-            in_use: how many of them belong to functions.
-            wanted: how many were wanted.
-            free: how many were free, less than ``wanted``.
-            details: why others do not run, for the log only.
+        ``free`` is less than ``requested``. ``details`` say why workers do not run, for the log only.
         """
         self.free = free
         self.all_in_use = total == in_use
-        # Whose workers were removed to make room.
+        # The function version whose workers were removed.
         self.reclaimed: FunctionVersion | None = None
-        text = shortage(runtime_id, total, in_use, wanted, free)
+        text = shortage(runtime_id, total, in_use, requested, free)
         super().__init__(f"{text} ({details})" if details else text, text)
 
 
-def shortage(runtime_id: str, total: int, in_use: int, wanted: int = 1, free: int = 0) -> str:
-    """Return one line on a runtime whose workers do not suffice."""
-    head = f"only {free} of {wanted} workers wanted are free" if free else "no free worker"
+def shortage(runtime_id: str, total: int, in_use: int, requested: int = 1, free: int = 0) -> str:
+    """Return one line about a runtime with too few workers."""
+    head = f"only {free} of {requested} requested workers are free" if free else "no free worker"
     stopped = total - in_use - free
     return f"{head} for runtime {runtime_id}: {in_use} of {total} in use" + (
         f", {stopped} not running" if stopped > 0 else ""
@@ -80,7 +74,7 @@ def shortage(runtime_id: str, total: int, in_use: int, wanted: int = 1, free: in
 
 
 class Orchestrator(Protocol):
-    """What both drivers offer for this."""
+    """The methods of both drivers that reclaiming uses."""
 
     def holders(self, runtime_id: str) -> set[FunctionVersion]: ...
 
@@ -88,16 +82,16 @@ class Orchestrator(Protocol):
 
 
 class Patience:
-    """How long a function waits for its first worker; its methods take the time from a monotonic clock."""
+    """How long a function waits for its first worker; ``now`` is a time of the monotonic clock."""
 
     def __init__(self, now: float) -> None:
-        """Begin to wait."""
+        """Start to wait."""
         self._end = now + WAIT_SECONDS
         self._busy_until = now + BUSY_SECONDS
         self._seen: frozenset[FunctionVersion] | None = None
 
     def exhausted(self, now: float, holders: Collection[FunctionVersion]) -> bool:
-        """Tell whether to give up, from which function versions have workers now."""
+        """Return whether to give up; ``holders`` are the function versions that have workers."""
         seen = frozenset(holders)
         if self._seen is not None and seen != self._seen:
             self.renew(now)
@@ -105,7 +99,7 @@ class Patience:
         return now >= min(self._end, self._busy_until)
 
     def renew(self, now: float) -> None:
-        """Note that a worker has become free."""
+        """Extend the wait, as a worker has become free."""
         self._busy_until = now + BUSY_SECONDS
 
 
@@ -114,12 +108,10 @@ def victims(
     running: Collection[FunctionVersion],
     used: Mapping[FunctionVersion, datetime.datetime],
 ) -> list[FunctionVersion]:
-    """Return the function versions that may lose their workers, the one used least recently first.
+    """Return the function versions that may lose their workers, least recently used first.
 
-    Args:
-        holders: the function versions that have workers.
-        running: those with executions running.
-        used: when each was used last; one without is no longer in the database and comes first.
+    ``holders`` have workers, ``running`` have running executions. A function version without a time in ``used`` is no
+    longer in the database and comes first.
     """
     idle = set(holders) - set(running)
     return sorted(idle, key=lambda each: (used.get(each, datetime.datetime.min), each))
@@ -127,7 +119,7 @@ def victims(
 
 @db_base.session_aware()
 def running_of(holders: Collection[FunctionVersion], session: Any = None) -> set[FunctionVersion]:
-    """Return those of the function versions that have executions running, from a transaction of its own."""
+    """Return the function versions with running executions, read in a separate transaction."""
     table = models.Execution
     rows = (
         session.query(table.function_id, table.function_version)
@@ -139,9 +131,9 @@ def running_of(holders: Collection[FunctionVersion], session: Any = None) -> set
 
 @db_base.session_aware()
 def last_used(holders: Collection[FunctionVersion], session: Any = None) -> dict[FunctionVersion, datetime.datetime]:
-    """Return when each function version was used last, as far as the database knows it.
+    """Return when each function version in the database was last used.
 
-    Counting an execution updates the row of the function or its version; function_service_expiration goes by it, too.
+    Counting an execution updates the row of the function or version; function_service_expiration uses the same time.
     """
     ids = {function_id for function_id, _ in holders}
     functions = session.query(models.Function.id, models.Function.created_at, models.Function.updated_at).filter(
@@ -157,21 +149,21 @@ def last_used(holders: Collection[FunctionVersion], session: Any = None) -> dict
 
 
 def reclaim(orchestrator: Orchestrator, holders: Collection[FunctionVersion]) -> FunctionVersion | None:
-    """Remove the workers of the idle function version that was used least recently; return it, None if all are busy."""
+    """Remove the workers of the least recently used idle function version; return it, None if all are busy."""
     for victim in victims(holders, running_of(holders), last_used(holders)):
-        if _take(orchestrator, *victim):
+        if _remove_workers(orchestrator, *victim):
             return victim
     return None
 
 
-def _take(orchestrator: Orchestrator, function_id: str, version: int) -> bool:
-    """Remove a function version's workers unless it is in use; return whether that was done."""
+def _remove_workers(orchestrator: Orchestrator, function_id: str, version: int) -> bool:
+    """Remove a function version's workers unless it is in use; return whether they were removed."""
     holder = {(function_id, version)}
     client = etcd_util.get_client()
     with etcd_util.get_worker_lock(function_id, version) as lock:
         if not lock.is_acquired() or running_of(holder):
             return False
-        known = client.get_prefix(f"{function_id}_{version}/")
+        saved = client.get_prefix(f"{function_id}_{version}/")
         etcd_util.delete_function(function_id, version)
         removed = False
         try:
@@ -180,8 +172,8 @@ def _take(orchestrator: Orchestrator, function_id: str, version: int) -> bool:
                 removed = True
         finally:
             if not removed:
-                for value, about in known:
+                for value, about in saved:
                     client.create(encodeutils.safe_decode(about["key"]), encodeutils.safe_decode(value))
     if removed:
-        LOG.info("Function %s(version %s) is idle; its workers make room for another function", function_id, version)
+        LOG.info("Function %s(version %s) is idle; removed its workers for another function", function_id, version)
     return removed

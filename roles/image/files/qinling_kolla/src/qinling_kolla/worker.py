@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the engine speaks to a worker, and with whose credentials.
+"""Requests from the engine to a worker, and their credentials.
 
-Replaces ``url_request`` and ``get_request_data`` of ``qinling.engine.utils``. A request is sent again only as long as
-it certainly never reached the worker: a function that may have started is never started twice. A worker runs a user's
-code, so what it answers is not trusted: no redirect is followed and the size is limited. Neither requests nor answers
+Replaces ``url_request`` and ``get_request_data`` of ``qinling.engine.utils``. A request is repeated only if it
+certainly never reached the worker: a function that may have started is never started twice. A worker runs a user's
+code, so its responses are not trusted: no redirect is followed, and the size is limited. Neither requests nor responses
 are logged.
 """
 
@@ -26,17 +26,17 @@ from qinling_kolla.orchestrator import transport
 LOG = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3
-# How long a worker may take until it answers a ping, and until a POST finds it.
+# How long a worker may take until it answers a ping, and until a POST reaches it.
 PING_SECONDS = 15
 PAUSE_SECONDS = 0.25
 PONG_BYTES = 4096
-# For how long an address that answered needs no ping. Shorter than anything on the way keeps an idle connection (a
-# worker 60 s), so that a POST does not meet one that was just closed.
+# How long an address needs no ping after a response. Shorter than the idle timeout of every component on the way (60 s
+# in a worker), so that a POST does not use a connection that was just closed.
 WARM_SECONDS = 20
 
-# Qinling's own text, which users may look for.
+# Qinling's own text, which users may search for.
 TIMEOUT_OUTPUT = "Function execution timeout."
-# What an answer without a result says, by its HTTP status; the relay gives the first two for a worker.
+# The reason for a response without a result, by HTTP status; both statuses come from the gateway.
 _NO_RESULT = {502: "the function's worker broke the connection", 504: "the function's worker did not answer in time"}
 
 
@@ -49,8 +49,8 @@ def _is_warm(url: str) -> bool:
         return time.monotonic() < _warm.get(url, 0.0)
 
 
-def _remember_answer(url: str) -> None:
-    """Remember that an address answered."""
+def _mark_warm(url: str) -> None:
+    """Record that an address answered."""
     now = time.monotonic()
     with _warm_guard:
         for old in [old for old, until in _warm.items() if until < now]:
@@ -58,7 +58,7 @@ def _remember_answer(url: str) -> None:
         _warm[url] = now + WARM_SECONDS
 
 
-def _forget_answer(url: str) -> None:
+def _mark_cold(url: str) -> None:
     with _warm_guard:
         _warm.pop(url, None)
 
@@ -70,13 +70,13 @@ class Unreachable(failures.PlatformError):
 
 
 class Lost(failures.PlatformError):
-    """A request went out and no result came back: the function may have run, wholly or in part."""
+    """A request was sent and no result came back: the function may have run, completely or in part."""
 
     reason = "the connection to the function's worker broke during the execution"
 
 
 def never_arrived(error: requests.RequestException) -> bool:
-    """Tell whether a request that failed with ``error`` certainly never reached the worker."""
+    """Return whether a request that failed with ``error`` certainly never reached the worker."""
     if isinstance(error, (transport.NotReached, requests.ConnectTimeout)):
         return True
     if not isinstance(error, requests.ConnectionError):
@@ -86,8 +86,8 @@ def never_arrived(error: requests.RequestException) -> bool:
     return isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
 
 
-def _until(deadline: float, attempt: Callable[[], Any]) -> Any:
-    """Return what ``attempt`` returns once it raises NotReached no more; raise Unreachable after the deadline."""
+def _retry_until(deadline: float, attempt: Callable[[], Any]) -> Any:
+    """Call ``attempt`` until it does not raise NotReached and return its result; raise Unreachable at the deadline."""
     while True:
         try:
             return attempt()
@@ -98,7 +98,7 @@ def _until(deadline: float, attempt: Callable[[], Any]) -> Any:
 
 
 def ping(session: requests.Session, url: str, seconds: float | None = None) -> None:
-    """Wait until the worker of an /execute ``url`` answers a ping; raise Unreachable when it does not in time."""
+    """Wait until the worker of an /execute ``url`` answers a ping; raise Unreachable after ``seconds``."""
     address = url.rsplit("/", 1)[0] + "/ping"
 
     def attempt() -> None:
@@ -106,7 +106,7 @@ def ping(session: requests.Session, url: str, seconds: float | None = None) -> N
             response = session.get(
                 address, timeout=(CONNECT_SECONDS, CONNECT_SECONDS), allow_redirects=False, stream=True
             )
-            # Read, so that the connection serves the execution, too.
+            # Read the body, so that the execution can reuse the connection.
             transport.read_answer(response, PONG_BYTES)
             if response.status_code != 200:
                 raise transport.NotReached(f"{address} answered {response.status_code}")
@@ -115,7 +115,7 @@ def ping(session: requests.Session, url: str, seconds: float | None = None) -> N
         except (requests.RequestException, OSError) as error:
             raise transport.NotReached(f"{address}: {type(error).__name__}") from error
 
-    _until(time.monotonic() + (PING_SECONDS if seconds is None else seconds), attempt)
+    _retry_until(time.monotonic() + (PING_SECONDS if seconds is None else seconds), attempt)
 
 
 def _post(session: requests.Session, url: str, body: dict[str, Any], read_seconds: float) -> tuple[int, bytes]:
@@ -131,12 +131,12 @@ def _post(session: requests.Session, url: str, body: dict[str, Any], read_second
                 raise transport.NotReached(f"{url}: {type(error).__name__}") from error
             raise
 
-    response = _until(time.monotonic() + PING_SECONDS, attempt)
+    response = _retry_until(time.monotonic() + PING_SECONDS, attempt)
     return response.status_code, transport.read_answer(response)
 
 
 def read_result(status: int, content: bytes) -> dict[str, Any]:
-    """Return a worker's answer as Qinling's engine takes it: output, duration, logs, success; raise Lost for none."""
+    """Return a worker's result for Qinling's engine (output, duration, logs, success); raise Lost without one."""
     try:
         result = json.loads(content)
     except ValueError:
@@ -151,39 +151,36 @@ def read_result(status: int, content: bytes) -> dict[str, Any]:
 
 
 def url_request(session: requests.Session, url: str, body: dict[str, Any] | None = None) -> tuple[bool, dict[str, Any]]:
-    """Run one execution on the worker at ``url`` and return (whether it answered, its result).
+    """Run one execution on the worker at ``url`` and return (whether the worker responded, result).
 
-    A ping goes ahead unless the address answered a moment ago. It only keeps a POST from an idle connection that
-    breaks: one that certainly never arrived is sent again with or without it, any other one never.
-
-    :param body: the request as get_request_data makes it; its ``timeout`` is the function's.
-    :raises Unreachable: when the worker does not answer and nothing was started.
-    :raises Lost: when no result came back, which is a failure of the platform.
+    ``body`` comes from get_request_data; its ``timeout`` is the function's. A ping precedes the POST unless the address
+    has just responded, which avoids a POST on a broken idle connection. Only a POST that certainly never arrived is
+    repeated. Raise Unreachable if the worker does not answer and nothing was started, and Lost if no result came back.
     """
     body = body or {}
     limit = (body.get("timeout") or cfg.CONF.resource_limits.max_timeout) + cfg.CONF.engine.worker_read_margin
     if not _is_warm(url):
         ping(session, url)
     started = time.monotonic()
-    # Until it has answered again.
-    _forget_answer(url)
+    # Until the next response.
+    _mark_cold(url)
     try:
         status, content = _post(session, url, body, limit)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         return False, _failure(error, url, body.get("execution_id"), limit, time.monotonic() - started)
-    _remember_answer(url)
+    _mark_warm(url)
     return True, read_result(status, content)
 
 
 def _failure(error: Exception, url: str, execution_id: str | None, limit: float, seconds: float) -> dict[str, Any]:
-    """Return the result of a function whose answer took too long or is too large; raise Lost for any other failure."""
-    # requests reports a read timeout of a body that has begun as a connection error.
+    """Return the result of a function whose response is late or too large; raise Lost for any other failure."""
+    # requests reports a read timeout within the body as a connection error.
     late = isinstance(error, requests.ConnectionError) and "Read timed out" in str(error)
     if late or isinstance(error, requests.Timeout):
         LOG.error("Worker %s did not answer within %d s, execution %s", url, limit, execution_id)
         text = TIMEOUT_OUTPUT
     elif isinstance(error, transport.AnswerTooLarge):
-        LOG.error("Worker %s gave too large an answer, execution %s", url, execution_id)
+        LOG.error("The response of worker %s is too large, execution %s", url, execution_id)
         text = f"{failures.FAILED}: its answer is larger than {transport.MAX_ANSWER // 2**20} MiB."
     else:
         raise Lost(f"worker {url} failed during the execution: {type(error).__name__}", Lost.reason) from error
@@ -191,7 +188,7 @@ def _failure(error: Exception, url: str, execution_id: str | None, limit: float,
 
 
 def download_url(endpoint: str, function_id: str, version: int) -> str:
-    """Return the address from which a worker fetches the package of a function's version (0: the function itself)."""
+    """Return the URL from which a worker downloads the package of a function's version (0: the function itself)."""
     part = f"/versions/{version}" if version else ""
     return f"{endpoint.strip('/')}/{constants.CURRENT_VERSION}/functions/{function_id}{part}?download=true"
 
@@ -210,8 +207,8 @@ def get_request_data(
 ) -> dict[str, Any]:
     """Return the body of a request to a worker.
 
-    With a trust, ``token`` is scoped to it and lives at least as long as the execution may take. The service user's
-    name and password are in it only when [engine] worker_credentials = password.
+    With a trust, ``token`` is scoped to it and valid for at least the longest time of the execution. The body contains
+    the service user's name and password only if [engine] worker_credentials = password.
     """
     ctx = context.get_ctx()
     data = {

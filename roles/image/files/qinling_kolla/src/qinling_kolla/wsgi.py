@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API under gunicorn: threads in workers, each of which builds the application after its fork."""
+"""The API under gunicorn: workers with threads, each of which builds the application after its fork."""
 
 import json
 import logging
@@ -19,43 +19,41 @@ from qinling_kolla import health, jobs, logs
 LOG = logging.getLogger(__name__)
 
 SERVICE = "qinling-api"
-# What a form may hold beside the package.
+# Size of a form without its package.
 FORM_BYTES = 1 << 20
-# Seconds without a heartbeat, which a worker gives however long its requests take.
+# Seconds without a heartbeat; a worker sends it independently of its requests.
 HEARTBEAT_SECONDS = 90
 KEEPALIVE_SECONDS = 65
-MEMORY = "/dev/shm"  # gunicorn makes its files there safely
+MEMORY = "/dev/shm"  # gunicorn creates its files there safely
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class BodyLimit:
-    """Refuses bodies that are too large, or that do not say how large they are, before anything reads them."""
+    """WSGI middleware that refuses bodies that are too large or of unknown size before they are read."""
 
     def __init__(self, app: Wsgi, limit: int) -> None:
         self._app = app
         self._limit = limit
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        verdict = refusal(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"), self._limit)
-        if verdict is None:
+        refused = refusal(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"), self._limit)
+        if refused is None:
             return self._app(environ, start_response)
-        # A client that is still sending reads no answer, so some of what it sends is taken, then the connection closed.
+        # A client reads the response only after sending, so part of the body is read before the connection is closed.
         left = 2 * self._limit
         while left > 0 and (chunk := environ["wsgi.input"].read(min(left, 65536))):
             left -= len(chunk)
-        status, message = verdict
+        status, message = refused
         body = json.dumps({"faultstring": message}).encode()
         start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 
 
 def refusal(length: str | None, transfer_encoding: str | None, limit: int) -> tuple[str, str] | None:
-    """Return HTTP status and message for a body that is not taken, None for one that is.
+    """Return HTTP status and message for a refused body, None for an accepted one.
 
-    :param length: the request's Content-Length.
-    :param transfer_encoding: the request's Transfer-Encoding.
-    :param limit: the largest size taken.
+    ``length`` is the Content-Length header, ``limit`` the largest accepted size in bytes.
     """
     if transfer_encoding and transfer_encoding.lower() != "identity":
         return "411 Length Required", "The request needs a Content-Length."
@@ -66,7 +64,7 @@ def refusal(length: str | None, transfer_encoding: str | None, limit: int) -> tu
 
 
 def close_refused(limit: int) -> Callable[[Any, Any], None]:
-    """Return gunicorn's ``pre_request`` hook by which it closes the connection instead of reading a refused body."""
+    """Return a ``pre_request`` hook for gunicorn that closes the connection of a refused body."""
 
     def pre_request(worker: Any, request: Any) -> None:
         headers = dict(request.headers)
@@ -77,7 +75,7 @@ def close_refused(limit: int) -> Callable[[Any, Any], None]:
 
 
 class _TcpOnlyContext(ssl.SSLContext):
-    """TLS for TCP connections; the unix socket, which never leaves the host, stays without."""
+    """TLS context for TCP connections that leaves unix sockets, which are local, unencrypted."""
 
     def wrap_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> Any:
         if sock.family == socket.AF_UNIX:
@@ -86,7 +84,7 @@ class _TcpOnlyContext(ssl.SSLContext):
 
 
 def tls_context(certfile: str, keyfile: str | None, ca_file: str | None) -> ssl.SSLContext:
-    """Return the server's TLS context; with ``ca_file`` clients must show a certificate signed by it."""
+    """Return the server's TLS context; with ``ca_file``, clients must present a certificate signed by it."""
     context = _TcpOnlyContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certfile, keyfile)
@@ -97,13 +95,13 @@ def tls_context(certfile: str, keyfile: str | None, ca_file: str | None) -> ssl.
 
 
 def listeners(host: str, port: int, unix_socket: str | None) -> list[str]:
-    """Return gunicorn's ``bind`` for the addresses to listen on."""
+    """Return gunicorn's ``bind`` setting."""
     shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
     return [f"{shown}:{port}", *([f"unix:{unix_socket}"] if unix_socket else [])]
 
 
 def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
-    """Return gunicorn's settings for Qinling's configuration; raises RuntimeError where files for TLS are missing."""
+    """Return gunicorn's settings for Qinling's configuration; raise RuntimeError if files for TLS are missing."""
     workers = conf.api.api_workers
     if workers is None or workers < 1:
         workers = os.cpu_count() or 1
@@ -118,9 +116,9 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "keepalive": KEEPALIVE_SECONDS,
         "limit_request_line": 8190,
         "limit_request_fields": 100,
-        # Tokens are headers.
+        # Headers include tokens.
         "limit_request_field_size": 16384,
-        # Forwarding headers are for oslo.middleware to judge, and functions can send any over the unix socket.
+        # oslo.middleware handles forwarding headers, and functions can send any header over the unix socket.
         "secure_scheme_headers": {},
         "forwarder_headers": "",
         "proc_name": SERVICE,
@@ -130,7 +128,7 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "pre_request": close_refused(body_limit(conf)),
         "post_request": lambda worker, request, environ, response: logs.forget_context(),
     }
-    # Heartbeats are written to a file, which must never wait for a disk.
+    # Heartbeats are written to a file, which must not block on a disk.
     if os.access(MEMORY, os.W_OK):
         result["worker_tmp_dir"] = MEMORY
     if conf.api.enable_ssl_api:
@@ -156,12 +154,12 @@ def _tls_settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
 
 
 def body_limit(conf: cfg.ConfigOpts) -> int:
-    """Return the size of the largest request body: a package and the form around it."""
+    """Return the maximum size of a request body: a package and its form."""
     return int(conf.api.max_package_size) + FORM_BYTES
 
 
 def open_unix_sockets(arbiter: Any) -> None:
-    """Let every user connect to the unix listeners: the relay runs as another one."""
+    """Allow every user to connect to the unix listeners, as the gateway runs as another user."""
     for listener in arbiter.LISTENERS:
         name = listener.sock.getsockname()
         if isinstance(name, str):
@@ -169,11 +167,11 @@ def open_unix_sockets(arbiter: Any) -> None:
 
 
 def build_app(conf: cfg.ConfigOpts) -> Wsgi:
-    """Build Qinling's application in this process, with its health address; start what belongs to an API process."""
+    """Build Qinling's application in this process, with its health endpoint, and start the job handler."""
     from qinling.api import app as qinling_app
 
     handles_jobs = conf.api.enable_job_handler
-    # Qinling would start a handler of its own in each process.
+    # Qinling would start a handler in each process.
     conf.set_override("enable_job_handler", False, group="api")
     app: Wsgi = qinling_app.setup_app()
     checks, _queue = health.common_checks(conf)
@@ -185,8 +183,8 @@ def build_app(conf: cfg.ConfigOpts) -> Wsgi:
 
 
 def reload_options(conf: cfg.ConfigOpts) -> str | None:
-    """Read the configuration files again; return what is wrong with them, in which case ``conf`` stays as it was."""
-    # oslo.config checks values only when they are read, and has no way back from a reload.
+    """Reload the configuration files; return the error, None on success. ``conf`` is unchanged after an error."""
+    # oslo.config validates values only on access, and cannot revert a reload.
     before = conf._namespace
     try:
         if conf.reload_config_files():
@@ -200,16 +198,15 @@ def reload_options(conf: cfg.ConfigOpts) -> str | None:
     except (RuntimeError, ValueError, cfg.Error) as error:
         fault = str(error)
     conf._namespace = before
-    # Any default set makes oslo.config forget the values that it has read.
+    # Setting any default clears oslo.config's cache of values.
     conf.set_default("use_stderr", True)
     return fault
 
 
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type information
-    """gunicorn's application: configured from oslo.config instead of its own files, options and environment.
+class Server(BaseApplication):
+    """gunicorn's application, configured from oslo.config instead of gunicorn's files, options and environment.
 
-    :param conf: the parsed configuration, read again at each reload (SIGHUP).
-    :param build: called in each worker to build the application.
+    The configuration is read again at each reload (SIGHUP); ``build`` creates the application in each worker.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, build: Callable[[cfg.ConfigOpts], Wsgi] = build_app) -> None:
@@ -218,12 +215,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type inf
         super().__init__()
 
     def load_config(self) -> None:
-        """Translate the configuration into gunicorn's settings."""
+        """Set gunicorn's settings from the configuration."""
         for name, value in settings(self._conf).items():
             self.cfg.set(name, value)
 
     def reload(self) -> None:
-        """Read the configuration again; keep the old one where the new one is faulty."""
+        """Reload the configuration; keep the old one if the new one is invalid."""
         fault = reload_options(self._conf)
         logs.setup(SERVICE, self._conf)
         if fault:
@@ -232,6 +229,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type inf
 
     def load(self) -> Wsgi:
         """Build the application; gunicorn calls this in each worker, after the fork."""
-        # An init in front of the arbiter may signal the whole process group: reloading is the arbiter's business alone.
+        # An init process may signal the whole process group, but only the arbiter handles reloads.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self._build(self._conf)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Qinling's Python runtime: `server` speaks the worker protocol, `zygote` forks executions, `packages` fetches code."""
+"""Qinling's Python runtime: `server` is the worker's HTTP server, `zygote` forks executions."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inside of an execution: runs in a process of its own that ends with it."""
+"""One execution of a function, in its own process."""
 
-# pathlib would be one more import in the process that functions start from.
+# pathlib would be one more import in the zygote.
 # ruff: noqa: SIM115
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any
 from qinling_runtime import processes
 
 TOO_MUCH = "Function execution failed because of too much resource consumption"
-# A thread's stack counts against the memory limit when it is made; the usual 8 MiB would not fit into small functions.
+# A thread's stack counts against the memory limit when it is created; the default of 8 MiB exceeds small limits.
 _THREAD_STACK = 2 * 1024 * 1024
 
 
 class Context(dict[str, Any]):
-    """What a function gets as `context`. Its os_session is made when first read: the import takes 0.2 s."""
+    """The `context` argument of a function. Its os_session is created on first read: the import takes 0.2 s."""
 
     def __init__(self, credentials: dict[str, str] | None, verify: str) -> None:
         super().__init__(os_session=None)
@@ -49,10 +49,10 @@ class Context(dict[str, Any]):
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default  # noqa: SIM401 - dict.get would pass __getitem__ by
+        return self[key] if key in self else default  # noqa: SIM401 - dict.get would bypass __getitem__
 
-    # Whoever walks through all of it, or copies it, wants the session too. The iterator also keeps `dict(context)` and
-    # `**context` from CPython's shortcut past __getitem__.
+    # Iteration and copies include the session. The iterator also prevents CPython's shortcut past __getitem__ in
+    # `dict(context)` and `**context`.
     def __iter__(self) -> Iterator[str]:
         self._fill()
         return super().__iter__()
@@ -75,7 +75,7 @@ class Context(dict[str, Any]):
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether ``error`` means that a limit was met, not that the function is wrong."""
+    """Return whether ``error`` means that a limit was reached, as opposed to a fault in the function."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):
@@ -84,7 +84,7 @@ def exhausted(error: BaseException) -> bool:
 
 
 def takes_context(function: Callable[..., Any]) -> bool:
-    """Whether ``function`` can be given `context`; what cannot be told is taken as yes, as Qinling always gave it."""
+    """Return whether ``function`` accepts `context`; True if unknown, as Qinling always passed it."""
     code = getattr(function, "__code__", None)
     if code is None:
         return True
@@ -111,10 +111,10 @@ def _print_trace(error: BaseException) -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Call the function and return what is to be reported: {"success", "output"}."""
+    """Call the function and return {"success", "output"}."""
     try:
         output = _call(request)
-        # As a program would: threads that are no daemons are waited for.
+        # Wait for threads that are not daemons, as the interpreter does at its end.
         if threading := sys.modules.get("threading"):
             for thread in threading.enumerate():
                 if thread is not threading.current_thread() and not thread.daemon:
@@ -122,7 +122,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except SystemExit as error:
         return {"success": False, "output": f"Function ended itself by exit({error.code!r})"}
     except BaseException as error:
-        # Room first: reporting needs some memory itself.
+        # Reporting the error needs memory.
         processes.extend_memory(processes.SESSION_ROOM)
         _print_trace(error)
         return {"success": False, "output": TOO_MUCH if exhausted(error) else str(error) or type(error).__name__}
@@ -130,7 +130,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode(answer: dict[str, Any], limit: int) -> bytes:
-    """Return ``answer`` as JSON; what cannot be JSON or is longer than ``limit`` bytes becomes a failure saying so."""
+    """Return ``answer`` as JSON; an output that is not JSON or exceeds ``limit`` bytes becomes a failure."""
     try:
         data = json.dumps(answer, allow_nan=False).encode()
     except MemoryError:
@@ -145,9 +145,10 @@ def encode(answer: dict[str, Any], limit: int) -> bytes:
 
 
 def run(request: dict[str, Any], log: int, result: int) -> None:
-    """Turn the calling process into the function: limits, environment, output; write the answer to ``result`` and end.
+    """Run the function in the calling process, write the result to ``result`` and exit.
 
     ``request``: entry, input, package, scratch, memory, processes, env, verify, credentials, max_output, execution_id.
+    ``log`` and ``result`` are file descriptors.
     """
     status = 1
     try:
@@ -170,7 +171,7 @@ def run(request: dict[str, Any], log: int, result: int) -> None:
             open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
             for number in (1, 2)
         )
-        # Memory pressure in the container ends functions, not the server.
+        # Under memory pressure the kernel kills functions, not the server.
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
         os.environ.clear()

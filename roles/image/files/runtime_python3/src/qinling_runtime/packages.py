@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Function packages: downloaded from Qinling's API, checked, unpacked, and kept by content.
+"""Function packages: downloaded from Qinling's API, checked, unpacked, and stored by content.
 
-The engine may tell the current package's checksum, or that a package never changes: a worker that has it asks nobody.
-Else every execution asks the API. An entity tag makes that a 304 where the API gives tags; else the package travels
-again and its hash decides. So a changed package is always noticed, and a directory only ever holds what its name's hash
-says.
+The engine may send the current package's checksum, or state that a package never changes: a worker with this package
+sends no request. Otherwise every execution queries the API. If the API supports entity tags, an unchanged package is a
+304; else it is downloaded again and compared by hash. A changed package is therefore always detected, and the contents
+of a directory always match the hash in its name.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class PackageError(Exception):
-    """The package cannot be used; the text says why and holds no secret."""
+    """The package cannot be used; the text contains the reason and no secret."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the token to another host."""
+    """Handler that follows no redirects, which would send the token to another host."""
 
     def redirect_request(self, *_args: object, **_kwargs: object) -> None:
         return None
 
 
 def check_name(value: object, what: str) -> str:
-    """Return ``value`` as text when it is fit to be part of a directory's name, else raise PackageError."""
+    """Return ``value`` as text if it is valid in a directory's name, else raise PackageError."""
     text = str(value)
     if not _NAME.fullmatch(text):
         raise PackageError(f"{what} {text[:128]!r} is not a valid identifier")
@@ -52,12 +52,12 @@ def check_name(value: object, what: str) -> str:
 
 
 def unpack(source: IO[bytes], target: Path, *, max_files: int, max_bytes: int) -> None:
-    """Unpack the zip archive ``source`` into the directory ``target``; PackageError for what is no harmless archive."""
+    """Unpack the zip archive ``source`` into the directory ``target``; raise PackageError if it is unsafe."""
     try:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
             if len(members) > max_files:
-                raise PackageError(f"the package holds {len(members)} entries, more than {max_files}")
+                raise PackageError(f"the package contains {len(members)} entries, more than {max_files}")
             size = sum(member.file_size for member in members)
             if size > max_bytes:
                 raise PackageError(f"the package unpacks to {size} bytes, more than {max_bytes}")
@@ -70,13 +70,13 @@ def unpack(source: IO[bytes], target: Path, *, max_files: int, max_bytes: int) -
 
 
 def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    # zipfile would silently rename such members; whoever made one meant harm or erred: say so.
+    # zipfile would silently rename such members, which indicate an attack or an error.
     name = PurePosixPath(member.filename)
     if name.is_absolute() or ".." in name.parts or "\\" in member.filename or "\0" in member.filename:
-        raise PackageError(f"the package holds an entry outside of itself: {member.filename!r}")
+        raise PackageError(f"the package contains an entry outside its directory: {member.filename!r}")
     mode = member.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise PackageError(f"the package holds a link or a special file: {member.filename!r}")
+        raise PackageError(f"the package contains a link or a special file: {member.filename!r}")
     path = target / name
     if member.is_dir():
         path.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Pa
 
 
 def download(url: str, token: str | None, etag: str | None, settings: Settings) -> tuple[bytes, str | None] | None:
-    """Return the package at ``url`` and its entity tag, or None when the server says that ``etag`` still holds."""
+    """Return the package at ``url`` and its entity tag, or None if ``etag`` is still valid."""
     if not url.startswith(("http://", "https://")):
         raise PackageError("the download address is neither http nor https")
     request = urllib.request.Request(url, headers={"Accept": "*/*"})
@@ -119,13 +119,13 @@ def download(url: str, token: str | None, etag: str | None, settings: Settings) 
     if len(data) > settings.max_package:
         raise PackageError(f"the package at {where} is larger than {settings.max_package} bytes")
     if length.isdecimal() and int(length) != len(data):
-        raise PackageError(f"{failed}: it ended early")
+        raise PackageError(f"{failed}: the response is incomplete")
     return data, found
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the engine tells of the package that an execution needs; nothing, unless it knows."""
+    """What the engine knows about the package of an execution; empty if unknown."""
 
     md5: str | None = None
     final: bool = False
@@ -135,8 +135,8 @@ NOTHING = Expected()
 
 
 @dataclass
-class _Known:
-    """What is known of the package behind one (function, version, address)."""
+class _Entry:
+    """The stored package of one (function, version, URL)."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     etag: str | None = None
@@ -144,7 +144,7 @@ class _Known:
     md5: str | None = None
 
     def current(self, expected: Expected) -> Path | None:
-        """Return where the package is that was expected, None unless it is certainly here."""
+        """Return the directory of the expected package, None unless it is certainly current."""
         path, md5 = self.path, self.md5
         if path and (expected.final or (expected.md5 and expected.md5 == md5)) and path.is_dir():
             return path
@@ -157,7 +157,7 @@ class PackageStore:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._root = Path(settings.packages)
-        self._known: dict[tuple[str, str, str], _Known] = {}
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
         self._users: dict[Path, int] = {}
         self._lock = threading.Lock()
 
@@ -165,7 +165,7 @@ class PackageStore:
     def use(
         self, function_id: object, version: object, url: str, token: str | None, expected: Expected = NOTHING
     ) -> Iterator[Path]:
-        """Yield the directory of the package as the API has it now; it stays while the block runs."""
+        """Yield the directory of the current package, which is not removed while the block runs."""
         name = f"{check_name(function_id, 'function_id')}-{check_name(version, 'function_version')}"
         path = self._current(name, url, token, expected)
         try:
@@ -177,32 +177,32 @@ class PackageStore:
     def _current(self, name: str, url: str, token: str | None, expected: Expected) -> Path:
         function_id, _, version = name.rpartition("-")
         with self._lock:
-            known = self._known.setdefault((function_id, version, url), _Known())
-            if path := known.current(expected):
+            entry = self._entries.setdefault((function_id, version, url), _Entry())
+            if path := entry.current(expected):
                 self._users[path] = self._users.get(path, 0) + 1
                 return path
-        # One download at a time for one package; executions that wait look what it brought, or ask the API themselves.
-        with known.lock:
+        # One download at a time per package; waiting executions use its result or query the API themselves.
+        with entry.lock:
             with self._lock:
-                if path := known.current(expected):
+                if path := entry.current(expected):
                     self._users[path] = self._users.get(path, 0) + 1
                     return path
-            kept = known.path if known.path and known.path.is_dir() else None
-            answer = download(url, token, known.etag if kept else None, self._settings)
-            if answer is None and kept:
-                path, md5 = kept, known.md5
+            stored = entry.path if entry.path and entry.path.is_dir() else None
+            answer = download(url, token, entry.etag if stored else None, self._settings)
+            if answer is None and stored:
+                path, md5 = stored, entry.md5
             elif answer is None:
-                raise PackageError("the API answered 304 to a request without a tag")
+                raise PackageError("the API answered 304 to a request without an entity tag")
             else:
-                data, known.etag = answer
-                # Of what came, whatever was expected: the package may have changed since.
+                data, entry.etag = answer
+                # Of the downloaded package, which may have changed since the engine's request.
                 md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
                 path = self._root / f"{name}-{hashlib.sha256(data).hexdigest()}"
                 if not path.is_dir():
                     self._unpack(data, path)
             with self._lock:
                 self._users[path] = self._users.get(path, 0) + 1
-                old, known.path, known.md5 = known.path, path, md5
+                old, entry.path, entry.md5 = entry.path, path, md5
                 stale = old if old and old != path and not self._users.get(old) else None
             if stale:
                 shutil.rmtree(stale, ignore_errors=True)

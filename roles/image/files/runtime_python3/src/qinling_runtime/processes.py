@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes: limits, who descends from whom, and ending a whole tree. Read from /proc, so Linux only."""
+"""Processes: limits, descendants, and termination of a whole tree. Uses /proc, so Linux only."""
 
-# pathlib would be one more import in the process that functions start from.
+# pathlib would be one more import in the zygote.
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
-# Room for what a function never asked for: keystoneauth1 and requests, when it uses os_session.
+# Memory in bytes beyond a function's own: for keystoneauth1 and requests, if it uses os_session.
 SESSION_ROOM = 64 * 1024 * 1024
 
 
@@ -28,22 +28,22 @@ def _prctl(option: int, value: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of every orphan among its descendants: a daemon cannot leave the tree."""
+    """Make this process the parent of orphaned descendants, so that daemons cannot leave the tree."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def hide_memory(hidden: bool) -> None:
-    """Keep (or stop keeping) processes of the same user from reading this process's memory and environment."""
+    """Deny or allow processes of the same user to read this process's memory and environment."""
     _prctl(_PR_SET_DUMPABLE, 0 if hidden else 1)
 
 
 def forbid_new_privileges() -> None:
-    """Make setuid programs powerless for this process and all that it starts."""
+    """Disable setuid programs for this process and its descendants."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _parents() -> dict[int, tuple[int, str]]:
-    """Return {pid: (its parent's pid, its state letter)} of every process that can be seen."""
+    """Return {pid: (parent's pid, state letter)} of all visible processes."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdecimal():
@@ -80,15 +80,16 @@ def descendants(root: int) -> set[int]:
 
 
 def kill_all(pids: set[int], number: signal.Signals) -> None:
+    """Send a signal to processes, ignoring ended and foreign ones."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
 def kill_descendants(root: int, seconds: float = 10) -> bool:
-    """End every process below ``root``, also while they keep forking; return whether none is left.
+    """Kill every process below ``root``, even while they fork; return whether none is left.
 
-    Stopping comes first: what is stopped cannot fork, so the number of those still running shrinks to none.
+    Processes are stopped first: stopped processes cannot fork, so the number of running ones shrinks to zero.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -109,7 +110,7 @@ def kill_descendants(root: int, seconds: float = 10) -> bool:
 
 
 def memory_of(pid: int, field: str) -> int:
-    """Return a size in bytes from /proc/<pid>/status (VmData, RssAnon), 0 when the process is gone."""
+    """Return a size in bytes from /proc/<pid>/status (VmData, RssAnon), 0 if the process is gone."""
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
             for line in file:
@@ -122,17 +123,17 @@ def memory_of(pid: int, field: str) -> int:
 
 def _limit(kind: int, value: int, hard: int | None = None) -> None:
     ceiling = resource.getrlimit(kind)[1]
-    wanted = [value, value if hard is None else hard]
+    limits = [value, value if hard is None else hard]
     if ceiling != resource.RLIM_INFINITY:
-        wanted = [min(each, ceiling) for each in wanted]
-    resource.setrlimit(kind, (wanted[0], wanted[1]))
+        limits = [min(each, ceiling) for each in limits]
+    resource.setrlimit(kind, (limits[0], limits[1]))
 
 
 def limit_myself(memory: int, processes: int) -> None:
-    """Set this process's limits; what it starts inherits them.
+    """Set the limits of this process and its descendants.
 
-    ``memory`` bytes come on top of what the interpreter holds already. RLIMIT_DATA counts what a program may write to;
-    RLIMIT_AS would count shared libraries and reserved address space too, which says nothing about memory in use.
+    ``memory`` is in bytes beyond the interpreter's current memory. RLIMIT_DATA counts writable memory; RLIMIT_AS would
+    also count shared libraries and reserved address space, which are not memory in use.
     """
     _limit(resource.RLIMIT_NOFILE, 1024)
     _limit(resource.RLIMIT_NPROC, processes)

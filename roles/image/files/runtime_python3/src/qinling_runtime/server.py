@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker's HTTP server: GET /ping and POST /execute, Qinling's worker protocol.
 
-The request body of /execute is what Qinling's engine sends (engine/utils.py, get_request_data); the answer is
-{"output", "duration", "logs", "success"}. Neither token, password nor input are ever logged.
+Qinling's engine sends the request body of /execute (engine/utils.py, get_request_data); the response is
+{"output", "duration", "logs", "success"}. Tokens, passwords and input are never logged.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from qinling_runtime import function, packages, processes, zygote
 from qinling_runtime.settings import WORKER_TOKEN, WORKER_TOKEN_HASH, Settings
 
 TOKEN_HEADER = "X-Qinling-Worker-Token"
-# The package that this module is from, whatever else is installed; then the usual order again.
+# Import this module's own package even if another one is installed, then restore the order of sys.path.
 _ZYGOTE = (
     "import sys; sys.path.insert(0, sys.argv[1]); from qinling_runtime.zygote import main; "
     "sys.path.append(sys.path.pop(0)); main(int(sys.argv[2]))"
 )
-# How long a supervisor may take beyond the function's timeout to end the tree and answer.
+# Seconds beyond the function's timeout in which a supervisor must kill the tree and answer.
 _ANSWER_MARGIN = 20
 
 
 class BadRequestError(Exception):
-    """The request cannot be understood; the text says which field and what was expected."""
+    """The request is not valid; the text contains the field and the expected value."""
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """Return the fields of an /execute request that the worker uses, checked; BadRequestError names a wrong one."""
+    """Return the validated fields of an /execute request; raise BadRequestError with the name of an invalid one."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -50,7 +50,7 @@ def parse(body: bytes) -> dict[str, Any]:
         raise BadRequestError("the body is not a JSON object")
     given = fields.get("input") or {}
     if not isinstance(given, dict):
-        # Anything else that is JSON goes to the function as its one positional argument.
+        # Other JSON is the function's only positional argument.
         given = {"__function_input": given}
     entry = fields.get("entry") or "main.main"
     if not isinstance(entry, str) or not all(part.isidentifier() for part in entry.split(".")) or "." not in entry:
@@ -88,12 +88,12 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def answer(output: object, *, success: bool = False, duration: float = 0, logs: str = "") -> dict[str, Any]:
-    """Return a worker's answer in Qinling's shape."""
+    """Return a worker's response in Qinling's format."""
     return {"output": output, "duration": duration, "logs": logs, "success": success}
 
 
 class Executor:
-    """Fetches packages and has executions run; keeps the zygote alive."""
+    """Runs executions: fetches packages and keeps the zygote alive."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -104,12 +104,12 @@ class Executor:
         self._control: socket.socket | None = None
 
     def start(self) -> None:
-        """Start the zygote ahead of the first execution."""
+        """Start the zygote before the first execution."""
         with self._lock:
             self._ensure_zygote()
 
     def close(self) -> None:
-        """End the zygote and with it every execution."""
+        """Stop the zygote and with it every execution."""
         with self._lock:
             if self._control and self._zygote:
                 self._control.close()
@@ -131,8 +131,8 @@ class Executor:
             )
         return self._control
 
-    def _hand_over(self) -> socket.socket:
-        """Return a connection to a fresh supervisor."""
+    def _connect_supervisor(self) -> socket.socket:
+        """Return a connection to a new supervisor."""
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with far:
             for last in (False, True):
@@ -141,7 +141,7 @@ class Executor:
                         socket.send_fds(self._ensure_zygote(), [b"x"], [far.fileno()])
                         break
                     except OSError:
-                        # It died since it was looked at: its end is known after a moment.
+                        # The zygote has died since the check in _ensure_zygote.
                         if last or not self._zygote:
                             near.close()
                             raise
@@ -150,7 +150,7 @@ class Executor:
         return near
 
     def execute(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one execution as ``parse`` returned it; PackageError when its package cannot be had."""
+        """Run one execution, a request from ``parse``; raise PackageError if its package is not available."""
         settings = self.settings
         with self.packages.use(
             request["function_id"],
@@ -178,7 +178,7 @@ class Executor:
             "max_output": settings.max_output,
         }
         start = time.monotonic()
-        with self._hand_over() as supervisor:
+        with self._connect_supervisor() as supervisor:
             supervisor.settimeout(request["timeout"] + _ANSWER_MARGIN)
             try:
                 zygote.send_message(supervisor, message)
@@ -186,23 +186,23 @@ class Executor:
             except TimeoutError:
                 output = zygote.TIMEOUT
             except (OSError, EOFError, ValueError):
-                # Only a function that harms its own worker gets here.
+                # Only reached if a function damages its own worker.
                 output = function.TOO_MUCH
         return answer(output, duration=round(time.monotonic() - start, 3))
 
 
 class Server(ThreadingHTTPServer):
-    """Threads with a bound: more connections than that are refused, not queued without end."""
+    """Threaded server with a limit: further connections are refused, not queued."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], most: int) -> None:
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], max_threads: int) -> None:
         super().__init__(address, handler)
-        self._slots = threading.BoundedSemaphore(most)
+        self._slots = threading.BoundedSemaphore(max_threads)
 
     def server_bind(self) -> None:
-        # HTTPServer would look up its own name here, which waits on networks without a name server.
+        # HTTPServer would resolve its own name here, which blocks on networks without a name server.
         socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -222,10 +222,10 @@ class Server(ThreadingHTTPServer):
 
 
 class JsonHandler(BaseHTTPRequestHandler):
-    """What the worker's servers share: bounded bodies, answers with a length, a log without addresses and queries."""
+    """Base of the request handlers: limited bodies, responses with a length, a log without addresses and queries."""
 
     protocol_version = "HTTP/1.1"
-    # Headers and body go out in two packets: with Nagle's algorithm the second waits 40 ms for the first's receipt.
+    # Headers and body are sent in two packets: with Nagle's algorithm the second waits 40 ms for an acknowledgement.
     disable_nagle_algorithm = True
     server_version = "qinling-runtime"
     sys_version = ""
@@ -233,17 +233,17 @@ class JsonHandler(BaseHTTPRequestHandler):
     max_request = Settings.max_request
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged one by one: /ping comes often, and /execute logs its own line."""
+        """Log nothing, as /ping is frequent and /execute logs its own line."""
 
     def body(self) -> bytes:
-        """Return the request's body; BadRequestError when it is too long or of unknown length."""
+        """Return the request's body; raise BadRequestError if it is too long or of unknown length."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self.close_connection = True
             raise BadRequestError("Content-Length is missing")
         if int(length) > self.max_request:
             self.close_connection = True
-            # Who is still sending would see a broken connection instead of the answer.
+            # A client that is still sending would get a broken connection instead of the response.
             left = min(int(length), 4 * self.max_request)
             while left > 0 and (part := self.rfile.read(min(left, 65536))):
                 left -= len(part)
@@ -251,11 +251,11 @@ class JsonHandler(BaseHTTPRequestHandler):
         data = self.rfile.read(int(length))
         if len(data) != int(length):
             self.close_connection = True
-            raise BadRequestError("the body ended early")
+            raise BadRequestError("the body is incomplete")
         return data
 
     def reply(self, status: int, content: bytes, content_type: str = "application/json") -> None:
-        """Send a whole answer."""
+        """Send a complete response."""
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
@@ -264,7 +264,7 @@ class JsonHandler(BaseHTTPRequestHandler):
 
 
 def handler(executor: Executor, token_hash: str) -> type[BaseHTTPRequestHandler]:
-    """Return the request handler class for ``executor``; with a ``token_hash``, /execute demands that token."""
+    """Return the request handler class for ``executor``; with a ``token_hash``, /execute requires that token."""
 
     class Handler(JsonHandler):
         max_request = executor.settings.max_request
@@ -276,8 +276,8 @@ def handler(executor: Executor, token_hash: str) -> type[BaseHTTPRequestHandler]
                 self.reply(404, b"{}")
 
         def do_POST(self) -> None:
-            status, told = self._execute()
-            self.reply(status, json.dumps(told).encode())
+            status, result = self._execute()
+            self.reply(status, json.dumps(result).encode())
 
         def _execute(self) -> tuple[int, dict[str, Any]]:
             try:
@@ -285,13 +285,13 @@ def handler(executor: Executor, token_hash: str) -> type[BaseHTTPRequestHandler]
             except BadRequestError as error:
                 return 400, answer(f"Bad request to the worker: {error}")
             if self.path != "/execute":
-                return 404, answer("The worker knows no such address")
+                return 404, answer("The worker has no such endpoint")
             given = hashlib.sha256(self.headers.get(TOKEN_HEADER, "").encode()).hexdigest()
             if token_hash and not hmac.compare_digest(given, token_hash):
                 return 403, answer("The worker refuses requests without its token")
             try:
                 request = parse(body)
-                told = executor.execute(request)
+                result = executor.execute(request)
             except BadRequestError as error:
                 return 400, answer(f"Bad request to the worker: {error}")
             except packages.PackageError as error:
@@ -300,16 +300,16 @@ def handler(executor: Executor, token_hash: str) -> type[BaseHTTPRequestHandler]
                 return 500, answer(f"The worker cannot run the function: {error}")
             print(
                 f"request_id={request['request_id'][:64]!r} execution_id={request['execution_id'][:64]!r}"
-                f" success={told['success']} duration={told['duration']}",
+                f" success={result['success']} duration={result['duration']}",
                 flush=True,
             )
-            return 200, told
+            return 200, result
 
     return Handler
 
 
 def serve(settings: Settings, token_hash: str) -> Server:
-    """Return a server that is bound and whose zygote runs; the caller calls its serve_forever."""
+    """Return a bound server with a running zygote; the caller calls its serve_forever."""
     executor = Executor(settings)
     executor.start()
     return Server((settings.address, settings.port), handler(executor, token_hash), settings.max_connections)
@@ -323,7 +323,7 @@ def main() -> None:
         sys.exit(str(error))
     token = os.environ.pop(WORKER_TOKEN, "")
     token_hash = hashlib.sha256(token.encode()).hexdigest() if token else os.environ.get(WORKER_TOKEN_HASH, "").lower()
-    # Functions run as the same user: keep them from reading the token out of this process.
+    # Functions run as the same user and must not read the token from this process.
     processes.hide_memory(True)
     processes.forbid_new_privileges()
     server = serve(settings, token_hash)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Keystone session that a function finds in its context. Imported only when a function asks for it."""
+"""The Keystone session in a function's context. Imported only on use."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def _v3(auth_url: str) -> str:
 
 
 class TokenOnly(base.BaseIdentityPlugin):  # type: ignore[misc,unused-ignore]
-    """Uses a token as it is. It never asks for another one: a token scoped to a trust cannot be exchanged.
+    """Auth plugin that uses a token unchanged, as a token scoped to a trust cannot be exchanged.
 
-    The catalog comes from GET /v3/auth/tokens, which a token may call about itself.
+    The catalog comes from GET /v3/auth/tokens, which is allowed for the token itself.
     """
 
     def __init__(self, auth_url: str, token: str) -> None:
@@ -44,7 +44,7 @@ class TokenOnly(base.BaseIdentityPlugin):  # type: ignore[misc,unused-ignore]
         return self._token
 
     def invalidate(self) -> bool:
-        # Nothing can replace the token, so there is nothing to try again with.
+        # The token cannot be replaced, so a retry is useless.
         return False
 
     def get_cache_id_elements(self) -> dict[str, str]:

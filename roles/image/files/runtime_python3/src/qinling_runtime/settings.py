@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be set from outside, each by an environment variable QINLING_RUNTIME_<NAME IN CAPITALS>."""
+"""Settings, each from an environment variable QINLING_RUNTIME_<NAME IN CAPITALS>."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 PREFIX = "QINLING_RUNTIME_"
-# The token that /execute demands, or rather its SHA-256 in hexadecimal: functions can read what their container's
-# first process was started with.
+# The token that /execute requires, or its SHA-256 in hexadecimal, as functions can read the environment of their
+# container's first process.
 WORKER_TOKEN = "QINLING_WORKER_TOKEN"
 WORKER_TOKEN_HASH = "QINLING_WORKER_TOKEN_SHA256"
 
-# What a function's environment keeps of the image's. More names can be given in QINLING_RUNTIME_KEEP_ENV.
+# Variables of the image's environment that functions get. QINLING_RUNTIME_KEEP_ENV adds names.
 KEPT_ENV = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the server, all with defaults that fit a worker container."""
+    """Settings of the server, with defaults for a worker container."""
 
     address: str = "0.0.0.0"
     port: int = 9090
@@ -32,7 +32,7 @@ class Settings:
     max_package: int = 50 * 1024 * 1024
     max_unpacked: int = 256 * 1024 * 1024
     max_files: int = 10000
-    # Qinling keeps logs in a MySQL TEXT column, 65535 bytes; more would fail the execution itself.
+    # Qinling stores logs in a MySQL TEXT column of 65535 bytes; longer logs would fail the execution.
     max_logs: int = 60000
     max_output: int = 8 * 1024 * 1024
     max_processes: int = 128
@@ -43,7 +43,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
-        """Return the settings that ``env`` asks for; ValueError names a variable that is not a positive number."""
+        """Return the settings from ``env``; raise ValueError with the name of an invalid variable."""
         values: dict[str, str | int] = {}
         for field in fields(cls):
             name = PREFIX + field.name.upper()
@@ -59,6 +59,6 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]
 
     def function_env(self, env: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """Return the part of ``env`` that a function may see: no secret, and no addresses that others put in."""
+        """Return the variables of ``env`` that a function may read: no secrets, and no injected addresses."""
         extra = (name.strip() for name in self.keep_env.split(","))
         return {name: env[name] for name in (*KEPT_ENV, *extra) if name in env and not name.startswith(WORKER_TOKEN)}

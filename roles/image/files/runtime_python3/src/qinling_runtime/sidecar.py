@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sidecar's job for older runtime images on Kubernetes: POST /download on port 9091 of the pod.
+"""The sidecar for older runtime images on Kubernetes: POST /download on port 9091 of the pod.
 
-Such a runtime asks with {"download_url", "function_id", "token", "unzip"} and then reads the shared folder:
+Such a runtime sends {"download_url", "function_id", "token", "unzip"} and then reads the shared folder:
 `<function_id>.zip`, and unless "unzip" is false the directory `<function_id>`.
 """
 
@@ -25,7 +25,7 @@ from qinling_runtime.settings import Settings
 
 
 class Folder:
-    """The folder that sidecar and runtime share."""
+    """The folder shared by sidecar and runtime."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -35,7 +35,7 @@ class Folder:
         self._hashes: dict[str, str] = {}
 
     def fetch(self, fields: dict[str, Any]) -> None:
-        """Bring the package of ``fields`` up to date in the folder; PackageError says why it cannot be."""
+        """Update the package of ``fields`` in the folder; raise PackageError with the reason of a failure."""
         name = packages.check_name(fields.get("function_id"), "function_id")
         url = str(fields.get("download_url"))
         with self._lock:
@@ -49,7 +49,7 @@ class Folder:
             digest = hashlib.sha256(data).hexdigest()
             if not complete or self._hashes.get(name) != digest:
                 self._replace(data, archive, directory if fields.get("unzip", True) else None)
-            # Another version's package has taken the folder: its own tag must not count any more.
+            # The folder now has this version's package, so tags of other versions are invalid.
             self._tags = {key: value for key, value in self._tags.items() if key[0] != name}
             self._tags[name, url] = found
             self._hashes[name] = digest
@@ -104,7 +104,7 @@ def handler(folder: Folder) -> type[BaseHTTPRequestHandler]:
 
 
 def main() -> None:
-    """Serve until ended."""
+    """Serve until the process ends."""
     try:
         settings = Settings.from_env(os.environ)
     except ValueError as error:

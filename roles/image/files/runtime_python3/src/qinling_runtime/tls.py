@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How certificates are checked, from the setting `verify`."""
+"""Verification of certificates, from the setting `verify`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ssl
 
 
 def requests_verify(verify: str) -> bool | str:
-    """Return ``verify`` ("true", "false" or a CA bundle's path) in the shape that requests takes."""
+    """Return ``verify`` ("true", "false" or a CA bundle's path) as the argument of requests."""
     lowered = verify.lower()
     if lowered in ("true", "yes", "1"):
         return True
@@ -17,10 +17,10 @@ def requests_verify(verify: str) -> bool | str:
 
 @functools.cache
 def context(verify: str) -> ssl.SSLContext:
-    """Return the TLS context that ``verify`` asks for; made once, as reading the system's CA bundle takes a while."""
-    wanted = requests_verify(verify)
-    made = ssl.create_default_context(cafile=wanted if isinstance(wanted, str) else None)
-    if wanted is False:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made
+    """Return the TLS context for ``verify``; cached, as reading the system's CA bundle is slow."""
+    value = requests_verify(verify)
+    result = ssl.create_default_context(cafile=value if isinstance(value, str) else None)
+    if value is False:
+        result.check_hostname = False
+        result.verify_mode = ssl.CERT_NONE
+    return result

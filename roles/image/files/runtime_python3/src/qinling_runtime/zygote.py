@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forks executions, so that none of them pays for an interpreter's start.
+"""Forks executions, which saves the start of an interpreter.
 
 Server -> zygote -> supervisor -> function. The zygote has one thread and few modules. For each execution it forks a
-supervisor, which adopts all orphans below it, watches time and memory, gathers output, and at the end kills whatever is
-left of the tree. The zygote knows no secret: the server starts it with a scrubbed environment, and requests go straight
-to the supervisor.
+supervisor, which adopts all orphans below it, monitors time and memory, collects output, and finally kills the rest of
+the tree. The zygote has no secrets: the server starts it with a cleaned environment and sends requests directly to the
+supervisor.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _MEMORY_CHECK_SECONDS = 0.25
 
 
 def send_message(connection: socket.socket, message: dict[str, Any]) -> None:
-    """Send ``message`` as JSON with its length in front."""
+    """Send ``message`` as JSON, preceded by its length."""
     data = json.dumps(message).encode()
     connection.sendall(_SIZE.pack(len(data)) + data)
 
 
 def receive_message(connection: socket.socket) -> dict[str, Any]:
-    """Return one message; EOFError when the other side has gone."""
+    """Return one message; raise EOFError if the peer has closed the connection."""
     (size,) = _SIZE.unpack(_receive(connection, _SIZE.size))
     message: dict[str, Any] = json.loads(_receive(connection, size))
     return message
@@ -45,13 +45,13 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     while len(parts) < size:
         part = connection.recv(min(size - len(parts), 1 << 20))
         if not part:
-            raise EOFError("the other side has gone")
+            raise EOFError("the peer has closed the connection")
         parts += part
     return bytes(parts)
 
 
-class Gathered:
-    """Bytes from a pipe: the first ``limit`` are kept, the rest is read and dropped so that the writer never blocks."""
+class OutputBuffer:
+    """The first ``limit`` bytes from a pipe; the rest is read and dropped, so that the writer never blocks."""
 
     def __init__(self, source: int, limit: int) -> None:
         os.set_blocking(source, False)
@@ -61,7 +61,7 @@ class Gathered:
         self.dropped = 0
 
     def read(self) -> bool:
-        """Take what is there; return False at the end of the stream."""
+        """Read all available bytes; return False at the end of the stream."""
         while True:
             try:
                 part = os.read(self.source, 65536)
@@ -74,13 +74,13 @@ class Gathered:
             self.dropped += len(part) - len(part[:room])
 
     def text(self) -> str:
-        """Return the text, cut at a character's end, with a note when something was dropped."""
+        """Return the text, cut between characters, with a note if bytes were dropped."""
         note = f"\n... {self.dropped} more bytes were dropped\n" if self.dropped else ""
         return bytes(self.data).decode(errors="replace") + note
 
 
 class Supervisor:
-    """One execution: ``run`` returns what Qinling is told about it."""
+    """The supervisor of one execution."""
 
     def __init__(self, request: dict[str, Any], connection: socket.socket) -> None:
         self.request = request
@@ -103,18 +103,18 @@ class Supervisor:
             function.run(self.request, log_end, result_end)
         os.close(log_end)
         os.close(result_end)
-        logs = Gathered(log, self.request["max_logs"])
-        # One byte more than allowed: the function's own message about its size has to fit.
-        answer = Gathered(result, self.request["max_output"] + 1)
+        logs = OutputBuffer(log, self.request["max_logs"])
+        # One byte more than allowed, for the function's own message about its size.
+        answer = OutputBuffer(result, self.request["max_output"] + 1)
         self._watch(pid, start, wake, [logs, answer])
         duration = round(time.monotonic() - start, 3)
         gone = processes.kill_descendants(os.getpid())
         for each in (logs, answer):
             each.read()
-        return {**self._verdict(answer, gone), "duration": duration, "logs": logs.text()}
+        return {**self._result(answer, gone), "duration": duration, "logs": logs.text()}
 
-    def _watch(self, pid: int, start: float, wake: int, streams: list[Gathered]) -> None:
-        """Return when the function has ended or has to end."""
+    def _watch(self, pid: int, start: float, wake: int, streams: list[OutputBuffer]) -> None:
+        """Wait until the function has ended or must be killed."""
         deadline = start + self.request["timeout"]
         connection = self.connection.fileno()
         next_check = start + _MEMORY_CHECK_SECONDS
@@ -134,8 +134,8 @@ class Supervisor:
             ready, _, _ = select.select(sources, [], [], max(0.0, min(deadline, next_check) - now))
             for source in ready:
                 if source == connection:
-                    # Nothing follows the request: the server has gone or gave up.
-                    self.killed_for = "Function execution was given up."
+                    # Nothing follows the request, so the server has closed the connection.
+                    self.killed_for = "Function execution was aborted."
                 elif source == wake:
                     with contextlib.suppress(BlockingIOError):
                         os.read(wake, 4096)
@@ -153,7 +153,7 @@ class Supervisor:
                     self.status = status
 
     def _memory_exceeded(self, base: int) -> bool:
-        # The limit inside the function counts for each process alone; this one counts them together.
+        # The function's own limit applies to each process; this one to their sum.
         limit: int = self.request["memory"]
         if limit <= 0:
             return False
@@ -161,7 +161,7 @@ class Supervisor:
         used = sum(max(0, processes.memory_of(each, "RssAnon") - base) for each in tree)
         return used > limit + processes.SESSION_ROOM
 
-    def _verdict(self, answer: Gathered, gone: bool) -> dict[str, Any]:
+    def _result(self, answer: OutputBuffer, gone: bool) -> dict[str, Any]:
         if self.killed_for:
             output = self.killed_for
         elif self.status != 0 or not gone:
@@ -170,8 +170,8 @@ class Supervisor:
                 output = f"Function process ended with status {os.WEXITSTATUS(self.status)}"
         else:
             try:
-                told = json.loads(bytes(answer.data))
-                return {"output": told["output"], "success": bool(told["success"])}
+                result = json.loads(bytes(answer.data))
+                return {"output": result["output"], "success": bool(result["success"])}
             except (ValueError, KeyError, TypeError, RecursionError):
                 output = "Function process ended without an answer"
         return {"output": output, "success": False}
@@ -185,14 +185,14 @@ def _supervise(connection: socket.socket) -> None:
 
 
 class Zygote:
-    """Waits for connections handed over by the server and forks a supervisor for each."""
+    """Receives connections from the server and forks a supervisor for each."""
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.supervisors: set[int] = set()
 
     def serve(self) -> None:
-        """Serve until the server has gone, then end every execution."""
+        """Serve until the server has closed its connection, then kill every execution."""
         control = self.control.fileno()
         wake, wake_end = os.pipe()
         for end in (wake, wake_end):
@@ -238,7 +238,7 @@ class Zygote:
                 if not pid:
                     break
                 self.supervisors.discard(pid)
-        # Whatever else is a child of this process lost its supervisor: a function may have killed it.
+        # Other children of this process have lost their supervisor, which a function may have killed.
         for pid in processes.children(os.getpid()) - self.supervisors:
             processes.kill_all({pid} | processes.descendants(pid), signal.SIGKILL)
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that Qinling's images run in place of Qinling's own."""
+"""Commands that replace Qinling's own in its images."""

@@ -11,7 +11,7 @@ from qinling_kolla.cmd import start
 
 def serve(conf: cfg.ConfigOpts) -> None:
     """Serve until stopped."""
-    # Imported before the fork, its memory is shared by the workers. It opens no connection yet.
+    # Imported before the fork, so that workers share its memory. It opens no connections.
     import qinling.api.app  # noqa: F401
 
     wsgi.Server(conf).run()

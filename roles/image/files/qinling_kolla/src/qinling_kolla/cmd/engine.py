@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""qinling-engine: Qinling's engine with a health listener beside it."""
+"""qinling-engine: Qinling's engine with a health listener."""
 
 import logging
 import sys
@@ -19,21 +19,21 @@ RETRY_SECONDS = 10.0
 
 
 def _starting() -> None:
-    raise health.UnhealthyError("the engine has not started yet, see its log")
+    raise health.UnhealthyError("the engine has not started yet; see its log")
 
 
-def start_patiently(
-    begin: Callable[[], None], may_repeat: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
+def start_with_retries(
+    begin: Callable[[], None], may_retry: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Call ``begin`` until it succeeds, with a pause after each failure that ``may_repeat``; raise any other.
+    """Call ``begin`` until it succeeds, with a pause after each failure; re-raise once ``may_retry`` returns False.
 
-    Qinling's engine ends when Keystone or the orchestrator do not answer at its start, to be started again at once.
+    Without it, Qinling's engine exits if Keystone or the orchestrator does not answer at its start.
     """
     while True:
         try:
             begin()
         except Exception as error:
-            if not may_repeat():
+            if not may_retry():
                 raise
             LOG.debug("Failed start", exc_info=True)
             reason = f"{type(error).__name__}: {error}"
@@ -44,7 +44,7 @@ def start_patiently(
 
 
 def watch(conf: cfg.ConfigOpts) -> tuple[health.Health, health.Queue]:
-    """Start answering health checks on [engine] health_socket; return what to add further checks to."""
+    """Serve health checks on [engine] health_socket; return the health and queue objects for further checks."""
     checks, queue = health.common_checks(conf)
     state = health.Health({**checks, "rpc": _starting})
     try:
@@ -55,7 +55,7 @@ def watch(conf: cfg.ConfigOpts) -> tuple[health.Health, health.Queue]:
 
 
 def watch_served(state: health.Health, queue: health.Queue, conf: cfg.ConfigOpts, orchestrator: Any) -> None:
-    """Add what can be checked once the RPC server was started."""
+    """Add the checks that need a running RPC server."""
     if queue.supported:
         state.add("rpc", queue.consumer_check(f"{conf.engine.topic}.{conf.engine.host}"))
     else:
@@ -72,14 +72,14 @@ def serve(conf: cfg.ConfigOpts) -> None:
     from qinling.engine import service as engine_service
     from qinling.orchestrator import base as orchestrator_base
 
-    class Engine(engine_service.EngineService):  # type: ignore[misc]  # Qinling has no type information
-        """Qinling's engine in its own process, which also answers for its health."""
+    class Engine(engine_service.EngineService):
+        """Qinling's engine in its own process, with its health checks."""
 
         name = "engine"
 
         def run(self) -> None:
             state, queue = watch(conf)
-            start_patiently(super().run, lambda: self.server is None)
+            start_with_retries(super().run, lambda: self.server is None)
             watch_served(state, queue, conf, orchestrator_base.ORCHESTRATOR)
 
     manager = cotyledon.ServiceManager()

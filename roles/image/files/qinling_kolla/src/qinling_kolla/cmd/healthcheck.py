@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""qinling-healthcheck api|engine: ask the service of this container for its health; for the container's health check.
+"""qinling-healthcheck api|engine: the health check of a container, which queries the service's health.
 
-It runs every few seconds, so it imports next to nothing.
+It runs every few seconds, so it imports few modules.
 """
 
 import json
@@ -9,14 +9,14 @@ import socket
 import sys
 
 CONFIG_FILE = "/etc/qinling/qinling.conf"
-# The services answer within 3 s, whatever hangs.
+# The services answer within 3 s even if a check hangs.
 TIMEOUT = 5.0
 
 Options = dict[tuple[str, str], str]
 
 
 def read_options(text: str) -> Options:
-    """Return (section, option) → value of an INI text; the last one counts, as for the services."""
+    """Return {(section, option): value} of an INI text; the last value counts, as in the services."""
     section, options = "DEFAULT", {}
     for line in text.splitlines():
         stripped = line.strip()
@@ -42,7 +42,7 @@ def connect(service: str, options: Options) -> socket.socket:
         return connection
     import ssl
 
-    # Whether clients trust the certificate is not asked here, and this address is not in it.
+    # The certificate is checked elsewhere, and does not name this address.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -57,24 +57,24 @@ def _unix(path: str) -> socket.socket:
 
 
 def ask(connection: socket.socket) -> bytes:
-    """Send the request and return the whole answer."""
+    """Send the request and return the whole response; the module service_check calls this function in containers."""
     connection.sendall(b"GET /healthcheck HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    answer = b""
+    response = b""
     while chunk := connection.recv(65536):
-        answer += chunk
-    return answer
+        response += chunk
+    return response
 
 
-def verdict(answer: bytes) -> tuple[bool, str]:
-    """Return whether the service is healthy and one line that says why."""
-    head, _, body = answer.partition(b"\r\n\r\n")
+def evaluate(response: bytes) -> tuple[bool, str]:
+    """Return whether the service is healthy, and the reason in one line."""
+    head, _, body = response.partition(b"\r\n\r\n")
     words = head.split(None, 2)
     try:
         report = json.loads(body)
         failed = [f"{name}: {check['reason']}" for name, check in report["checks"].items() if check["status"] != "ok"]
         names = ", ".join(report["checks"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False, "the answer is not a health report"
+        return False, "the response is not a health report"
     if len(words) > 1 and words[1] == b"200" and not failed:
         return True, f"ok ({names})"
     return False, "; ".join(failed) or "not healthy"
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         with open(path, encoding="utf-8", errors="replace") as file:  # importing pathlib takes longer
             options = read_options(file.read())
         with connect(service, options) as connection:
-            healthy, reason = verdict(ask(connection))
+            healthy, reason = evaluate(ask(connection))
     except TimeoutError:
         healthy, reason = False, f"no answer within {TIMEOUT:g} s"
     except (OSError, ValueError) as error:

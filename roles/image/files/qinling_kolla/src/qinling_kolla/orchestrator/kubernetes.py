@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Kubernetes driver: Qinling's orchestrator interface over apps/v1.
 
-A runtime is a deployment, its pool of workers. A worker is given to a function by labels and stays in the pool's count,
-as Qinling has always done it, so ``[kubernetes] replicas`` caps the workers of a runtime. An image function is a pod of
-its own.
+The pool of a runtime is a deployment. Labels assign a worker to a function, and the worker still counts in the pool, as
+in Qinling's own driver, so ``[kubernetes] replicas`` limits the workers of a runtime. An image function runs in its own
+pod.
 
-Qinling keeps one address for each function version. Here it is ``kubernetes://<runtime>/<function>/<version>``, which
-never goes stale: the worker is chosen when a request is sent, and a new one is claimed when the old ones are gone. How
-the request gets there is a setting: through the API server's proxy for that pod, or through a node port of that pod.
-The proxy is the default. It opens no port, works wherever the API is reachable, and is faster for a new worker: a node
-port answers only once kube-proxy has set it up (measured on an idle one-node cluster, ping and execution together:
-26 ms against 1055 ms on a new worker, 6 ms against 3 ms on one that the function has).
+Qinling stores one address for each function version. Here it is ``kubernetes://<runtime>/<function>/<version>``, which
+stays valid: the worker is selected when a request is sent, and a new one is claimed if all are gone. Requests pass
+through the API server's proxy for that pod or through a node port, depending on a setting. The proxy, the default,
+opens no port, works wherever the API is reachable, and is faster for a new worker, as a node port answers only once
+kube-proxy has set it up (measured on an idle one-node cluster, ping and execution together: 26 ms against 1055 ms on a
+new worker, 6 ms against 3 ms on a claimed one).
 """
 
 import contextlib
@@ -42,18 +42,18 @@ LOG = logging.getLogger(__name__)
 
 SCHEME = "kubernetes://"
 POLL_SECONDS = 0.5
-# How long a claim waits for workers that are just starting; shorter than etcd's lock around it (30 s).
+# How long a claim waits for starting workers; shorter than the expiry of the surrounding lock in etcd (30 s).
 CLAIM_SECONDS = 20
-# How long a worker that stopped answering may take to restart before another one takes its place.
+# How long a worker that stopped answering may take to restart before it is replaced.
 RESTART_SECONDS = 10
-# How long a pool or an image may fail before that counts; registries and schedulers have bad moments.
+# How long a pool or an image may fail before it counts as failed; registries and schedulers may recover.
 FAILURE_SECONDS = 10
-# How long the image of an image function may take until it runs; the function's own timeout starts then.
+# How long the image of an image function may take to start; the function's timeout begins then.
 IMAGE_START_SECONDS = 120
-# How long a list of a function's workers is used again.
+# How long the list of a function's workers is cached.
 WORKERS_SECONDS = 2.0
 TOKEN_HEADER = "X-Qinling-Worker-Token"
-# Qinling keeps logs in a MySQL TEXT column, 65535 bytes.
+# Qinling stores logs in a MySQL TEXT column of 65535 bytes.
 MAX_LOG = 16000
 
 
@@ -62,24 +62,24 @@ def _now() -> datetime.datetime:
 
 
 def service_url(runtime_id: str, function_id: str, version: object) -> str:
-    """Return the address of a function version's workers, as Qinling keeps it."""
+    """Return the address of a function version's workers that Qinling stores."""
     return f"{SCHEME}{runtime_id}/{function_id}/{version}"
 
 
 def parse_url(url: str) -> tuple[str, str, str, str]:
-    """Return runtime, function, version and the worker's path of a request to service_url."""
+    """Return runtime, function, version and path of a request to service_url."""
     runtime_id, function_id, version, path = url.removeprefix(SCHEME).split("/", 3)
     return objects.dns_label(runtime_id), objects.dns_label(function_id), objects.dns_label(version), path
 
 
 def sidecar_image(conf: cfg.ConfigOpts) -> str:
-    """Return the sidecar's image when an operator set one; Qinling's default serves old runtime images only."""
+    """Return the sidecar's image if an operator set it, as Qinling's default supports only old runtime images."""
     location = conf.get_location("sidecar_image", "engine")
     return conf.engine.sidecar_image or "" if location and location.location.is_user_controlled else ""
 
 
 def addresses(host: str | None) -> list[str]:
-    """Return the IP addresses of a host name, or none when it has none here."""
+    """Return the IP addresses of a host name, an empty list if it cannot be resolved."""
     try:
         return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)})
     except OSError:
@@ -87,33 +87,33 @@ def addresses(host: str | None) -> list[str]:
 
 
 class PodAdapter(transport.WorkerAdapter):
-    """Sends requests for ``kubernetes://`` to a worker of the function that the address names."""
+    """Adapter that sends requests for ``kubernetes://`` URLs to a worker of their function."""
 
     def __init__(self, manager: "KubernetesManager") -> None:
-        """Keep the driver that knows the workers."""
+        """Use ``manager`` to select workers."""
         self._manager = manager
         self._ssl_context = api.ssl_context(manager.conf)
         super().__init__(pool_connections=16, pool_maxsize=64)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Connect as the driver's other calls do."""
+        """Use the TLS context of the driver's API calls."""
         super().init_poolmanager(*arguments, ssl_context=self._ssl_context, **options)
 
     def resolve(self, url: str) -> transport.Target:
-        """Choose a worker; claims one when the function has none that answers."""
+        """Select a worker; claim one if no worker of the function is ready."""
         runtime_id, function_id, version, path = parse_url(url)
         try:
-            # A ping asks the worker whose turn it is; only executions are dealt out.
+            # A ping does not advance the rotation; only executions are distributed.
             pod = self._manager.choose_worker(runtime_id, function_id, version, take_turn=path != "ping")
             return self._manager.target(pod, path)
         except (api.Unavailable, reclaim.NoFreeWorker) as error:
             raise transport.NotReached(str(error), reason=failures.reason(error)) from error
 
     def not_reached(self, response: requests.Response) -> bool:
-        """Tell whether the API server answered instead of the worker, because it cannot connect to it."""
+        """Return whether the API server responded itself because it cannot connect to the worker."""
         if response.status_code < 400 or not self._manager.proxied:
             return False
-        # Kept on the response, so that it can be read again.
+        # Stored in the response, so that it can be read again.
         response._content = transport.read_answer(response)
         try:
             message = state.refusal(response.status_code, json.loads(response.content))
@@ -129,7 +129,7 @@ class PodAdapter(transport.WorkerAdapter):
         raise requests.ConnectionError(f"Kubernetes API lost the worker: {message}", response=response)
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """Send a request; whatever fails on the way makes the driver look for the function's workers anew."""
+        """Send a request; after a failure, the driver drops its cached list of the function's workers."""
         try:
             return super().send(request, *arguments, **options)
         except (requests.RequestException, exc.OrchestratorException):
@@ -141,9 +141,9 @@ class KubernetesManager(base.OrchestratorBase):
     """Qinling's orchestrator interface, for Kubernetes 1.16 and newer."""
 
     def __init__(self, conf: cfg.ConfigOpts, qinling_endpoint: str, registry: Any = etcd_util) -> None:
-        """Take the configuration and where functions reach Qinling; an API server that is down now is no obstacle.
+        """Connect to the API server, which may be down at this time.
 
-        :param registry: keeps each function's workers (Qinling's etcd).
+        Functions reach Qinling's API at ``qinling_endpoint``; ``registry`` stores their workers (Qinling's etcd).
         """
         self.conf = conf
         self.qinling_endpoint = qinling_endpoint
@@ -163,16 +163,16 @@ class KubernetesManager(base.OrchestratorBase):
         try:
             self._prepare()
         except exc.OrchestratorException as error:
-            LOG.warning("Kubernetes cannot be used yet: %s", error)
+            LOG.warning("Kubernetes is not usable yet: %s", error)
 
     # --- preparation
 
     def mount(self, session: requests.Session) -> None:
-        """Teach a session how to reach workers."""
+        """Mount the adapter for workers on ``session``."""
         session.mount(SCHEME, PodAdapter(self))
 
     def healthy(self) -> bool:
-        """Tell whether the API server answers."""
+        """Return whether the API server answers."""
         try:
             self.api.call("GET", "/version")
         except exc.OrchestratorException:
@@ -180,7 +180,7 @@ class KubernetesManager(base.OrchestratorBase):
         return True
 
     def _prepare(self) -> None:
-        """Ask for the server's version, and see to namespace and network policy, once."""
+        """Query the server's version and ensure namespace and network policy, once."""
         with self._lock:
             if not self._prepared:
                 self._settings = objects.PodSettings(
@@ -195,7 +195,7 @@ class KubernetesManager(base.OrchestratorBase):
         self._sweep()
 
     def _version(self) -> api.Object:
-        """Return what the server says of its version; nothing when it keeps that to itself."""
+        """Return the server's version; empty without permission to read it."""
         try:
             return dict(self.api.call("GET", "/version"))
         except api.ApiError as error:
@@ -214,12 +214,12 @@ class KubernetesManager(base.OrchestratorBase):
         except api.ApiError as error:
             if error.status != 403:
                 raise
-            # Without the right to look, what is done in it next tells whether it is there.
+            # Without permission to read the namespace, the next call shows whether it exists.
             LOG.debug("Namespace %s cannot be read: %s", self.api.namespace, error)
 
     def _ensure_policy(self) -> None:
         options, endpoint = self.conf.kubernetes, self.qinling_endpoint
-        wanted = objects.network_policy(
+        policy = objects.network_policy(
             addresses(urlsplit(endpoint).hostname),
             objects.endpoint_port(endpoint),
             options.egress_allowed_cidrs,
@@ -228,16 +228,16 @@ class KubernetesManager(base.OrchestratorBase):
         )
         try:
             try:
-                self.api.create("networkpolicies", wanted)
+                self.api.create("networkpolicies", policy)
             except api.Conflict:
-                self.api.patch("networkpolicies", objects.POLICY_NAME, {"spec": wanted["spec"]})
+                self.api.patch("networkpolicies", objects.POLICY_NAME, {"spec": policy["spec"]})
         except api.ApiError as error:
             if error.status != 403:
                 raise
-            LOG.warning("Functions run without a network policy of Qinling's: %s", error)
+            LOG.warning("Functions run without Qinling's network policy: %s", error)
 
     def _sweep(self) -> None:
-        """Remove pods of image functions whose engine ended before they did."""
+        """Remove pods of image functions whose engine has ended."""
         if time.monotonic() - self._swept < 300 and self._swept:
             return
         self._swept = time.monotonic()
@@ -270,7 +270,7 @@ class KubernetesManager(base.OrchestratorBase):
         return self.api.list("pods", objects.selector({objects.RUNTIME: objects.dns_label(runtime_id)}))
 
     def _await_pool(self, name: str, image: str) -> None:
-        """Wait until a pool runs the image; raise an error that says why it does not."""
+        """Wait until a pool runs the image; raise OrchestratorException with the reason if it does not."""
         deadline = time.monotonic() + self.conf.kubernetes.pool_timeout
         failing_since: float | None = None
         while True:
@@ -292,33 +292,33 @@ class KubernetesManager(base.OrchestratorBase):
             time.sleep(POLL_SECONDS)
 
     def create_pool(self, name: str, image: str, trusted: bool = True, **_: Any) -> None:
-        """Create the pool of a runtime, or take over one that exists, and wait until it is ready."""
+        """Create the pool of a runtime, or update an existing one, and wait until it is ready."""
         with self._checked_names():
             self._prepare()
-            wanted = objects.deployment(self._pool(name, image, trusted), self._settings)
+            deployment = objects.deployment(self._pool(name, image, trusted), self._settings)
         created = True
         try:
-            self.api.create("deployments", wanted)
+            self.api.create("deployments", deployment)
         except api.Conflict:
-            LOG.info("Taking over the pool of runtime %s, which exists", name)
+            LOG.info("Updating the existing pool of runtime %s", name)
             created = False
-            spec = {"replicas": wanted["spec"]["replicas"]}
+            spec = {"replicas": deployment["spec"]["replicas"]}
             self.api.patch("deployments", name, {"spec": spec})
-            self._replace_template(name, wanted["spec"]["template"])
+            self._replace_template(name, deployment["spec"]["template"])
         try:
             self._await_pool(name, image)
         except exc.OrchestratorException:
             if created:
-                # A runtime in error has nothing running: its pods would fetch a missing image for ever.
-                self._quietly(lambda: self.api.delete("deployments", name))
+                # A runtime in error must not run pods, which would try to pull a missing image forever.
+                self._try_cleanup(lambda: self.api.delete("deployments", name))
             raise
         LOG.info("Pool of runtime %s is ready", name)
 
     def delete_pool(self, name: str, **_: Any) -> None:
-        """Delete the pool of a runtime with all its workers, those of functions as well."""
+        """Delete the pool of a runtime with all its workers, including claimed ones."""
         with self._checked_names():
-            # The cluster's garbage collection takes the pods. Deleting them here as well would only make their replica
-            # set, which is collected a little later, create new ones.
+            # The cluster's garbage collection deletes the pods. Deleted here, their replica set, which is collected a
+            # little later, would replace them.
             self.api.delete("deployments", objects.dns_label(name))
         LOG.info("Pool of runtime %s deleted", name)
 
@@ -326,7 +326,7 @@ class KubernetesManager(base.OrchestratorBase):
         self.api.patch("deployments", name, [{"op": "replace", "path": "/spec/template", "value": template}])
 
     def update_pool(self, name: str, image: str | None = None, **_: Any) -> bool:
-        """Roll a runtime's pool over to another image; True when done, False when it was rolled back."""
+        """Update a runtime's pool to another image; return False if the update failed and was rolled back."""
         previous: api.Object | None = None
         try:
             with self._checked_names():
@@ -335,15 +335,15 @@ class KubernetesManager(base.OrchestratorBase):
                 annotations = template["metadata"].get("annotations") or {}
                 trusted = annotations.get("io.kubernetes.cri-o.TrustedSandbox") == "true"
                 image = names.image(image or template["spec"]["containers"][0]["image"])
-                wanted = objects.worker_template(self._pool(name, image, trusted), self._settings)
+                updated = objects.worker_template(self._pool(name, image, trusted), self._settings)
             previous = template
-            self._replace_template(name, wanted)
+            self._replace_template(name, updated)
             self._await_pool(name, image)
         except exc.OrchestratorException as error:
             LOG.error("Updating runtime %s failed: %s", name, error)
             if previous is not None:
                 LOG.warning("Rolling runtime %s back to its previous revision", name)
-                self._quietly(lambda: self._roll_back(name, previous))
+                self._try_cleanup(lambda: self._roll_back(name, previous))
             return False
         return True
 
@@ -352,15 +352,15 @@ class KubernetesManager(base.OrchestratorBase):
         self._await_pool(name, template["spec"]["containers"][0]["image"])
 
     @staticmethod
-    def _quietly(action: Callable[[], object]) -> None:
-        """Do what can only be tried, and log when it fails."""
+    def _try_cleanup(action: Callable[[], object]) -> None:
+        """Run a clean-up action and log its failure."""
         try:
             action()
         except exc.OrchestratorException as error:
             LOG.error("Cleaning up failed: %s", error)
 
     def get_pool(self, name: str, **_: Any) -> dict[str, int]:
-        """Return how many workers a runtime has and how many of them wait for a function."""
+        """Return the numbers of a runtime's workers and of its free workers."""
         try:
             with self._checked_names():
                 deployment = self.api.get("deployments", objects.dns_label(name))
@@ -373,7 +373,7 @@ class KubernetesManager(base.OrchestratorBase):
     @staticmethod
     @contextlib.contextmanager
     def _checked_names() -> Iterator[None]:
-        """Make of a name that cannot be used an error that Qinling understands."""
+        """Convert InvalidName to OrchestratorException."""
         try:
             yield
         except names.InvalidName as error:
@@ -386,7 +386,7 @@ class KubernetesManager(base.OrchestratorBase):
         return [pod for pod in pods if not state.leaving(pod)]
 
     def _claim(self, runtime_id: str, function_id: str, version: object, count: int = 1) -> list[api.Object]:
-        """Give free workers of a pool to a function, or raise NoFreeWorker; wait for workers that are just starting."""
+        """Assign free workers of a pool to a function, waiting for starting ones; raise NoFreeWorker if too few."""
         deadline = time.monotonic() + CLAIM_SECONDS
         claimed: list[api.Object] = []
         while True:
@@ -394,7 +394,7 @@ class KubernetesManager(base.OrchestratorBase):
             waiting = [pod for pod in pods if state.free(pod)]
             usable = [pod for pod in waiting if state.ready(pod)]
             if len(claimed) + len(usable) >= count:
-                # Other engines choose at the same time; the one whose patch comes first has the worker.
+                # Engines claim concurrently; the first patch gets the worker.
                 for pod in random.sample(usable, len(usable)):
                     with contextlib.suppress(api.Conflict, api.NotFound):
                         patch = objects.claim(pod, function_id, version)
@@ -419,19 +419,19 @@ class KubernetesManager(base.OrchestratorBase):
         )
 
     def _replicas(self, runtime_id: str) -> int:
-        """Return how many workers a pool should have."""
+        """Return the configured number of workers of a pool."""
         try:
             return int(self.api.get("deployments", runtime_id)["spec"]["replicas"])
         except api.NotFound as error:
             raise exc.OrchestratorException(f"Runtime {runtime_id} has no pool in Kubernetes") from error
 
     def choose_worker(self, runtime_id: str, function_id: str, version: str, take_turn: bool = True) -> api.Object:
-        """Return the one of a function's ready workers whose turn it is; claims one when there is none.
+        """Return the next of a function's ready workers in rotation; claim one if none is ready.
 
-        Raises transport.NotReached as long as a worker is just restarting.
+        Raise transport.NotReached while a worker is restarting.
         """
-        known_until, workers = self._workers.get((function_id, version), (0.0, []))
-        if time.monotonic() >= known_until:
+        cached_until, workers = self._workers.get((function_id, version), (0.0, []))
+        if time.monotonic() >= cached_until:
             pods = self._function_pods(function_id, version)
             workers = [pod for pod in pods if state.ready(pod)]
             if not workers:
@@ -442,15 +442,17 @@ class KubernetesManager(base.OrchestratorBase):
         return chosen
 
     def forget(self, function_id: str, version: str) -> None:
-        """Look for a function's workers anew at the next request, and try another one then."""
+        """Drop the cached list of a function's workers and advance the rotation."""
         self._workers.pop((function_id, version), None)
         self._turn += 1
 
     def _heal(self, runtime_id: str, function_id: str, version: str) -> list[api.Object]:
-        """Replace a function's workers, none of which is ready, by a new one, and let etcd know."""
+        """Replace a function's workers, none of which is ready, with a new one, and register it in etcd."""
         with self._registry.get_worker_lock(function_id, version) as lock:
             if not lock.is_acquired():
-                raise transport.NotReached(f"another engine looks after function {function_id}(version {version})")
+                raise transport.NotReached(
+                    f"another engine is replacing the workers of function {function_id}(version {version})"
+                )
             pods = self._function_pods(function_id, version)
             if any(state.ready(pod) for pod in pods):
                 return [pod for pod in pods if state.ready(pod)]
@@ -468,7 +470,7 @@ class KubernetesManager(base.OrchestratorBase):
             return claimed
 
     def target(self, pod: api.Object, path: str) -> transport.Target:
-        """Return where a worker is reached, with the token that it demands."""
+        """Return the address of a worker, with its token."""
         name, headers = state.name(pod), {TOKEN_HEADER: str(pod["metadata"]["uid"])}
         if self.proxied:
             part = f"{self.api.path('pods', f'{name}:{objects.WORKER_PORT}', 'proxy')}/{path}"
@@ -499,10 +501,10 @@ class KubernetesManager(base.OrchestratorBase):
         input: Any = None,
         **_: Any,
     ) -> tuple[str | None, str | None]:
-        """Get ready to execute a function.
+        """Prepare the execution of a function.
 
-        :param identifier: the name of an image function's pod; else the runtime's ID.
-        :returns: the pod's name, and the address of the function's workers (None for an image function).
+        ``identifier`` is the name of an image function's pod, or the runtime's ID. Return the pod's name and the
+        address of the function's workers (None for an image function).
         """
         with self._checked_names():
             if image:
@@ -543,7 +545,7 @@ class KubernetesManager(base.OrchestratorBase):
         timeout: int | None = None,
         **_: Any,
     ) -> tuple[bool, dict[str, Any]]:
-        """Execute a function and return whether it succeeded, and its result for Qinling's engine."""
+        """Execute a function and return (success, result) for Qinling's engine."""
         if service_url:
             data = utils.get_request_data(
                 self.conf,
@@ -563,10 +565,10 @@ class KubernetesManager(base.OrchestratorBase):
         try:
             return self._finish_image(name, timeout or self.conf.resource_limits.max_timeout)
         finally:
-            self._quietly(lambda: self.api.delete("pods", name, grace=0))
+            self._try_cleanup(lambda: self.api.delete("pods", name, grace=0))
 
     def _finish_image(self, name: str, timeout: int) -> tuple[bool, dict[str, Any]]:
-        """Wait for an image function's end and return its result."""
+        """Wait until an image function ends and return (success, result)."""
         begun = time.monotonic()
         running_since: float | None = None
         failing_since: float | None = None
@@ -618,23 +620,23 @@ class KubernetesManager(base.OrchestratorBase):
     def scaleup_function(
         self, function_id: str, version: int, identifier: str | None = None, count: int = 1, **_: Any
     ) -> tuple[list[str], str]:
-        """Give a function more workers and return their names and the function's address.
+        """Assign more workers to a function and return their names and the function's address.
 
-        Workers that belong to the function but that etcd has forgotten are taken before free ones. It is an error that
-        the pool has too few only when the function would be left without any worker.
+        The function's own workers that are missing in etcd take precedence over free ones. Too few free workers are an
+        error only if the function has no worker at all.
         """
         with self._checked_names():
             runtime_id = objects.dns_label(identifier)
-            known = set(self._registry.get_workers(function_id, version))
+            registered = set(self._registry.get_workers(function_id, version))
             own = self._function_pods(function_id, version)
-            pods = [pod for pod in own if state.ready(pod) and state.name(pod) not in known][:count]
+            pods = [pod for pod in own if state.ready(pod) and state.name(pod) not in registered][:count]
             try:
                 if missing := count - len(pods):
                     pods += self._claim(runtime_id, function_id, version, missing)
             except exc.OrchestratorException as error:
                 if not own:
                     raise
-                LOG.warning("Function %s(version %s) keeps the workers it has: %s", function_id, version, error)
+                LOG.warning("Function %s(version %s) keeps its current workers: %s", function_id, version, error)
         workers = [state.name(pod) for pod in pods]
         LOG.info("Function %s(version %s) has new workers: %s", function_id, version, workers)
         return workers, service_url(runtime_id, function_id, version)

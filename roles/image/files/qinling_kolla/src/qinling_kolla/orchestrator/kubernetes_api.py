@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Access to the Kubernetes API for the driver: few calls, plain data, limits on time, and errors that say what to do.
+"""Access to the Kubernetes API for the driver: few calls, plain data, time limits, and errors with a remedy.
 
-TLS is always verified. The client library's models are not used: they refuse answers of servers older or newer than
-themselves, and they cost time on every call.
+TLS is always verified. The client library's models are not used: they refuse responses of other server versions and
+cost time on every call.
 """
 
 import pathlib
@@ -19,11 +19,11 @@ from qinling_kolla import failures
 
 Object = dict[str, Any]
 
-# Seconds to connect, and to wait for an answer.
+# Seconds to connect, and to wait for a response.
 TIMEOUT = (5, 30)
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-# Of a log; what is beyond is not even fetched.
+# Limit in bytes of a fetched log.
 MAX_LOG = 4 * 1024 * 1024
 
 GROUPS = {
@@ -40,27 +40,27 @@ class ApiError(failures.PlatformError):
     reason = "Kubernetes refused a request"
 
     def __init__(self, message: str, status: int = 0) -> None:
-        """Keep the HTTP status; 0 stands for no answer."""
+        """Store the HTTP status; 0 means no response."""
         super().__init__(message)
         self.status = status
 
 
 class NotFound(ApiError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class Conflict(ApiError):
-    """The object exists already, or has changed since it was read."""
+    """The object already exists, or has changed since it was read."""
 
 
 class Unavailable(ApiError):
-    """The API server does not answer, or says that it cannot now."""
+    """The API server does not answer, or reports a temporary error."""
 
     reason = "Kubernetes does not answer"
 
 
 def check_file(option: str, path: str | None) -> str:
-    """Return ``path`` when it can be read, else raise an error that names the option."""
+    """Return ``path`` if it can be read, else raise an error that names the option."""
     try:
         with pathlib.Path(path or "").open("rb"):
             return str(path)
@@ -69,7 +69,7 @@ def check_file(option: str, path: str | None) -> str:
 
 
 def tls(conf: cfg.ConfigOpts) -> tuple[bool | str, tuple[str, str] | None]:
-    """Return what verifies the server (a CA file, or True for the system's CAs) and the certificate and key to show."""
+    """Return how to verify the server (a CA file, or True for the system's CAs), and the client certificate and key."""
     options = conf.kubernetes
     if options.use_api_certificate:
         authority = check_file("ssl_ca_cert", options.ssl_ca_cert)
@@ -81,7 +81,7 @@ def tls(conf: cfg.ConfigOpts) -> tuple[bool | str, tuple[str, str] | None]:
 def _configuration(conf: cfg.ConfigOpts) -> client.Configuration:
     configuration = client.Configuration()
     configuration.host = conf.kubernetes.kube_host.rstrip("/")
-    # The environment's proxy is for downloads; workers are not reached through it either.
+    # The environment's proxy is for downloads, not for the cluster.
     configuration.proxy = None
     configuration.verify_ssl = True
     configuration.connection_pool_maxsize = 32
@@ -95,10 +95,10 @@ def _configuration(conf: cfg.ConfigOpts) -> client.Configuration:
 
 
 def ssl_context(conf: cfg.ConfigOpts) -> ssl.SSLContext | None:
-    """Return what secures connections to the API server, or None where its address is not https.
+    """Return the TLS context for the API server, or None if its address is not https.
 
-    Chain, dates and name are verified; the form that RFC 5280 asks for (VERIFY_X509_STRICT, which Python 3.13 sets) is
-    not, for CAs that Magnum and older tools made lack the key identifiers.
+    Chain, dates and name are verified. Python 3.13's VERIFY_X509_STRICT (RFC 5280) is off, as CAs created by Magnum and
+    older tools lack key identifiers.
     """
     if not conf.kubernetes.kube_host.startswith("https:"):
         return None
@@ -111,17 +111,17 @@ def ssl_context(conf: cfg.ConfigOpts) -> ssl.SSLContext | None:
 
 
 class Api:
-    """The calls that the driver makes, all of them in its namespace."""
+    """The driver's API calls, all in its namespace."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        """Prepare a client; nothing is asked yet."""
+        """Create a client without connecting."""
         self.namespace: str = conf.kubernetes.namespace
         self._client = client.ApiClient(_configuration(conf))
         if context := ssl_context(conf):
             self._client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
 
     def path(self, kind: str, name: str = "", part: str = "") -> str:
-        """Return the path of a kind's collection, of one object, or of a part of it."""
+        """Return the path of a kind's collection, of one object, or of a subresource."""
         parts = [GROUPS[kind], "namespaces", self.namespace, kind, name, part]
         return "/".join(piece for piece in parts if piece)
 
@@ -134,7 +134,7 @@ class Api:
         content_type: str = "application/json",
         plain: bool = False,
     ) -> Any:
-        """Make one call and return its answer as data, or as text when ``plain``."""
+        """Send a request and return the response as data, or as text if ``plain``."""
         try:
             answer = self._client.call_api(
                 path,
@@ -142,7 +142,7 @@ class Api:
                 body=body,
                 query_params=list((query or {}).items()),
                 header_params={"Accept": "*/*" if plain else "application/json", "Content-Type": content_type},
-                # The library would read a text that looks like JSON as JSON.
+                # The library would parse text that looks like JSON.
                 response_type=None if plain else "object",
                 _preload_content=not plain,
                 auth_settings=[],
@@ -179,7 +179,7 @@ class Api:
         return dict(self.call("GET", self.path(kind, name)))
 
     def list(self, kind: str, label_selector: str) -> list[Object]:
-        """Return the objects of a kind that have the labels."""
+        """Return the objects of a kind that match the selector."""
         answer = self.call("GET", self.path(kind), query={"labelSelector": label_selector})
         return list(answer.get("items") or [])
 
@@ -188,12 +188,12 @@ class Api:
         return dict(self.call("POST", self.path(kind), body))
 
     def patch(self, kind: str, name: str, body: Any) -> Object:
-        """Change an object (a list is a JSON patch, a dictionary a merge patch) and return it."""
+        """Patch an object (a list is a JSON patch, a dictionary a merge patch) and return it."""
         content_type = JSON_PATCH if isinstance(body, list) else MERGE_PATCH
         return dict(self.call("PATCH", self.path(kind, name), body, content_type=content_type))
 
     def delete(self, kind: str, name: str, grace: int | None = None) -> bool:
-        """Delete an object and what it owns; tell whether there was one."""
+        """Delete an object and its dependents; return whether it existed."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
@@ -204,7 +204,7 @@ class Api:
         return True
 
     def delete_all(self, kind: str, label_selector: str) -> None:
-        """Delete all objects of a kind that have the labels."""
+        """Delete all objects of a kind that match the selector."""
         self.call("DELETE", self.path(kind), query={"labelSelector": label_selector})
 
     def log(self, pod: str, limit: int) -> str:

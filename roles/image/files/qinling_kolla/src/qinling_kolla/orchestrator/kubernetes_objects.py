@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The objects that the Kubernetes driver makes, built as data from checked names: no text of a user ever becomes YAML.
+"""The objects of the Kubernetes driver, built as data from validated names: no user input is inserted into YAML.
 
-Only apps/v1 and networking.k8s.io/v1 are used, so Kubernetes 1.16 and everything newer takes them. Fields are those of
+Only apps/v1 and networking.k8s.io/v1 are used, which Kubernetes 1.16 and later accept. For the fields see
 https://kubernetes.io/docs/reference/kubernetes-api/.
 """
 
@@ -17,22 +17,22 @@ from qinling_kolla.orchestrator import names
 
 Object = dict[str, Any]
 
-# Labels of Qinling's own driver: a pool's pods carry the first, a function's workers all three.
+# Labels of Qinling's own driver: pods of a pool have the first, workers of a function all three.
 RUNTIME = "runtime_id"
 FUNCTION = "function_id"
 VERSION = "function_version"
-# Labels of this driver: tells image functions from workers; names the one pod that a service leads to.
+# Labels of this driver: KIND distinguishes image functions from workers, WORKER selects the pod of a service.
 KIND = "qinling_kind"
 WORKER = "qinling_worker"
 
 WORKER_PORT = 9090
 SIDECAR_PORT = 9091
 POLICY_NAME = "qinling-functions"
-# What the runtime itself takes beside the function.
+# Memory of the runtime itself, in bytes.
 RUNTIME_MEMORY = 64 * 1024 * 1024
 SCRATCH_LIMIT = "512Mi"
 GRACE_SECONDS = 5
-# Where NodeLocal DNSCache listens on every node that has it.
+# The address of NodeLocal DNSCache on every node.
 NODE_DNS = "169.254.20.10/32"
 
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -40,23 +40,23 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 @dataclasses.dataclass(frozen=True)
 class PodSettings:
-    """What all pods have in common, from qinling.conf and the server's version."""
+    """Settings of all pods, from qinling.conf and the server's version."""
 
     run_as_user: int = 1000
     image_pull_secrets: Sequence[str] = ()
-    # False for servers older than 1.19, which know an annotation instead of the field.
+    # False for servers older than 1.19, which use an annotation instead of the field.
     seccomp_field: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """CPU in thousandths and memory in bytes."""
+    """CPU in thousandths of a core and memory in bytes."""
 
     cpu: int
     memory: int
 
     def quantities(self) -> Object:
-        """Return it as Kubernetes' quantities."""
+        """Return the size as Kubernetes quantities."""
         return {"cpu": f"{self.cpu}m", "memory": str(self.memory)}
 
 
@@ -71,20 +71,20 @@ class Pool:
     limits: Size
     progress_seconds: int
     trusted: bool = True
-    # Whether a worker demands a token (its own pod's ID, which nobody but the API's users can see).
+    # Whether a worker requires a token (its pod's UID, which only users of the API can read).
     token: bool = True
     sidecar_image: str = ""
 
 
 def dns_label(value: object) -> str:
-    """Return ``value`` when it can name an object (RFC 1123 label), else raise InvalidName."""
+    """Return ``value`` if it can name an object (RFC 1123 label), else raise InvalidName."""
     if isinstance(value, str) and _DNS_LABEL.fullmatch(value):
         return value
     raise names.InvalidName(f"Invalid name {value!r:.80}: expected at most 63 lower-case letters, digits and dashes.")
 
 
 def selector(equal: Mapping[str, str], present: Iterable[str] = (), absent: Iterable[str] = ()) -> str:
-    """Return a label selector: labels with a value, labels that must be there, labels that must not."""
+    """Return a label selector for labels with a value, present labels and absent labels."""
     return ",".join([*(f"{key}={value}" for key, value in equal.items()), *present, *(f"!{key}" for key in absent)])
 
 
@@ -94,7 +94,7 @@ def function_labels(function_id: str, version: object) -> dict[str, str]:
 
 
 def _security(settings: PodSettings) -> tuple[Object, Object, dict[str, str]]:
-    """Return a pod's security context, a container's, and the pod's annotations for it."""
+    """Return the security contexts of a pod and its containers, and the pod's security annotations."""
     pod: Object = {
         "runAsNonRoot": True,
         "runAsUser": settings.run_as_user,
@@ -113,7 +113,7 @@ def _security(settings: PodSettings) -> tuple[Object, Object, dict[str, str]]:
 
 
 def _pod_spec(settings: PodSettings, containers: list[Object], volumes: Mapping[str, str]) -> Object:
-    """Return a pod's spec whose containers all mount the ``volumes`` (name to path), which are empty directories."""
+    """Return a pod's spec whose containers mount ``volumes`` ({name: path}) as empty directories."""
     security, container_security, _ = _security(settings)
     mounts = [{"name": name, "mountPath": path} for name, path in volumes.items()]
     spec: Object = {
@@ -172,7 +172,7 @@ def worker_template(pool: Pool, settings: PodSettings) -> Object:
 
 
 def deployment(pool: Pool, settings: PodSettings) -> Object:
-    """Return the deployment that is a runtime's pool."""
+    """Return the deployment of a runtime's pool."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -182,7 +182,7 @@ def deployment(pool: Pool, settings: PodSettings) -> Object:
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": pool.progress_seconds,
             "selector": {"matchLabels": {RUNTIME: pool.runtime_id}},
-            # The pool stays whole while the new image shows whether it runs.
+            # The pool stays complete until the new image is proven to run.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": worker_template(pool, settings),
         },
@@ -190,10 +190,10 @@ def deployment(pool: Pool, settings: PodSettings) -> Object:
 
 
 def image_arguments(given: Any) -> list[str]:
-    """Return the arguments of an image function's container, as Qinling has always read an execution's input.
+    """Return the arguments of an image function's container, from an execution's input as Qinling interprets it.
 
-    Qinling hands over JSON as the value it means and any other text as {"__function_input": text}: the text's words are
-    the arguments, a list's items are, and another value is one argument of JSON.
+    Qinling passes JSON as its value and other text as {"__function_input": text}. The arguments are the words of the
+    text, the items of a list, or any other value as JSON.
     """
     if given in (None, "", {}, []):
         return []
@@ -218,14 +218,14 @@ def image_pod(
     lifetime: int,
     settings: PodSettings,
 ) -> Object:
-    """Return the pod of one execution of an image function; the cluster itself ends it after ``lifetime`` seconds."""
+    """Return the pod of one execution of an image function; the cluster ends it after ``lifetime`` seconds."""
     container: Object = {
         "name": "function",
         "image": names.image(image),
         "resources": {"requests": size.quantities(), "limits": size.quantities()},
     }
     if arguments:
-        # Kubernetes would replace $(NAME) in arguments by a variable's value; $$ stands for a plain $.
+        # Kubernetes expands $(NAME) in arguments; $$ is a literal $.
         container["args"] = [argument.replace("$", "$$") for argument in arguments]
     _, _, annotations = _security(settings)
     return {
@@ -245,12 +245,12 @@ def image_pod(
 
 
 def service_name(pod_name: str) -> str:
-    """Return the name of the service that opens a node port to a pod; a service's name must begin with a letter."""
+    """Return the name of the node port service of a pod; names of services must start with a letter."""
     return dns_label(f"w-{pod_name}")
 
 
 def service(pod: Mapping[str, Any]) -> Object:
-    """Return the service that opens a node port to one worker and goes away together with it."""
+    """Return the node port service of a worker, which is deleted with the worker."""
     name = pod["metadata"]["name"]
     return {
         "apiVersion": "v1",
@@ -269,34 +269,34 @@ def service(pod: Mapping[str, Any]) -> Object:
 
 
 def claim(pod: Mapping[str, Any], function_id: str, version: object) -> Object:
-    """Return the patch that gives a pod to a function, if the pod is still as it was seen."""
+    """Return the patch that assigns a pod to a function, if the pod is unchanged since it was read."""
     labels: Object = {**function_labels(function_id, version), WORKER: pod["metadata"]["name"]}
     return {"metadata": {"resourceVersion": pod["metadata"]["resourceVersion"], "labels": labels}}
 
 
 def namespace(name: str) -> Object:
-    """Return the namespace that holds everything the driver makes."""
+    """Return the namespace of all the driver's objects."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {
             "name": dns_label(name),
-            # Where the cluster knows pod security admission, it enforces what this driver asks of its own pods.
+            # Pod security admission, if available, enforces what this driver sets in its own pods.
             "labels": {"name": name, "pod-security.kubernetes.io/enforce": "restricted"},
         },
     }
 
 
 def endpoint_port(url: str) -> int:
-    """Return the port of an http or https address."""
+    """Return the port of an http or https URL."""
     parts = urlsplit(url)
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _open_blocks(denied: Iterable[str]) -> list[Object]:
-    """Return blocks of all addresses but the ``denied`` networks; an IP version of which none is denied is left closed.
+    """Return blocks of all addresses except the ``denied`` networks.
 
-    With nothing denied at all, everything is open.
+    An IP version without denied networks stays closed, unless ``denied`` is empty: then everything is open.
     """
     networks = [ipaddress.ip_network(text, strict=False) for text in denied]
     blocks: list[Object] = []
@@ -316,10 +316,10 @@ def network_policy(
     denied: Iterable[str] = (),
     hidden: Iterable[str] = (),
 ) -> Object:
-    """Return the policy of all functions: which way is open out of a pod, and in.
+    """Return the network policy of all functions.
 
-    Out: DNS, Qinling's API, ``allowed`` networks, and what is neither in a ``denied`` network nor a ``hidden`` address
-    (the Kubernetes API). In: the worker's port alone; who comes there without the worker's token is refused by it.
+    Egress: DNS, Qinling's API, ``allowed`` networks, and all addresses except ``denied`` networks and ``hidden``
+    addresses (the Kubernetes API). Ingress: only the worker's port; the worker refuses requests without its token.
     """
     denied = list(denied)
     egress: list[Object] = [

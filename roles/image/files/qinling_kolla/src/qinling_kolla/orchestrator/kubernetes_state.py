@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Kubernetes driver reads from the state of pods and deployments: pure functions over the API's data.
+"""Interpretation of the state of pods and deployments for the Kubernetes driver: pure functions of the API's data.
 
-Reasons of waiting containers are those of the kubelet (pkg/kubelet/images/types.go and kuberuntime), conditions those
-of https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status.
+Reasons of waiting containers come from the kubelet (pkg/kubelet/images/types.go and kuberuntime), conditions from
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from qinling_kolla.orchestrator import kubernetes_objects as objects
 
 Object = Mapping[str, Any]
 
-# Nothing but another image or setting ends these; the others may be passing.
+# Only another image or setting resolves these; the others may be temporary.
 _PERMANENT = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}
 _FAILING = {
     *_PERMANENT,
@@ -30,7 +30,7 @@ _FAILING = {
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why a pod or a deployment does not get ready."""
+    """Why a pod or a deployment does not become ready."""
 
     reason: str
     permanent: bool = False
@@ -60,38 +60,38 @@ def name(pod: Object) -> str:
 
 
 def leaving(pod: Object) -> bool:
-    """Tell whether a pod is being deleted or has ended."""
+    """Return whether a pod is being deleted or has ended."""
     return bool(pod["metadata"].get("deletionTimestamp")) or pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
 def _condition(item: Object, kind: str) -> Object:
     conditions = item.get("status", {}).get("conditions") or []
-    return next((one for one in conditions if one.get("type") == kind), {})
+    return next((condition for condition in conditions if condition.get("type") == kind), {})
 
 
 def ready(pod: Object) -> bool:
-    """Tell whether a pod answers requests."""
+    """Return whether a pod answers requests."""
     return not leaving(pod) and _condition(pod, "Ready").get("status") == "True"
 
 
 def free(pod: Object) -> bool:
-    """Tell whether a pod of a pool belongs to no function."""
+    """Return whether a pod of a pool belongs to no function."""
     return not leaving(pod) and objects.FUNCTION not in labels(pod)
 
 
 def parse_time(text: str | None) -> datetime.datetime | None:
-    """Return a time of the API, or None for none."""
+    """Return a parsed time of the API, or None."""
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
 
 
 def unready_seconds(pod: Object, now: datetime.datetime) -> float:
-    """Return for how long a pod has not been ready; 0 when it is, or when the API does not say since when."""
+    """Return for how long a pod has not been ready; 0 if it is ready or the time is unknown."""
     since = parse_time(_condition(pod, "Ready").get("lastTransitionTime"))
     return 0.0 if ready(pod) or since is None else (now - since).total_seconds()
 
 
 def pod_failure(pod: Object) -> Failure | None:
-    """Return why a pod's containers do not run, or None when nothing says that they will not."""
+    """Return why a pod's containers fail to run, or None without a sign of failure."""
     for status in _containers(pod):
         waiting = status.get("state", {}).get("waiting") or {}
         reason = waiting.get("reason", "")
@@ -108,13 +108,13 @@ def pod_failure(pod: Object) -> Failure | None:
 
 
 def pods_failure(pods: Iterable[Object]) -> Failure | None:
-    """Return the worst failure among pods that are not leaving; one that is permanent counts most."""
+    """Return the worst failure among pods that are not leaving; a permanent one takes precedence."""
     failures = [failure for pod in pods if not leaving(pod) and (failure := pod_failure(pod))]
     return max(failures, key=lambda failure: failure.permanent, default=None)
 
 
 def unschedulable(pods: Iterable[Object]) -> str:
-    """Return why pods find no node, or an empty text."""
+    """Return why pods cannot be scheduled, or an empty text."""
     for pod in pods:
         condition = _condition(pod, "PodScheduled")
         if condition.get("status") == "False":
@@ -123,11 +123,11 @@ def unschedulable(pods: Iterable[Object]) -> str:
 
 
 def rolled_out(deployment: Object) -> bool:
-    """Tell whether all pods of a deployment are of its current template and available (`kubectl rollout status`)."""
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    """Return whether all pods have the current template and are available, as `kubectl rollout status` does."""
+    status, replicas = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     return (
         status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("updatedReplicas", 0) >= replicas
         and status.get("replicas", 0) <= status.get("updatedReplicas", 0)
         and status.get("availableReplicas", 0) >= status.get("updatedReplicas", 0)
     )
@@ -147,18 +147,18 @@ def deployment_failure(deployment: Object) -> Failure | None:
 
 
 def pool(deployment: Object, pods: Iterable[Object]) -> dict[str, int]:
-    """Return a pool's size and how many of its workers wait for a function."""
+    """Return a pool's size and the number of its free workers."""
     total = deployment.get("status", {}).get("replicas", 0)
     return {"total": total, "available": sum(1 for pod in pods if free(pod) and ready(pod)) if total else 0}
 
 
 def started(pod: Object) -> bool:
-    """Tell whether a pod's containers run or have run."""
+    """Return whether a pod's containers run or have run."""
     return any({"running", "terminated"} & status.get("state", {}).keys() for status in _containers(pod))
 
 
 def ended(pod: Object) -> Ended | None:
-    """Return how the container of an image function ended, or None as long as it has not."""
+    """Return how the container of an image function ended, or None while it runs."""
     for status in _containers(pod):
         terminated = status.get("state", {}).get("terminated")
         if terminated:
@@ -171,13 +171,13 @@ def ended(pod: Object) -> Ended | None:
 
 
 def expired(pod: Object, lifetime: int, now: datetime.datetime) -> bool:
-    """Tell whether an image function's pod is older than any execution may be, so that nobody waits for it."""
+    """Return whether an image function's pod is older than any execution, so that no engine waits for it."""
     created = parse_time(pod["metadata"].get("creationTimestamp"))
     return created is not None and (now - created).total_seconds() > lifetime
 
 
 def has_seccomp_field(version: Object) -> bool:
-    """Tell from the answer of /version whether the server is 1.19 or newer, which know seccompProfile."""
+    """Return whether a response of /version is from server 1.19 or newer, which supports seccompProfile."""
     numbers = ["".join(filter(str.isdigit, str(version.get(part, "")))) for part in ("major", "minor")]
     if not all(numbers):
         return True
@@ -185,9 +185,9 @@ def has_seccomp_field(version: Object) -> bool:
 
 
 def refusal(status: int, answer: object) -> str:
-    """Return what the API server itself said when it could not pass a request on to a pod, or an empty text.
+    """Return the API server's own error if it could not proxy a request to a pod, or an empty text.
 
-    Its answers are objects of kind Status; everything else comes from the worker.
+    Such errors are objects of kind Status; any other response comes from the worker.
     """
     if (
         status >= 400
@@ -200,8 +200,8 @@ def refusal(status: int, answer: object) -> str:
 
 
 def never_arrived(status: int, message: str) -> bool:
-    """Tell from the API server's refusal whether the request certainly did not arrive at the worker.
+    """Return whether an error of the API server proves that the request did not arrive at the worker.
 
-    Pod gone (404), pod without address (400), connection refused or impossible; an aborted connection tells nothing.
+    This holds for a missing pod (404), a pod without an address (400) and a failed connection, not for an aborted one.
     """
     return status in (400, 404) or (status >= 500 and "dial tcp" in message)

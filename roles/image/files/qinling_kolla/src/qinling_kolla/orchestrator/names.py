@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that users give and that end up in pods, services and processes: checked before anything is made of them.
+"""Validation of user-supplied names that are used in pods, services and processes.
 
 Image names follow the grammar of OCI references (distribution/reference, as Docker and containerd apply it).
 """
@@ -7,7 +7,7 @@ Image names follow the grammar of OCI references (distribution/reference, as Doc
 import re
 
 MAX_IMAGE = 255
-# The column that Qinling keeps it in.
+# The size of Qinling's column.
 MAX_ENTRY = 80
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
@@ -24,7 +24,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class InvalidName(ValueError):
-    """A name is not what it has to be; the text says what was expected."""
+    """A name is not valid; the text contains the expected form."""
 
 
 def _shown(value: object) -> str:
@@ -33,7 +33,7 @@ def _shown(value: object) -> str:
 
 
 def image(value: object) -> str:
-    """Return ``value`` when it is the name of a container image, else raise InvalidName."""
+    """Return ``value`` if it is the name of a container image, else raise InvalidName."""
     if isinstance(value, str) and len(value) <= MAX_IMAGE and _IMAGE.fullmatch(value):
         return value
     raise InvalidName(
@@ -43,7 +43,7 @@ def image(value: object) -> str:
 
 
 def entry(value: object) -> str:
-    """Return ``value`` when it names a function as module.function, else raise InvalidName."""
+    """Return ``value`` if it names a function as module.function, else raise InvalidName."""
     if isinstance(value, str) and len(value) <= MAX_ENTRY and _ENTRY.fullmatch(value):
         return value
     raise InvalidName(
@@ -53,7 +53,7 @@ def entry(value: object) -> str:
 
 
 def md5sum(value: object) -> str:
-    """Return ``value`` when it is an MD5 sum as 32 lower-case hexadecimal digits, else raise InvalidName."""
+    """Return ``value`` if it is an MD5 sum of 32 lower-case hexadecimal digits, else raise InvalidName."""
     if isinstance(value, str) and _MD5.fullmatch(value):
         return value
     raise InvalidName(f"Invalid md5sum {_shown(value)}: expected 32 lower-case hexadecimal digits.")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Qinling's orchestrator interface over Docker Swarm.
 
-A runtime's pool is a record (a Swarm config) and `[swarm] replicas` services of one replica each, its workers. A
-function claims idle workers; when they go, idle ones take their place, so the number stays. An image function's
-execution is one service that runs once. `swarm_spec` says how these look, `swarm_client` how Docker is spoken to.
+A runtime's pool is a record (a Swarm config) and `[swarm] replicas` workers, services of one replica each. A function
+claims idle workers; removed ones are replaced by idle ones, so the number is constant. An image function's execution is
+one service that runs once. `swarm_spec` defines these objects, `swarm_client` calls Docker's API.
 
-Qinling keeps `swarm://<function>-<version>/<runtime>` as the address of a function's workers. The adapter here finds
-out at each request which workers the function has, so it does not matter that they move, die or are replaced.
+Qinling stores `swarm://<function>-<version>/<runtime>` as the address of a function's workers. The adapter resolves the
+function's workers for each request, so they may move, fail or be replaced.
 """
 
 import contextlib
@@ -34,28 +34,28 @@ from qinling_kolla.orchestrator.swarm_client import SwarmClient
 LOG = logging.getLogger(__name__)
 
 PREFIX = "swarm://"
-RELAY_HEADER = "X-Qinling-Relay"
+GATEWAY_HEADER = "X-Qinling-Gateway"
 POLL_SECONDS = 0.2
-# How long a function waits for an idle worker that is only just starting.
+# How long a function waits for a starting idle worker.
 CLAIM_SECONDS = 20
-# How long an image function may take to start, pulling its image included.
+# How long an image function may take to start, including the pull of its image.
 START_SECONDS = 120
 CACHE_SECONDS = 2.0
 AVOID_SECONDS = 5.0
-# A worker on trial that fails that often is not coming up: it is restarted every 2 s.
+# Failures after which a worker on trial counts as broken; it is restarted every 2 s.
 MAX_FAILURES = 3
-# Qinling keeps logs in a MySQL TEXT column, 65535 bytes.
+# Qinling stores logs in a MySQL TEXT column of 65535 bytes.
 MAX_LOGS = 60000
 
 
 class SwarmManager(base.OrchestratorBase):
-    """Runtimes and functions on Docker Swarm. Every method may run in several threads and engines at once."""
+    """Runtimes and functions on Docker Swarm. Every method may run concurrently in several threads and engines."""
 
     def __init__(self, conf: cfg.ConfigOpts, qinling_endpoint: str) -> None:
         self.conf = conf
         self.qinling_endpoint = qinling_endpoint
         self.options = conf.swarm
-        # Several deployments may share a Swarm: each one's objects carry its name.
+        # Several deployments may share a Swarm: objects are labelled with their deployment's name.
         self.instance = spec.identifier(getattr(conf.swarm, "instance", None) or conf.swarm.network, "[swarm] instance")
         self.client = SwarmClient(conf.swarm)
         logging.getLogger("docker").logger.setLevel(conf.swarm.log_level)
@@ -67,26 +67,26 @@ class SwarmManager(base.OrchestratorBase):
         try:
             self.healthy()
         except exc.OrchestratorException as error:
-            # Docker may come later; what needs it says so again.
+            # Docker may start later; operations that need it report the error again.
             LOG.warning("The Swarm is not usable yet: %s", error)
 
-    # What the rest of the engine asks for.
+    # Interface for the rest of the engine.
 
     def mount(self, session: requests.Session) -> None:
-        """Let ``session`` reach workers by their swarm:// addresses."""
+        """Mount the adapter for swarm:// addresses on ``session``."""
         session.mount(PREFIX, self.adapter)
 
     def healthy(self) -> bool:
-        """Return True; raise OrchestratorException when the Swarm or its network for functions is not usable."""
+        """Return True; raise OrchestratorException if the Swarm or its network for functions is not usable."""
         self.client.check(self.options.network)
         return True
 
     # Pools.
 
     def create_pool(self, name: str, image: str, trusted: bool = True, **_kwargs: Any) -> None:
-        """Start the workers of a runtime and wait until they answer; leave nothing behind when they do not.
+        """Start the workers of a runtime and wait until they answer; remove them all if they do not.
 
-        ``trusted`` makes no difference: every worker is confined in the same way.
+        ``trusted`` has no effect: every worker is confined in the same way.
         """
         runtime_id, image = self._checked(name, image)
         LOG.info("Creating pool for runtime %s, image %s", runtime_id, image)
@@ -95,28 +95,28 @@ class SwarmManager(base.OrchestratorBase):
             self._fill(runtime_id)
             self._wait_ready(self._pool_services(runtime_id), self.options.pool_timeout)
         except Exception:
-            with _logged("Could not clean up the pool of runtime %s", runtime_id):
+            with _logged("Failed to clean up the pool of runtime %s", runtime_id):
                 self.delete_pool(runtime_id)
             raise
         LOG.info("Pool for runtime %s created.", runtime_id)
 
     def delete_pool(self, name: str, **_kwargs: Any) -> None:
-        """Remove a runtime's workers, claimed ones too, and its record."""
+        """Remove a runtime's record and all its workers, including claimed ones."""
         runtime_id = self._identifier(name, "runtime ID")
         with self._lock(runtime_id):
-            # The record first: without it nobody fills the pool again.
+            # The record first, so that no engine refills the pool.
             self.client.remove_pool(spec.pool_name(self.instance, runtime_id))
             for service in self._services({spec.RUNTIME: runtime_id}):
                 self.client.remove(service["ID"])
-        self._tidy()
+        self._clean_up()
         LOG.info("Pool for runtime %s deleted.", runtime_id)
 
     def update_pool(self, name: str, image: str | None = None, **_kwargs: Any) -> bool:
-        """Replace a runtime's idle workers by ones of ``image``; return whether that worked.
+        """Replace a runtime's idle workers with workers of ``image``; return whether the update succeeded.
 
-        The new workers are on trial beside the old ones, one first and then the rest. Only when all of them answer do
-        the old ones go; else the new ones go, and it is as before. Claimed workers stay until their function goes.
-        Qinling handles no exception here, and the runtime would stay "upgrading": so every failure becomes an answer.
+        New workers start on trial next to the old ones, first one and then the rest. If all of them answer, the old
+        ones are removed; otherwise the new ones. Claimed workers stay until their function is removed. Every failure
+        returns False, as Qinling handles no exception here and would leave the runtime "upgrading".
         """
         if image is None:
             return True
@@ -126,31 +126,31 @@ class SwarmManager(base.OrchestratorBase):
             with self._lock(runtime_id):
                 key = spec.key_of(self._record(runtime_id))
                 deadline = time.monotonic() + self.options.pool_timeout
-                wanted = max(1, len([s for s in self._pool_services(runtime_id) if spec.is_idle(s)]))
-                for count in (1, wanted - 1):
+                needed = max(1, len([s for s in self._pool_services(runtime_id) if spec.is_idle(s)]))
+                for count in (1, needed - 1):
                     fresh += [self._create_worker(runtime_id, image, key, state=spec.NEW) for _ in range(count)]
                     self._wait_ready(self._by_ids(runtime_id, fresh), deadline - time.monotonic())
                 self._save_pool(runtime_id, image)
-                LOG.info("Runtime %s has image %s now", runtime_id, image)
+                LOG.info("Updated runtime %s to image %s", runtime_id, image)
                 for service in self._by_ids(runtime_id, fresh):
                     self.client.relabel(service, {spec.STATE: spec.READY})
                 fresh = []
                 for service in self._pool_services(runtime_id):
                     if spec.is_idle(service) and spec.labels_of(service)[spec.IMAGE] != image:
-                        self._give_up(service)
+                        self._remove_idle(service)
                 self._fill(runtime_id)
         except Exception as error:
-            LOG.error("Runtime %s stays with its image; %s failed: %s", name, image, error)
+            LOG.error("Failed to update runtime %s to image %s; its image is unchanged: %s", name, image, error)
             for service_id in fresh:
-                with _logged("Could not remove worker %s", service_id):
+                with _logged("Failed to remove worker %s", service_id):
                     self.client.remove(service_id)
             return False
         finally:
-            self._tidy()
+            self._clean_up()
         return True
 
     def get_pool(self, name: str, **_kwargs: Any) -> dict[str, int]:
-        """Return {"total", "available"}: a runtime's workers, and those of them that a function can have."""
+        """Return {"total", "available"}: the numbers of a runtime's workers and of its idle running ones."""
         runtime_id = self._identifier(name, "runtime ID")
         if self.client.pool(spec.pool_name(self.instance, runtime_id)) is None:
             raise exc.RuntimeNotFoundException()
@@ -170,7 +170,7 @@ class SwarmManager(base.OrchestratorBase):
         input: Any = None,
         **_kwargs: Any,
     ) -> tuple[str, str | None]:
-        """Start an image function, or see to it that a package function has a worker.
+        """Start an image function, or ensure that a package function has a worker.
 
         Return (name, address); an image function has no address.
         """
@@ -197,7 +197,7 @@ class SwarmManager(base.OrchestratorBase):
         timeout: int | None = None,
         **_kwargs: Any,
     ) -> tuple[bool, dict[str, Any]]:
-        """Run an execution to its end and return (success, result)."""
+        """Run an execution until it ends and return (success, result)."""
         seconds = timeout or self.conf.resource_limits.max_timeout
         if not service_url:
             return self._finish_image_function(str(identifier), seconds)
@@ -216,64 +216,64 @@ class SwarmManager(base.OrchestratorBase):
         return worker.url_request(self.session, f"{service_url}/execute", body=body)
 
     def delete_function(self, function_id: str, function_version: int = 0, labels: Any = None, **_kwargs: Any) -> None:
-        """Remove a function's workers; idle ones take their place."""
-        wanted = self._function(function_id, function_version)
-        services = self._services(wanted)
+        """Remove a function's workers; idle ones replace them."""
+        function_labels = self._function(function_id, function_version)
+        services = self._services(function_labels)
         for service in services:
             self.client.remove(service["ID"])
-        self.adapter.forget(wanted[spec.FUNCTION], wanted[spec.VERSION])
+        self.adapter.forget(function_labels[spec.FUNCTION], function_labels[spec.VERSION])
         for runtime_id in sorted({spec.labels_of(service)[spec.RUNTIME] for service in services}):
-            with _logged("Could not fill the pool of runtime %s", runtime_id):
+            with _logged("Failed to fill the pool of runtime %s", runtime_id):
                 self._fill(runtime_id)
-        self._tidy()
+        self._clean_up()
 
     def scaleup_function(
         self, function_id: str, function_version: int, identifier: str | None = None, count: int = 1, **_kwargs: Any
     ) -> tuple[list[str], str]:
         """Claim ``count`` more workers for a function and return (their names, the function's address).
 
-        Workers that belong to the function but that etcd has forgotten are taken before idle ones. When the pool has
-        fewer, the function gets those; it is an error only when it would be left without any worker.
+        The function's own workers that are missing in etcd take precedence over idle ones. A pool with fewer workers
+        assigns those; this is an error only if the function has no worker at all.
         """
         runtime_id = self._identifier(identifier, "runtime ID")
-        wanted = self._function(function_id, function_version)
-        own = [spec.name_of(service) for service in self._services(wanted)]
-        known = set(etcd_util.get_workers(function_id, function_version))
-        workers = [name for name in own if name not in known][:count]
+        function_labels = self._function(function_id, function_version)
+        own = [spec.name_of(service) for service in self._services(function_labels)]
+        registered = set(etcd_util.get_workers(function_id, function_version))
+        workers = [name for name in own if name not in registered][:count]
         try:
             if missing := count - len(workers):
                 workers += self._claim(runtime_id, function_id, function_version, missing)
         except exc.OrchestratorException as error:
             if not own:
                 raise
-            LOG.warning("Function %s (version %s) keeps the workers it has: %s", function_id, function_version, error)
-        self.adapter.forget(wanted[spec.FUNCTION], wanted[spec.VERSION])
+            LOG.warning("Function %s (version %s) keeps its current workers: %s", function_id, function_version, error)
+        self.adapter.forget(function_labels[spec.FUNCTION], function_labels[spec.VERSION])
         return workers, spec.url(function_id, function_version, runtime_id)
 
     def delete_worker(self, worker_name: str, **_kwargs: Any) -> None:
-        """Remove one worker; an idle one takes its place. One that is gone already is fine."""
+        """Remove a worker if it exists; an idle one replaces it."""
         service = self.client.service(self._identifier(worker_name, "worker name"))
         labels = spec.labels_of(service) if service else {}
         if service is None or labels.get(spec.INSTANCE) != self.instance or labels.get(spec.KIND) != spec.WORKER:
-            LOG.info("Worker %s is gone already", worker_name)
+            LOG.info("Worker %s does not exist any more", worker_name)
             return
         self.client.remove(service["ID"])
         self.adapter.forget(labels.get(spec.FUNCTION, ""), labels.get(spec.VERSION, ""))
-        with _logged("Could not fill the pool of runtime %s", labels[spec.RUNTIME]):
+        with _logged("Failed to fill the pool of runtime %s", labels[spec.RUNTIME]):
             self._fill(labels[spec.RUNTIME])
-        self._tidy()
+        self._clean_up()
 
     def holders(self, runtime_id: str) -> set[reclaim.FunctionVersion]:
         """Return the function versions that have workers of a runtime."""
         labels = map(spec.labels_of, self._pool_services(self._identifier(runtime_id, "runtime ID")))
         return {(each[spec.FUNCTION], int(each[spec.VERSION])) for each in labels if spec.FUNCTION in each}
 
-    # For the adapter.
+    # Interface for the adapter.
 
     def find_workers(self, function_id: str, version: str, runtime_id: str) -> tuple[list[spec.Worker], bytes]:
-        """Return a function's running workers and their key, claiming a worker when the function has lost all.
+        """Return a function's running workers and their key, claiming a worker if the function has lost all.
 
-        NotReached says why there is none.
+        Raise NotReached with the reason if no worker runs.
         """
         try:
             services = self._services(self._function(function_id, version))
@@ -292,14 +292,14 @@ class SwarmManager(base.OrchestratorBase):
         return found, key
 
     def _replace_lost(self, function_id: str, version: str, runtime_id: str) -> list[dict[str, Any]]:
-        """Claim a worker for a function whose workers were all removed from outside, and tell etcd."""
+        """Claim a worker for a function whose workers were all removed externally, and register it in etcd."""
         number = int(version)
         if not etcd_util.get_service_url(function_id, number):
-            raise exc.OrchestratorException(f"Function {function_id} (version {version}) has been given up.")
+            raise exc.OrchestratorException(f"Function {function_id} (version {version}) has been released.")
         with self._lock(runtime_id):
             if services := self._services(self._function(function_id, version)):
                 return services
-            LOG.warning("All workers of function %s (version %s) are gone; claiming another one", function_id, version)
+            LOG.warning("All workers of function %s (version %s) are gone; claiming a new one", function_id, version)
             claimed = self._claim(runtime_id, function_id, version, 1, seconds=0)
             for lost in set(etcd_util.get_workers(function_id, number)) - set(claimed):
                 etcd_util.delete_worker(function_id, lost, version=number)
@@ -307,7 +307,7 @@ class SwarmManager(base.OrchestratorBase):
                 etcd_util.create_worker(function_id, name, version=number)
             return self._services(self._function(function_id, version))
 
-    # Inside of pools.
+    # Internals of pools.
 
     def _lock(self, runtime_id: str) -> threading.RLock:
         with self._locks_guard:
@@ -359,9 +359,9 @@ class SwarmManager(base.OrchestratorBase):
         return record
 
     def _task_image(self, image: str) -> str:
-        """Return what nodes are told: on a Swarm of one node the ID of an image that is there, so nothing is pulled.
+        """Return the image for nodes: on a Swarm with one node the ID of a local image, so that nothing is pulled.
 
-        With more nodes each one pulls by name, from the image's registry.
+        With several nodes, each pulls by name from the image's registry.
         """
         return (self.client.local_image(image) if self.client.single_node() else None) or image
 
@@ -390,7 +390,7 @@ class SwarmManager(base.OrchestratorBase):
         return self.client.create(service)
 
     def _fill(self, runtime_id: str) -> None:
-        """Bring the number of a pool's workers to what it should be; nothing happens for a pool that is deleted."""
+        """Add or remove workers until the pool has its configured number; do nothing for a deleted pool."""
         with self._lock(runtime_id):
             record = self.client.pool(spec.pool_name(self.instance, runtime_id))
             if record is None:
@@ -398,21 +398,21 @@ class SwarmManager(base.OrchestratorBase):
             missing = self.options.replicas - len(self._pool_services(runtime_id))
             for _ in range(missing):
                 self._create_worker(runtime_id, record["Spec"]["Labels"][spec.IMAGE], spec.key_of(record))
-            # Another engine may have filled it at the same time.
+            # Another engine may have filled the pool at the same time.
             for service in spec.surplus(self._services({spec.RUNTIME: runtime_id}), self.options.replicas):
-                self._give_up(service)
+                self._remove_idle(service)
 
-    def _give_up(self, service: Mapping[str, Any]) -> None:
+    def _remove_idle(self, service: Mapping[str, Any]) -> None:
         """Remove an idle worker unless a function claims it first."""
         if self.client.relabel(service, {spec.STATE: spec.LEAVING}):
             self.client.remove(service["ID"])
 
-    def _tidy(self) -> None:
-        """Remove what is left over: image functions whose engine died, and volumes that Docker forgot."""
-        with _logged("Could not tidy up"):
+    def _clean_up(self) -> None:
+        """Remove leftovers: image functions of ended engines, leaving workers, and unused volumes."""
+        with _logged("Failed to remove leftovers"):
             for service in self._services({}, kind=spec.EXECUTION):
                 if int(spec.labels_of(service).get(spec.EXPIRES, "0")) < time.time():
-                    LOG.warning("Removing %s, which nobody waits for any more", spec.name_of(service))
+                    LOG.warning("Removing %s, which no engine waits for any more", spec.name_of(service))
                     self.client.remove(service["ID"])
             for service in self._services({spec.STATE: spec.LEAVING}):
                 self.client.remove(service["ID"])
@@ -421,7 +421,7 @@ class SwarmManager(base.OrchestratorBase):
     def _claim(
         self, runtime_id: str, function_id: object, version: object, count: int, seconds: float = CLAIM_SECONDS
     ) -> list[str]:
-        """Claim up to ``count`` running idle workers and return their names: at least one, or raise NoFreeWorker."""
+        """Claim up to ``count`` running idle workers and return their names; raise NoFreeWorker if none is free."""
         labels = self._function(function_id, version)
         self._record(runtime_id)
         deadline = time.monotonic() + seconds
@@ -430,7 +430,7 @@ class SwarmManager(base.OrchestratorBase):
             pool = self._pool_services(runtime_id)
             idle = [service for service in pool if spec.is_idle(service)]
             if len(pool) < self.options.replicas:
-                # Workers were removed from outside.
+                # Workers were removed externally.
                 self._fill(runtime_id)
             ready = {found.name for found in self._running(idle)}
             for service in sorted(idle, key=lambda each: spec.name_of(each) not in ready):
@@ -451,7 +451,7 @@ class SwarmManager(base.OrchestratorBase):
         raise reclaim.NoFreeWorker(runtime_id, total, len(pool) - len(idle), details=why)
 
     def _wait_ready(self, services: list[dict[str, Any]], seconds: float) -> None:
-        """Wait until these workers answer a ping; OrchestratorException names the cause when they do not."""
+        """Wait until workers answer a ping; raise OrchestratorException with the cause after ``seconds``."""
         deadline = time.monotonic() + seconds
         waiting = {spec.name_of(service) for service in services}
         ids = [service["ID"] for service in services]
@@ -480,7 +480,7 @@ class SwarmManager(base.OrchestratorBase):
             raise exc.OrchestratorException(str(error)) from None
         image = self._image(image)
         lifetime = START_SECONDS + self.conf.resource_limits.max_timeout + 60
-        self._tidy()
+        self._clean_up()
         service = spec.execution_spec(
             self._identifier(name, "execution name"),
             self._task_image(image),
@@ -494,7 +494,7 @@ class SwarmManager(base.OrchestratorBase):
         return name
 
     def _finish_image_function(self, name: str, seconds: float) -> tuple[bool, dict[str, Any]]:
-        """Wait for the end of an image function and return (success, result); its service is removed in any case."""
+        """Wait until an image function ends and return (success, result); always remove its service."""
         service = self.client.service(self._identifier(name, "execution name"))
         if service is None:
             raise failures.PlatformError(reason="the service of its container was removed")
@@ -508,13 +508,14 @@ class SwarmManager(base.OrchestratorBase):
                 }
             return self._image_result(service["ID"], task, started)
         finally:
-            with _logged("Could not remove service %s", name):
+            with _logged("Failed to remove service %s", name):
                 self.client.remove(service["ID"])
 
     def _wait_ended(self, service_id: str, seconds: float) -> tuple[Mapping[str, Any] | None, float | None]:
-        """Return (the ended task or None when the time is over, when it was seen to run); starting counts apart.
+        """Return (the ended task, or None after the time limit; when it was first seen running or None).
 
-        One that ran and ended between two looks counts from the first of them.
+        ``seconds`` limits the run, START_SECONDS the start. A task that ran and ended between two polls counts from the
+        first of them.
         """
         started: float | None = None
         before = time.monotonic()
@@ -541,7 +542,7 @@ class SwarmManager(base.OrchestratorBase):
         state = (container or {}).get("State") or {}
         duration = _between(state.get("StartedAt"), state.get("FinishedAt"))
         if duration is None:
-            # It ran on another node: what was seen from here.
+            # It ran on another node, so use the locally measured time.
             duration = round(time.monotonic() - started, 3) if started else 0.0
         result: dict[str, Any] = {"duration": duration, "logs": self._logs(service_id)}
         if spec.state_of(task) == "complete" and not ran.get("ExitCode"):
@@ -563,12 +564,12 @@ class SwarmManager(base.OrchestratorBase):
 
 
 class SwarmAdapter(transport.WorkerAdapter):
-    """Reaches a function's workers by the address swarm://<function>-<version>/<runtime>/<path>."""
+    """Adapter for a function's workers at swarm://<function>-<version>/<runtime>/<path>."""
 
     def __init__(self, manager: SwarmManager) -> None:
         super().__init__(pool_connections=16, pool_maxsize=64)
         self._manager = manager
-        self._relay = manager.options.relay_url or ""
+        self._gateway = manager.options.gateway_url or ""
         self._guard = threading.Lock()
         self._cache: dict[tuple[str, str], tuple[float, list[spec.Worker], bytes]] = {}
         self._busy: Counter[str] = Counter()
@@ -576,25 +577,27 @@ class SwarmAdapter(transport.WorkerAdapter):
         self._sending = threading.local()
 
     def forget(self, function_id: str, version: str) -> None:
-        """Look for a function's workers anew at the next request."""
+        """Drop the cached list of a function's workers."""
         with self._guard:
             self._cache.pop((function_id, version), None)
 
     def ping(self, found: spec.Worker) -> str | None:
-        """Return None when the worker answers a ping, else why it does not."""
-        address = spec.worker_address(found, "ping", self._relay)
+        """Return None if the worker answers a ping, else the reason."""
+        address = spec.worker_address(found, "ping", self._gateway)
         try:
             with requests.Session() as session:
                 session.trust_env = False
                 with session.get(address, timeout=(2, 3), allow_redirects=False, stream=True) as response:
                     if response.status_code == 200:
                         return None
-                    return f"{address} answers {response.status_code} {response.headers.get(RELAY_HEADER, '')}".strip()
+                    return (
+                        f"{address} answers {response.status_code} {response.headers.get(GATEWAY_HEADER, '')}".strip()
+                    )
         except requests.RequestException as error:
             return f"{address} does not answer ({type(error).__name__})"
 
     def resolve(self, url: str) -> transport.Target:
-        """Return the address of the least busy of the workers that ``url`` stands for."""
+        """Return the address of the least busy worker of ``url``."""
         try:
             function_id, version, runtime_id, path = spec.parse_url(url)
         except ValueError as error:
@@ -612,22 +615,22 @@ class SwarmAdapter(transport.WorkerAdapter):
             self._busy[chosen.name] += 1
         self._sending.worker = (chosen.name, function_id, version)
         return transport.Target(
-            url=spec.worker_address(chosen, path, self._relay),
+            url=spec.worker_address(chosen, path, self._gateway),
             headers={spec.TOKEN_HEADER: spec.token(key, chosen.name)},
         )
 
     def not_reached(self, response: requests.Response) -> bool:
-        """Tell whether the relay could not connect to the worker, or another worker has its address by now.
+        """Return whether the gateway could not connect to the worker, or another worker now has its address.
 
-        A worker answers 403 to a token that is not its own, before anything else.
+        A worker answers 403 to a wrong token before anything else.
         """
-        told = response.headers.get(RELAY_HEADER)
-        if told == "denied":
-            LOG.error("The relay does not carry requests to this worker's address: see its configuration")
-        return told in ("unreachable", "denied") or (told is None and response.status_code == 403)
+        gateway_status = response.headers.get(GATEWAY_HEADER)
+        if gateway_status == "denied":
+            LOG.error("The gateway does not forward requests to this worker's address: see its configuration")
+        return gateway_status in ("unreachable", "denied") or (gateway_status is None and response.status_code == 403)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request to a worker; one that cannot be reached is passed by for a while."""
+        """Send a request to a worker; avoid an unreachable worker for a while."""
         self._sending.worker = None
         try:
             return super().send(request, *args, **kwargs)
@@ -637,7 +640,7 @@ class SwarmAdapter(transport.WorkerAdapter):
                 self.forget(function_id, version)
                 with self._guard:
                     self._avoid[name] = time.monotonic() + AVOID_SECONDS
-            if self._relay and not isinstance(error, transport.NotReached) and worker.never_arrived(error):
+            if self._gateway and not isinstance(error, transport.NotReached) and worker.never_arrived(error):
                 raise transport.GatewayAway(str(error)) from error
             raise
         finally:
@@ -648,16 +651,16 @@ class SwarmAdapter(transport.WorkerAdapter):
 
 
 def _between(start: str | None, end: str | None) -> float | None:
-    """Return the seconds between two of Docker's timestamps, None when one is missing or unset."""
+    """Return the seconds between two of Docker's timestamps, None if one is missing or unset."""
     if not start or not end or end.startswith("0001") or start.startswith("0001"):
         return None
-    # Nanoseconds are more than fromisoformat takes.
+    # fromisoformat does not accept nanoseconds.
     first, last = (datetime.fromisoformat(text.rstrip("Z")[:26].rstrip(".")) for text in (start, end))
     return round((last - first).total_seconds(), 3)
 
 
 class _logged(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a verb
-    """Log what fails inside and go on: for what comes after the thing that was asked for."""
+    """Log an exception of the block and continue, for follow-up work after the requested operation."""
 
     def __init__(self, message: str, *args: object) -> None:
         self._message = message

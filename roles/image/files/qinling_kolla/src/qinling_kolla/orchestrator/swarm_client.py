@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Docker's API as the Swarm driver uses it: one method a call, each failure an OrchestratorException with its cause."""
+"""The calls of Docker's API for the Swarm driver; each failure is an OrchestratorException with its cause."""
 
 import contextlib
 import threading
@@ -16,7 +16,7 @@ from qinling_kolla import failures
 from qinling_kolla.orchestrator import swarm_spec as spec
 
 TIMEOUT_SECONDS = 30
-# What Swarm's managers answer (as a 500) to an update made for a version that is no longer the current one.
+# The error of Swarm's managers (status 500) for an update of an outdated version.
 _STALE = "update out of sequence"
 
 
@@ -27,10 +27,10 @@ def _reason(error: Exception) -> str:
 
 
 class SwarmClient:
-    """A Swarm manager's API. Usable from many threads: each gets its own connection."""
+    """A Swarm manager's API. Thread-safe, as each thread has its own connection."""
 
     def __init__(self, options: Any) -> None:
-        """``options``: the [swarm] group of the configuration."""
+        """Use ``options``, the [swarm] group of the configuration."""
         self._options = options
         self._local = threading.local()
         self._version: str | None = None
@@ -52,7 +52,7 @@ class SwarmClient:
         return client
 
     @contextlib.contextmanager
-    def _asking(self, what: str) -> Iterator[docker.APIClient]:
+    def _request(self, action: str) -> Iterator[docker.APIClient]:
         try:
             yield self._connect()
         except (errors.DockerException, requests.RequestException, OSError, ValueError) as error:
@@ -60,37 +60,39 @@ class SwarmClient:
             reason = "Docker Swarm " + (
                 "refused a request" if isinstance(error, errors.APIError) else "does not answer"
             )
-            raise failures.PlatformError(f"Cannot {what} on the Swarm at {where}: {_reason(error)}", reason) from error
+            raise failures.PlatformError(
+                f"Cannot {action} on the Swarm at {where}: {_reason(error)}", reason
+            ) from error
 
     def api_at_least(self, major: int, minor: int) -> bool:
-        """Tell whether the daemon speaks this version of the API, or a later one."""
-        with self._asking("connect") as client:
+        """Return whether the daemon supports this or a later version of the API."""
+        with self._request("connect") as client:
             return tuple(int(part) for part in client._version.split(".")) >= (major, minor)
 
     def check(self, network: str) -> None:
-        """Raise OrchestratorException unless this is a manager and the network for functions is there."""
-        with self._asking("use the API") as client:
+        """Raise OrchestratorException unless this is a manager and the functions' network exists."""
+        with self._request("use the API") as client:
             info = client.info().get("Swarm") or {}
             if not info.get("ControlAvailable"):
                 raise exc.OrchestratorException(f"{self._options.docker_host} is not a Swarm manager: see docker_host.")
             found = client.inspect_network(network)
             if found.get("Scope") != "swarm":
-                raise exc.OrchestratorException(f"Network {network} is no overlay network: see [swarm] network.")
+                raise exc.OrchestratorException(f"Network {network} is not an overlay network: see [swarm] network.")
 
     def internal(self, network: str) -> bool:
-        """Tell whether the network has no way out."""
-        with self._asking(f"look for network {network}") as client:
+        """Return whether the network is internal."""
+        with self._request(f"inspect network {network}") as client:
             return bool(client.inspect_network(network).get("Internal"))
 
     def single_node(self) -> bool:
-        """Tell whether the Swarm is this one machine."""
-        with self._asking("list nodes") as client:
+        """Return whether the Swarm has only one node."""
+        with self._request("list nodes") as client:
             return len(client.nodes()) == 1
 
     def local_image(self, image: str) -> str | None:
-        """Return the ID of an image that this machine holds, None when it does not."""
+        """Return the ID of an image on this host, None if it is missing."""
         try:
-            with self._asking("look for an image") as client:
+            with self._request("inspect an image") as client:
                 return str(client.inspect_image(image)["Id"])
         except exc.OrchestratorException as error:
             if isinstance(error.__cause__, errors.NotFound):
@@ -98,14 +100,14 @@ class SwarmClient:
             raise
 
     def services(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the services that carry all of ``labels``."""
-        with self._asking("list services") as client:
+        """Return the services that have all of ``labels``."""
+        with self._request("list services") as client:
             return list(client.services(filters=spec.selector(labels)))
 
     def service(self, name: str) -> dict[str, Any] | None:
-        """Return the service of that name or ID, None when there is none."""
+        """Return the service with this name or ID, None if it does not exist."""
         try:
-            with self._asking(f"look for service {name}") as client:
+            with self._request(f"inspect service {name}") as client:
                 return dict(client.inspect_service(name))
         except exc.OrchestratorException as error:
             if isinstance(error.__cause__, errors.NotFound):
@@ -113,16 +115,16 @@ class SwarmClient:
             raise
 
     def tasks(self, service_ids: list[str]) -> list[dict[str, Any]]:
-        """Return the tasks of these services, past ones included; none for no service."""
+        """Return the tasks of these services, including past ones; empty without services."""
         if not service_ids:
             return []
-        with self._asking("list tasks") as client:
+        with self._request("list tasks") as client:
             return list(client.tasks(filters={"service": service_ids}))
 
     def create(self, service: spec.Spec) -> str:
         """Create a service and return its ID."""
-        with self._asking(f"create service {service['Name']}") as client:
-            # The credentials of the image's registry, if the Docker config file has any, travel with the request.
+        with self._request(f"create service {service['Name']}") as client:
+            # The request includes credentials of the image's registry from the Docker config file.
             created = client.create_service(
                 service["TaskTemplate"],
                 name=service["Name"],
@@ -133,18 +135,18 @@ class SwarmClient:
             return str(created["ID"])
 
     def relabel(self, service: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-        """Add labels to a service as it was read; return False when somebody changed or removed it meanwhile."""
-        wanted = spec.relabelled(service, labels)
+        """Add labels to a service; return False if it was changed or removed after ``service`` was read."""
+        updated = spec.relabelled(service, labels)
         try:
-            with self._asking(f"update service {spec.name_of(service)}") as client:
+            with self._request(f"update service {spec.name_of(service)}") as client:
                 client.update_service(
                     service["ID"],
                     service["Version"]["Index"],
-                    task_template=wanted["TaskTemplate"],
-                    name=wanted["Name"],
-                    labels=wanted["Labels"],
-                    mode=wanted["Mode"],
-                    endpoint_spec=wanted.get("EndpointSpec"),
+                    task_template=updated["TaskTemplate"],
+                    name=updated["Name"],
+                    labels=updated["Labels"],
+                    mode=updated["Mode"],
+                    endpoint_spec=updated.get("EndpointSpec"),
                 )
         except exc.OrchestratorException as error:
             if isinstance(error.__cause__, errors.NotFound) or _STALE in str(error):
@@ -153,38 +155,38 @@ class SwarmClient:
         return True
 
     def remove(self, service_id: str) -> None:
-        """Remove a service; one that is gone already is fine."""
-        with contextlib.suppress(errors.NotFound), self._asking_unless_gone(f"remove service {service_id}") as client:
+        """Remove a service if it exists."""
+        with contextlib.suppress(errors.NotFound), self._request_unless_gone(f"remove service {service_id}") as client:
             client.remove_service(service_id)
 
     @contextlib.contextmanager
-    def _asking_unless_gone(self, what: str) -> Iterator[docker.APIClient]:
+    def _request_unless_gone(self, action: str) -> Iterator[docker.APIClient]:
         try:
-            with self._asking(what) as client:
+            with self._request(action) as client:
                 yield client
         except exc.OrchestratorException as error:
             if isinstance(error.__cause__, errors.NotFound):
                 raise error.__cause__ from None
             raise
 
-    def logs(self, service_id: str, most: int) -> str:
-        """Return the first ``most`` bytes of what a service's tasks wrote."""
+    def logs(self, service_id: str, limit: int) -> str:
+        """Return the first ``limit`` bytes of the log of a service's tasks."""
         parts, size = [], 0
-        with self._asking(f"read the log of service {service_id}") as client:
+        with self._request(f"read the log of service {service_id}") as client:
             stream = client.service_logs(service_id, stdout=True, stderr=True, follow=False)
             for part in [stream] if isinstance(stream, bytes) else stream:
                 parts.append(part)
                 size += len(part)
-                if size > most:
+                if size > limit:
                     break
         data = b"".join(parts)
-        note = "\n... more was dropped\n" if len(data) > most else ""
-        return data[:most].decode(errors="replace") + note
+        note = "\n... more was dropped\n" if len(data) > limit else ""
+        return data[:limit].decode(errors="replace") + note
 
     def container(self, container_id: str) -> dict[str, Any] | None:
-        """Return a container of this machine, None when it is on another one or gone."""
+        """Return a container on this host, None if it is on another host or gone."""
         try:
-            with self._asking("look at a container") as client:
+            with self._request("inspect a container") as client:
                 return dict(client.inspect_container(container_id))
         except exc.OrchestratorException as error:
             if isinstance(error.__cause__, errors.NotFound):
@@ -192,43 +194,43 @@ class SwarmClient:
             raise
 
     def pool(self, name: str) -> dict[str, Any] | None:
-        """Return the record of a pool, None when there is none."""
-        with self._asking("list pools") as client:
-            # The filter matches parts of names too.
+        """Return the record of a pool, None if it does not exist."""
+        with self._request("list pools") as client:
+            # The filter also matches parts of names.
             found = [item for item in client.configs(filters={"name": name}) if item["Spec"]["Name"] == name]
             return found[0] if found else None
 
     def save_pool(self, name: str, content: bytes, labels: Mapping[str, str]) -> None:
-        """Create the record of a pool, or set its labels."""
-        with self._asking(f"save pool {name}") as client:
+        """Create the record of a pool, or update its labels."""
+        with self._request(f"save pool {name}") as client:
             found = self.pool(name)
             if found is None:
                 client.create_config(name, content, labels=dict(labels))
                 return
-            # The SDK has no call for it. Only labels may differ in an update of a config.
-            wanted = {**found["Spec"], "Labels": dict(labels)}
+            # The SDK has no method for this. An update of a config may change only its labels.
+            updated = {**found["Spec"], "Labels": dict(labels)}
             response = client._post_json(
                 client._url("/configs/{0}/update", found["ID"]),
-                data=wanted,
+                data=updated,
                 params={"version": found["Version"]["Index"]},
             )
             client._raise_for_status(response)
 
     def remove_pool(self, name: str) -> None:
-        """Remove the record of a pool; one that is gone already is fine."""
-        with contextlib.suppress(errors.NotFound), self._asking_unless_gone(f"remove pool {name}") as client:
+        """Remove the record of a pool if it exists."""
+        with contextlib.suppress(errors.NotFound), self._request_unless_gone(f"remove pool {name}") as client:
             client.remove_config(name)
 
     def remove_unused_volumes(self, instance: str) -> None:
-        """Remove unused volumes of workers from this machine.
+        """Remove unused volumes of workers from this host.
 
-        Docker makes each anonymous volume of a task twice and forgets the first, which stays, empty. Its own prune
-        passes by volumes that have options. A manager's API does not reach the other nodes' volumes: there they stay,
-        without content, until `docker volume ls -q -f dangling=true -f label=qinling.kolla/managed=true` is removed.
+        Docker creates each anonymous volume of a task twice and leaves the first one empty and unused. Its own prune
+        skips volumes with options. A manager's API does not reach volumes of other nodes, where they stay, empty, until
+        the output of `docker volume ls -q -f dangling=true -f label=qinling.kolla/managed=true` is removed.
         """
         filters = {**spec.selector({spec.MANAGED: "true", spec.INSTANCE: instance}), "dangling": ["true"]}
-        with self._asking("remove unused volumes") as client:
+        with self._request("remove unused volumes") as client:
             for volume in client.volumes(filters=filters).get("Volumes") or ():
-                # One that came into use meanwhile stays.
+                # A volume that is in use by now is not removed.
                 with contextlib.suppress(errors.APIError):
                     client.remove_volume(volume["Name"])

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Swarm driver makes and how it reads what Swarm says: plain data and pure functions, no connection.
+"""The Swarm driver's objects and its interpretation of Swarm's state: plain data and pure functions, no connection.
 
-A worker is a service of one replica. Its state is in the service's own labels, which can change without restarting the
-task; a change names the version that it was made for, so of two engines that want one worker only one gets it.
+A worker is a service of one replica. Its state is in the service's labels, which can change without restarting the
+task; an update names the version that it changes, so only one of two engines that claim the same worker succeeds.
 
-Which limit is enforced where:
-- a worker's container has a ceiling over all of the function's concurrent executions (CPU, memory, processes; its tmpfs
-  count as memory), from [resource_limits] max_* and [engine] function_concurrency: Swarm cannot change a limit without
-  restarting the task, and which function will use a worker is not known when it starts;
-- memory and processes of each single execution, and its time: inside the runtime;
+Limits are enforced as follows:
+- a worker's container has a limit for all concurrent executions of its function (CPU, memory, processes; its tmpfs
+  counts as memory), from [resource_limits] max_* and [engine] function_concurrency, as Swarm cannot change a limit
+  without restarting the task, and a worker starts before its function is known;
+- the runtime limits memory, processes and time of each execution;
 - an image function's container has exactly the function's own CPU and memory limits.
 """
 
@@ -23,25 +23,25 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-# On every object that this driver makes.
+# Labels of every object that this driver creates.
 MANAGED = "qinling.kolla/managed"
 INSTANCE = "qinling.kolla/instance"
 KIND = "qinling.kolla/kind"
-# On workers: the image by the name that the operator gave, and whether the worker may be claimed.
+# Labels of workers: the image by the operator's name, and whether the worker may be claimed.
 IMAGE = "qinling.kolla/image"
 STATE = "qinling.kolla/state"
 READY, NEW, LEAVING = "ready", "new", "leaving"
-# On workers, as Qinling's Kubernetes driver names them on pods.
+# Labels of workers, named as in Qinling's Kubernetes driver.
 RUNTIME = "runtime_id"
 FUNCTION = "function_id"
 VERSION = "function_version"
-# On image functions: when the service has no owner any more, in seconds since the epoch.
+# Label of image functions: when no engine waits for the service any more, in seconds since the epoch.
 EXPIRES = "qinling.kolla/expires"
 
 WORKER, EXECUTION, POOL = "worker", "execution", "pool"
 
-# A worker demands a token, so that functions cannot use each other's workers. It only knows its hash: a function
-# can read what its own container's processes were started with.
+# A worker requires a token, so that functions cannot use each other's workers. It gets only the hash of the token, as a
+# function can read the environment of its container's processes.
 TOKEN_VARIABLE = "QINLING_WORKER_TOKEN_SHA256"
 TOKEN_HEADER = "X-Qinling-Worker-Token"
 WORKER_PORT = 9090
@@ -49,15 +49,15 @@ PACKAGES = "/var/qinling/packages"
 
 _MIB = 1024 * 1024
 _SECOND = 10**9
-# The runtime's own processes, and what its two tmpfs may hold.
+# Memory of the runtime's own processes and of its two tmpfs, in bytes.
 SERVER_MEMORY = 128 * _MIB
 SCRATCH_MEMORY = 128 * _MIB
 PACKAGES_MEMORY = 256 * _MIB
 WORKER_PIDS = 512
 EXECUTION_PIDS = 256
 
-# Each worker gets a user ID of its own: the kernel counts processes, inotify watches and keys by user on the whole
-# host, whatever container they are in. The range is below systemd's and above what subuid files usually hold.
+# Each worker gets its own user ID: the kernel counts processes, inotify watches and keys by user on the whole host,
+# across containers. The range is below systemd's and above the usual contents of subuid files.
 FIRST_USER = 700_000_000
 USERS = 100_000_000
 
@@ -71,7 +71,7 @@ _URL = re.compile(
 
 @dataclass(frozen=True)
 class Limits:
-    """Ceilings of a container: CPU in thousandths of a core, memory in bytes."""
+    """Limits of a container: CPU in thousandths of a core, memory in bytes."""
 
     cpu: int
     memory: int
@@ -80,27 +80,27 @@ class Limits:
 
 @dataclass(frozen=True)
 class Place:
-    """Where tasks run: the functions' network, the deployment's name among others on one Swarm, and constraints."""
+    """Where tasks run: the functions' network, the deployment's name on a shared Swarm, and constraints."""
 
     network: str
     instance: str
     constraints: Sequence[str] = ()
-    # Known to the API from version 1.44 on; before, the runtime forbids new privileges for itself.
+    # Supported since version 1.44 of the API; before, the runtime sets no_new_privs itself.
     no_new_privileges: bool = False
-    # Whether the network has no way out; names outside of it then have no meaning either.
+    # Whether the network is internal; external names then cannot be resolved either.
     internal: bool = True
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker that can be spoken to."""
+    """A running worker with an address."""
 
     name: str
     address: str
 
 
 def identifier(value: object, what: str) -> str:
-    """Return ``value`` when it can stand in names and labels, else raise ValueError."""
+    """Return ``value`` if it is valid in names and labels, else raise ValueError."""
     text = str(value)
     if len(text) > 63 or not _IDENTIFIER.fullmatch(text):
         raise ValueError(f"Invalid {what} {text[:63]!r}: expected letters, digits, - and _, at most 63 characters.")
@@ -108,14 +108,14 @@ def identifier(value: object, what: str) -> str:
 
 
 def worker_limits(max_cpu: int, max_memory: int, concurrency: int) -> Limits:
-    """Return a worker's ceiling for ``concurrency`` executions at once, each at most at Qinling's own maximum."""
+    """Return a worker's limits for ``concurrency`` executions at once, each with Qinling's maximum."""
     at_once = max(1, concurrency)
     memory = max_memory * at_once + SERVER_MEMORY + SCRATCH_MEMORY + PACKAGES_MEMORY
     return Limits(cpu=max_cpu * at_once, memory=memory, pids=WORKER_PIDS)
 
 
 def base_labels(instance: str, kind: str) -> dict[str, str]:
-    """Return the labels that make an object findable as this deployment's."""
+    """Return the labels that identify an object of this deployment."""
     return {MANAGED: "true", INSTANCE: instance, KIND: kind}
 
 
@@ -133,15 +133,15 @@ def function_labels(function_id: object, version: object) -> dict[str, str]:
 
 
 def pool_name(instance: str, runtime_id: str) -> str:
-    """Return the name of the record of a runtime's pool, at most 64 characters, one for each instance and runtime."""
+    """Return the name of a runtime's pool record, unique for instance and runtime, at most 64 characters."""
     return f"qinling-pool-{hashlib.sha256(f'{instance}/{runtime_id}'.encode()).hexdigest()[:32]}"
 
 
 def pool_record(runtime_id: str, image: str, instance: str, key: bytes) -> tuple[str, bytes, dict[str, str]]:
-    """Return name, content and labels of the Swarm config that says that a runtime's pool exists.
+    """Return name, content and labels of the Swarm config that records a runtime's pool.
 
-    Labels can be changed later, the content cannot: it is the ``key`` that the tokens of the pool's workers come from.
-    No task gets to see it.
+    Labels can be changed later, the content cannot: it is the ``key`` from which the tokens of the pool's workers are
+    derived. No task can read it.
     """
     labels = {**base_labels(instance, POOL), RUNTIME: runtime_id, IMAGE: image}
     return pool_name(instance, runtime_id), key, labels
@@ -159,7 +159,7 @@ def token(key: bytes, worker_name: str) -> str:
 
 def _tmpfs_with_exec(target: str, size: int, labels: Mapping[str, str]) -> Spec:
     # Docker mounts type=tmpfs with noexec, so compiled modules in packages could not be loaded. A volume has no such
-    # flag. It is anonymous and goes away with the container.
+    # flag. It is anonymous and is removed with the container.
     options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={size},mode=1777,nosuid,nodev"}
     driver = {"Name": "local", "Options": options}
     volume = {"NoCopy": True, "Labels": dict(labels), "DriverConfig": driver}
@@ -171,7 +171,7 @@ def _tmpfs(target: str, size: int) -> Spec:
 
 
 def _task(container: Spec, limits: Limits, restart: Spec, place: Place) -> Spec:
-    """Return a TaskTemplate: what all tasks share, workers and image functions alike."""
+    """Return a TaskTemplate with the settings of all tasks, workers and image functions."""
     hardened = {
         **container,
         "ReadOnly": True,
@@ -181,8 +181,8 @@ def _task(container: Spec, limits: Limits, restart: Spec, place: Place) -> Spec:
         "Labels": base_labels(place.instance, container["Labels"][KIND]) | container["Labels"],
     }
     if place.internal:
-        # Docker's name server knows the network's names. For others it would ask the host's servers: a way out for data
-        # where they are on the host's loopback, a wait of 10 s elsewhere. Nobody answers here, so it fails within 1 s.
+        # Docker resolves the network's names itself, and forwards others to the host's name servers: a leak of data if
+        # they are on the host's loopback, else a delay of 10 s. This address never answers, so it fails within 1 s.
         hardened["DNSConfig"] = {"Nameservers": ["127.0.0.1"], "Options": ["timeout:1", "attempts:1"]}
     if place.no_new_privileges:
         hardened["Privileges"] = {"NoNewPrivileges": True}
@@ -194,7 +194,7 @@ def _task(container: Spec, limits: Limits, restart: Spec, place: Place) -> Spec:
         "RestartPolicy": restart,
         "Placement": {"Constraints": list(place.constraints)},
         "Networks": [{"Target": place.network}],
-        # Readable through the API, and bounded, whatever the daemon's default is.
+        # Readable through the API and limited in size, independent of the daemon's default.
         "LogDriver": {"Name": "json-file", "Options": {"max-size": "1m", "max-file": "2"}},
     }
 
@@ -205,13 +205,13 @@ def _service(name: str, labels: Mapping[str, str], task: Spec) -> Spec:
         "Labels": dict(labels),
         "TaskTemplate": task,
         "Mode": {"Replicated": {"Replicas": 1}},
-        # No virtual address: each worker is spoken to by its own, and kernels without IPVS will do.
+        # No virtual address: requests use the address of each worker, which also works on kernels without IPVS.
         "EndpointSpec": {"Mode": "dnsrr"},
     }
 
 
 def user(seed: int) -> str:
-    """Return the numeric user and group for a task made with the random number ``seed``."""
+    """Return the numeric user and group of a task, selected by the random number ``seed``."""
     number = FIRST_USER + seed % USERS
     return f"{number}:{number}"
 
@@ -221,8 +221,8 @@ def worker_spec(
 ) -> Spec:
     """Return the service of one idle worker.
 
-    :param image: the image's name as the operator knows it; ``task_image`` is what nodes are told, maybe an ID.
-    :param suffix: random, makes the name unique for ever: Qinling keeps names of workers in etcd.
+    ``image`` is the operator's name of the image, ``task_image`` the name or ID for nodes. The random ``suffix`` keeps
+    the name unique forever, as Qinling stores names of workers in etcd.
     """
     name = f"worker-{runtime_id[:40]}-{suffix}"
     labels = {**base_labels(place.instance, WORKER), RUNTIME: runtime_id, IMAGE: image, STATE: READY}
@@ -257,9 +257,9 @@ def execution_spec(
 
 
 def arguments(given: object) -> list[str]:
-    """Return an image function's arguments from an execution's input, as Qinling's own driver reads it.
+    """Return an image function's arguments from an execution's input, as Qinling's own driver interprets it.
 
-    Text is split at white space; a JSON list gives its items. ValueError says what else was given.
+    Text is split at whitespace; a JSON list contains the arguments. Raise ValueError for other input.
     """
     if not given:
         return []
@@ -276,13 +276,13 @@ def arguments(given: object) -> list[str]:
 
 
 def url(function_id: object, version: object, runtime_id: str) -> str:
-    """Return the URL of a function's workers; it names the runtime too, so that a lost worker can be replaced."""
+    """Return the URL of a function's workers; it includes the runtime, so that a lost worker can be replaced."""
     labels = function_labels(function_id, version)
     return f"swarm://{labels[FUNCTION]}-{labels[VERSION]}/{runtime_id}"
 
 
 def parse_url(address: str) -> tuple[str, str, str, str]:
-    """Return (function ID, version, runtime ID, path) of a worker's URL; ValueError when it is none."""
+    """Return (function ID, version, runtime ID, path) of a worker's URL; raise ValueError for another URL."""
     found = _URL.fullmatch(address)
     if not found:
         raise ValueError(f"{address!r} is not the address of a function's workers")
@@ -300,24 +300,24 @@ def name_of(service: Mapping[str, Any]) -> str:
 
 
 def is_idle(service: Mapping[str, Any]) -> bool:
-    """Tell whether a worker can be claimed for a function."""
+    """Return whether a worker can be claimed for a function."""
     labels = labels_of(service)
     return labels.get(STATE) == READY and FUNCTION not in labels
 
 
 def belongs_to_pool(service: Mapping[str, Any]) -> bool:
-    """Tell whether a worker counts in its runtime's pool: all but those on trial, and those about to go."""
+    """Return whether a worker counts in its runtime's pool: not while on trial or about to be removed."""
     return labels_of(service).get(STATE) == READY
 
 
 def relabelled(service: Mapping[str, Any], labels: Mapping[str, str]) -> Spec:
-    """Return a service's specification with ``labels`` added; everything else stays, so the task is not restarted."""
+    """Return a service's specification with ``labels`` added, else unchanged, so that the task is not restarted."""
     spec = service["Spec"]
     return {**spec, "Labels": {**labels_of(service), **labels}}
 
 
 def address_of(task: Mapping[str, Any], network: str) -> str | None:
-    """Return a task's IPv4 address on the network of that name or ID, None while it has none."""
+    """Return a task's IPv4 address on the network with this name or ID, None without an address."""
     for attachment in task.get("NetworksAttachments") or ():
         attached = attachment.get("Network") or {}
         if network in (attached.get("ID"), (attached.get("Spec") or {}).get("Name")):
@@ -328,12 +328,12 @@ def address_of(task: Mapping[str, Any], network: str) -> str | None:
 
 
 def state_of(task: Mapping[str, Any]) -> str:
-    """Return the state of a task, as Swarm names it."""
+    """Return Swarm's name of a task's state."""
     return str((task.get("Status") or {}).get("State", "unknown"))
 
 
 def failure_of(task: Mapping[str, Any]) -> str | None:
-    """Return why a task ended or cannot start, None while it is well."""
+    """Return why a task ended or cannot start, None without a failure."""
     status = task.get("Status") or {}
     if status.get("State") not in ("failed", "rejected", "complete", "orphaned"):
         return None
@@ -343,13 +343,13 @@ def failure_of(task: Mapping[str, Any]) -> str | None:
 
 
 def has_run(task: Mapping[str, Any]) -> bool:
-    """Tell whether an ended task's container ran, as opposed to one that could not start."""
+    """Return whether an ended task's container ran, as opposed to a failed start."""
     ran = (task.get("Status") or {}).get("ContainerStatus") or {}
     return state_of(task) == "complete" or bool(ran.get("ExitCode"))
 
 
 def newest(tasks: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the task that was made last, None when there is none."""
+    """Return the task created last, None without tasks."""
     return max(tasks, key=lambda task: str(task.get("CreatedAt", "")), default=None)
 
 
@@ -362,12 +362,12 @@ def by_service(tasks: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str
 
 
 def running(tasks: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the running task, None when there is none."""
+    """Return the running task, None if no task runs."""
     return newest(t for t in tasks if state_of(t) == "running" and t.get("DesiredState", "running") == "running")
 
 
 def workers(services: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, Any]], network: str) -> list[Worker]:
-    """Return those of the workers that run and have an address."""
+    """Return the workers that run and have an address."""
     groups = by_service(tasks)
     found = []
     for service in services:
@@ -379,7 +379,7 @@ def workers(services: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, 
 
 
 def why_not_running(services: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, Any]]) -> str:
-    """Return one line on each worker that does not run: its newest task's state and failure."""
+    """Return one line about all workers that do not run: state and failure of their newest tasks."""
     groups = by_service(tasks)
     lines = []
     for service in services:
@@ -396,34 +396,34 @@ def why_not_running(services: Iterable[Mapping[str, Any]], tasks: Iterable[Mappi
 
 
 def last_failure(tasks: Iterable[Mapping[str, Any]]) -> str:
-    """Return why the newest of the failed tasks failed."""
+    """Return why the newest failed task failed."""
     failed = newest(task for task in tasks if failure_of(task))
     return (failure_of(failed) if failed else None) or "unknown cause"
 
 
 def failures(tasks: Iterable[Mapping[str, Any]]) -> int:
-    """Return the greatest number of tasks that have failed for one service."""
+    """Return the largest number of failed tasks of one service."""
     return max((sum(1 for task in own if failure_of(task)) for own in by_service(tasks).values()), default=0)
 
 
 def choose(candidates: Sequence[Worker], busy: Mapping[str, int], avoid: Iterable[str], roll: float) -> Worker:
-    """Return the least busy worker, by ``roll`` in [0, 1) among equals; one in ``avoid`` only for want of others."""
-    shunned = set(avoid)
-    usable = [worker for worker in candidates if worker.name not in shunned] or list(candidates)
+    """Return the least busy worker, by ``roll`` in [0, 1) among equals; one in ``avoid`` only as a last resort."""
+    avoided = set(avoid)
+    usable = [worker for worker in candidates if worker.name not in avoided] or list(candidates)
     least = min(busy.get(worker.name, 0) for worker in usable)
     equal = [worker for worker in usable if busy.get(worker.name, 0) == least]
     return equal[int(roll * len(equal)) % len(equal)]
 
 
 def surplus(services: Sequence[Mapping[str, Any]], replicas: int) -> list[Mapping[str, Any]]:
-    """Return the idle workers to give up when there are more than ``replicas``; all engines choose the same ones."""
+    """Return the idle workers to remove from a pool larger than ``replicas``; all engines select the same ones."""
     pool = [service for service in services if belongs_to_pool(service)]
     idle = sorted((service for service in pool if is_idle(service)), key=name_of)
     return idle[: max(0, len(pool) - replicas)]
 
 
-def worker_address(worker: Worker, path: str, relay_url: str) -> str:
-    """Return the HTTP address of ``path`` on a worker, through the relay if there is one."""
-    if relay_url:
-        return f"{relay_url.rstrip('/')}/worker/{worker.address}/{path}"
+def worker_address(worker: Worker, path: str, gateway_url: str) -> str:
+    """Return the HTTP address of ``path`` on a worker, through the gateway if configured."""
+    if gateway_url:
+        return f"{gateway_url.rstrip('/')}/worker/{worker.address}/{path}"
     return f"http://{worker.address}:{WORKER_PORT}/{path}"

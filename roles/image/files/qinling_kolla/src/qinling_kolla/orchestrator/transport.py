@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What drivers share to let ``requests`` reach a worker whose URL only the driver understands.
+"""Adapter of ``requests`` for workers whose URLs only the driver can resolve.
 
 A driver subclasses ``WorkerAdapter`` and mounts it for its URL prefix in ``mount(session)``; the engine's session and
 the driver's own then reach workers in the same way.
@@ -12,14 +12,14 @@ from typing import Any
 import requests
 from requests import adapters
 
-# A worker's answer is kept in memory, in the database and in a message to the API.
+# A worker's response is held in memory, in the database and in a message to the API.
 MAX_ANSWER = 16 * 1024 * 1024
 
 
 class NotReached(requests.ConnectionError):
-    """The request certainly never arrived at the worker, so it may be sent again.
+    """The request certainly never arrived at the worker, so it may be repeated.
 
-    ``reason`` says so in one clause to the caller of the function; the text is for logs.
+    ``reason`` is one clause for the caller of the function; the text is for logs.
     """
 
     reason = "the function's worker does not answer"
@@ -30,18 +30,18 @@ class NotReached(requests.ConnectionError):
 
 
 class GatewayAway(NotReached):
-    """What requests to workers pass through does not answer; the workers may be well."""
+    """The gateway to the workers does not answer; the workers may be healthy."""
 
     reason = "the function gateway does not answer"
 
 
 class AnswerTooLarge(requests.RequestException):
-    """The worker's answer exceeds MAX_ANSWER."""
+    """The worker's response exceeds MAX_ANSWER."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The real address of a worker's URL, and what to send and check on the way."""
+    """The real address of a worker's URL, with headers and TLS settings."""
 
     url: str
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -50,14 +50,14 @@ class Target:
 
 
 class WorkerAdapter(adapters.HTTPAdapter):
-    """Sends a request for a worker's URL to its real address."""
+    """Adapter that sends a request for a worker's URL to its real address."""
 
     def resolve(self, url: str) -> Target:
-        """Return where ``url`` really is. Raises NotReached when there is no such worker now."""
+        """Return the real address of ``url``; raise NotReached if no such worker exists now."""
         raise NotImplementedError
 
     def not_reached(self, response: requests.Response) -> bool:
-        """Tell whether something on the way (a relay, a proxy) answered because it found no worker to connect to."""
+        """Return whether a gateway or proxy responded because it could not connect to the worker."""
         return False
 
     def send(
@@ -69,7 +69,7 @@ class WorkerAdapter(adapters.HTTPAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send the request to the address that ``resolve`` gives; the environment's proxies do not count."""
+        """Send the request to the address from ``resolve``, ignoring the environment's proxies."""
         target = self.resolve(request.url or "")
         sent = request.copy()
         sent.url = target.url
