@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/variables.md and docs/kolla-variables.md; `--check` only tells whether they are current."""
+"""Generate docs/variables.md and docs/kolla-variables.md; with `--check`, only check whether they are up to date."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 VARIABLES = PROJECT / "docs" / "variables.md"
 KOLLA = PROJECT / "docs" / "kolla-variables.md"
 
-# In the order in which a reader looks for them; roles that are not named follow.
+# Order of the roles in the page; other roles follow.
 ROLES = (
     "qinling",
     "kubernetes_credentials",
     "image",
-    "bootstrap",
+    "baremetal",
     "etcd",
     "mariadb",
     "rabbitmq",
@@ -31,19 +31,19 @@ ROLES = (
     "service",
 )
 
-# Globals that follow from others, or hold passwords: nothing checks their type, so no argument_specs name them.
+# Globals without argument_specs, because they are derived from others or contain passwords.
 DERIVED = {
     "network_interface": "Interface whose address services listen on; empty: loopback.",
     "keystone_internal_fqdn": "Name or address in Keystone's internal endpoint.",
     "keystone_external_fqdn": "Name or address in Keystone's public endpoint.",
-    "kolla_admin_openrc_cacert": "CA certificate file that the playbooks verify endpoints with, on the hosts.",
-    "kolla_certificates_dir": "Certificates on the controller; CA certificates in its folder ca.",
-    "om_rpc_user": "User of calls at the queue.",
-    "om_rpc_password": "Password of calls at the queue.",
-    "om_rpc_port": "Port of calls at the queue.",
-    "om_notify_user": "User of notifications at the queue.",
-    "om_notify_password": "Password of notifications at the queue.",
-    "om_notify_port": "Port of notifications at the queue.",
+    "kolla_admin_openrc_cacert": "CA certificate file on the hosts, with which the playbooks verify endpoints.",
+    "kolla_certificates_dir": "Directory of certificates on the controller; CA certificates in its subdirectory ca.",
+    "om_rpc_user": "User of the message queue for RPC.",
+    "om_rpc_password": "Password of the message queue for RPC.",
+    "om_rpc_port": "Port of the message queue for RPC.",
+    "om_notify_user": "User of the message queue for notifications.",
+    "om_notify_password": "Password of the message queue for notifications.",
+    "om_notify_port": "Port of the message queue for notifications.",
     "api_interface": "Interface whose address services listen on.",
     "api_interface_address": "Address that services listen on; loopback without a network_interface.",
     "kolla_internal_vip_address": "Address of the internal endpoints. With several hosts: virtual, or the first one.",
@@ -53,68 +53,84 @@ DERIVED = {
     "internal_protocol": "Protocol of internal endpoints.",
     "public_protocol": "Protocol of public endpoints.",
     "openstack_tag": "Tag of all images.",
-    "docker_image_url": "What stands before the name of each image.",
+    "docker_image_url": "Prefix of the names of images.",
     "qinling_runtime_python3_image_full": "Image of the runtime for functions in Python.",
     "keystone_internal_url": "Keystone's internal endpoint, without /v3.",
     "keystone_public_url": "Keystone's public endpoint, without /v3.",
-    "openstack_auth": "How the playbooks log in to Keystone, as the administrator.",
+    "openstack_auth": "Credentials of the playbooks for Keystone, as the administrator.",
     "database_address": "Host of the database.",
-    "rpc_transport_url": "Where the queue is, with user and password.",
-    "notify_transport_url": "Where notifications go, with user and password.",
-    "qinling_memcached_servers": "Members of memcached as host:port.",
+    "rpc_transport_url": "URL of the message queue, with user and password.",
+    "notify_transport_url": "URL of the queue of notifications, with user and password.",
+    "qinling_memcached_servers": "memcached servers as host:port.",
     "etcd_protocol": "Protocol of etcd.",
-    "node_custom_config": "Where override files are read on the controller.",
-    "node_config_directory": "Where configuration is kept on the hosts.",
-    "kolla_logs_volume": "Volume that holds the logs.",
+    "node_custom_config": "Directory of override files on the controller.",
+    "node_config_directory": "Directory of configuration on the hosts.",
+    "kolla_logs_volume": "Volume of the logs.",
 }
 
 
 def text_of(description: str | list[str]) -> str:
-    """Takes a description of an argument_specs option, returns it on one line."""
+    """Return the description of an option in argument_specs as one line."""
     parts = [description] if isinstance(description, str) else description
     return " ".join(" ".join(parts).split())
 
 
-def default_of(value: Any) -> str:
-    """Takes a default as its file has it, returns it for a table's cell: long ones are not repeated."""
+def default_of(value: Any, alias: str = "") -> str:
+    """Format a default for a cell of a table, without the fallback to `alias`; long defaults are not shown."""
+    if alias:
+        value = own_default(str(value), alias)
     if value == "":
         return "empty"
     shown = value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"`{shown}`" if len(shown) <= 60 else "see the file"
 
 
+def own_default(value: str, alias: str) -> Any:
+    """Return the default of a variable with an earlier name: {{ alias | default(this) }}."""
+    found = re.fullmatch(rf"{{{{ {alias} \| default\((.*)\) }}}}", " ".join(value.split()))
+    if not found:
+        sys.exit(f"{value}: expected {{{{ {alias} | default(…) }}}}, because the earlier name is still supported")
+    inner = found[1]
+    return yaml.safe_load(inner) if re.fullmatch(r"\d+|\[\]|'[^']*'", inner) else f"{{{{ {inner} }}}}"
+
+
 def cell(text: str) -> str:
-    """Takes a text, returns it so that it does not end a table's cell."""
+    """Escape a text for a cell of a table."""
     return re.sub(r"(?<!\\)\|", r"\\|", text)
 
 
 def table(options: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]) -> Iterator[str]:
-    """Takes options and defaults, returns the lines of a table."""
-    yield "| variable | type | default | what it is |"
+    """Yield the lines of a table of options."""
+    aliases = {name: alias for alias, name in load(PROJECT / "roles/settings/meta/renamed_variables.yml").items()}
+    yield "| variable | type | default | description |"
     yield "|---|---|---|---|"
     for name, option in options.items():
         kind = f"list of {option['elements']}" if "elements" in option else option.get("type", "str")
-        default = default_of(defaults[name]) if name in defaults else "required" if option.get("required") else ""
+        alias = aliases.get(name, "")
+        default = (
+            default_of(defaults[name], alias) if name in defaults else "required" if option.get("required") else ""
+        )
         choices = f" One of {', '.join(map(str, option['choices']))}." if "choices" in option else ""
-        yield f"| `{name}` | {kind} | {cell(default)} | {cell(text_of(option['description']) + choices)} |"
+        earlier = f" Earlier name: `{alias}`." if alias else ""
+        yield f"| `{name}` | {kind} | {cell(default)} | {cell(text_of(option['description']) + choices + earlier)} |"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Takes the path of a YAML file, returns its mapping."""
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    """Return the mapping in a YAML file."""
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
 
 
 def globals_lines() -> Iterator[str]:
-    """Returns the lines about the files of group_vars/all."""
+    """Yield the lines about the files of group_vars/all."""
     checked = load(PROJECT / "roles/settings/meta/argument_specs.yml")["argument_specs"]["globals"]["options"]
     for path in sorted((PROJECT / "group_vars/all").glob("*.yml")):
         defaults = {name: value for name, value in load(path).items() if not name.startswith("__")}
-        known = {name: checked.get(name) or {"description": DERIVED[name]} for name in defaults}
-        yield from ("", f"### `group_vars/all/{path.name}`", "", *table(known, defaults))
+        documented = {name: checked.get(name) or {"description": DERIVED[name]} for name in defaults}
+        yield from ("", f"### `group_vars/all/{path.name}`", "", *table(documented, defaults))
 
 
 def roles_lines() -> Iterator[str]:
-    """Returns the lines about each role that has both argument_specs and defaults."""
+    """Yield the lines about each role with argument_specs."""
     found = {path.parents[1].name: path for path in (PROJECT / "roles").glob("*/meta/argument_specs.yml")}
     for role in (*(name for name in ROLES if name in found), *sorted(found.keys() - set(ROLES))):
         defaults_file = PROJECT / "roles" / role / "defaults/main.yml"
@@ -129,12 +145,12 @@ def roles_lines() -> Iterator[str]:
 
 
 def page() -> str:
-    """Returns the whole page."""
+    """Return the text of variables.md."""
     head = [
         "# Variables",
         "",
-        "Made by `docs/generate.py` from the roles' `meta/argument_specs.yml` and defaults; change those and run it.",
-        "Set variables in `globals.yml` of the operator's directory, or by `-e`. Booleans may be yes and no.",
+        "Generated by `docs/generate.py` from the roles' `meta/argument_specs.yml` and defaults.",
+        "Set variables in `globals.yml` of the operator's directory, or with `-e`. Booleans can be yes and no.",
         "",
         "## Globals: Kolla's names",
     ]
@@ -142,14 +158,14 @@ def page() -> str:
 
 
 def users_of(names: Iterable[str]) -> dict[str, list[str]]:
-    """Takes names of variables, returns the roles (else playbooks, else globals) whose files have each of them."""
+    """Return the roles, playbooks and globals whose files contain each of the variables."""
     texts: dict[str, str] = {}
     for path in sorted(PROJECT.glob("roles/*/[dtv]*/**/*")) + sorted(PROJECT.glob("playbooks/**/*.*")):
         if path.is_file() and path.suffix in {".yml", ".j2"}:
             where = path.relative_to(PROJECT).parts
             owner = f"role {where[1]}" if where[0] == "roles" else "playbooks"
             texts[owner] = texts.get(owner, "") + path.read_text(encoding="utf-8")
-    # Which builds the names that it looks at.
+    # This filter composes the names of variables.
     texts["filter kolla_address"] = "api_interface api_address_family"
     texts["other globals"] = "".join(
         line.partition(":")[2] if not line.startswith((" ", "_", "{")) else line
@@ -161,7 +177,7 @@ def users_of(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def kolla_rows() -> Iterator[tuple[str, str, str]]:
-    """Returns name, default and meaning of each variable that has Kolla's name."""
+    """Yield name, default and description of each variable with a name of Kolla."""
     named = load(PROJECT / "docs/kolla.yml")
     checked = load(PROJECT / "roles/settings/meta/argument_specs.yml")["argument_specs"]["globals"]["options"]
     entries = load(PROJECT / "roles/qinling/meta/argument_specs.yml")["argument_specs"].values()
@@ -179,36 +195,36 @@ def kolla_rows() -> Iterator[tuple[str, str, str]]:
     projects = load(PROJECT / "group_vars/all/projects.yml")["qinling_projects"]
     passwords = re.findall(r"\w+_(?:password|cookie|key)\b", str([project.get("passwords") for project in projects]))
     for password in dict.fromkeys(passwords):
-        yield password, "`passwords.yml`", "Password, or key, of that name."
+        yield password, "`passwords.yml`", "Password or key of that name."
     for name in named["of_the_role"]:
         if name in defaults:
             yield name, default_of(defaults[name]), text_of(of_role[name]["description"])
 
 
 def kolla_page() -> str:
-    """Returns the page of Kolla's variables."""
+    """Return the text of kolla-variables.md."""
     named = load(PROJECT / "docs/kolla.yml")
     rows = sorted(kolla_rows())
     users = users_of(name for name, _default, _text in rows)
     if unused := [name for name, found in users.items() if not found]:
-        sys.exit(f"nothing uses {', '.join(unused)}: honour it, or give the reason why not in docs/kolla.yml")
+        sys.exit(f"unused variables: {', '.join(unused)}; use them, or document the reason in docs/kolla.yml")
     lines = [
         "# Kolla's variables",
         "",
-        "Made by `docs/generate.py` from the roles' `meta/argument_specs.yml`, defaults, and `docs/kolla.yml`.",
-        "Read under Kolla's names from `globals.yml`, `globals.d/`, `passwords.yml` and the inventory.",
+        "Generated by `docs/generate.py` from the roles' `meta/argument_specs.yml`, defaults, and `docs/kolla.yml`.",
+        "The collection reads these variables from `globals.yml`, `globals.d/`, `passwords.yml` and the inventory.",
         "",
         "## Honoured",
         "",
-        "| variable | default | what it is | where it is used |",
+        "| variable | default | description | used by |",
         "|---|---|---|---|",
         *(f"| `{name}` | {cell(default)} | {cell(text)} | {', '.join(users[name])} |" for name, default, text in rows),
         "",
         "## Not honoured",
         "",
-        "Of those that Kolla's own role for Qinling (11.4) used, and the roles of a like service today (22.2).",
+        "Variables of Kolla's former role for Qinling (11.4), and of its roles for a similar service (22.2).",
         "",
-        "| variable | why |",
+        "| variable | reason |",
         "|---|---|",
         *(f"| `{name}` | {cell(why)} |" for name, why in sorted(named["not_honoured"].items())),
     ]
@@ -219,13 +235,13 @@ PAGES = {VARIABLES: page, KOLLA: kolla_page}
 
 
 def main(arguments: list[str]) -> int:
-    """Takes the command line's arguments, returns the exit status."""
+    """Write or check the pages, and return the exit status."""
     status = 0
-    for target, made in PAGES.items():
+    for target, generate in PAGES.items():
         if "--check" not in arguments:
-            target.write_text(made(), encoding="utf-8")
-        elif not target.exists() or target.read_text(encoding="utf-8") != made():
-            print(f"{target.relative_to(PROJECT)} is not current: run docs/generate.py", file=sys.stderr)
+            target.write_text(generate(), encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != generate():
+            print(f"{target.relative_to(PROJECT)} is outdated; run docs/generate.py", file=sys.stderr)
             status = 1
     return status
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every command of README.md and docs/, in their order, on one deployment that the README's first command makes.
+"""Run every command of README.md and docs/ in order, on the deployment that the README's first command creates.
 
-A block of commands is fenced as ```sh; all blocks of a page run in one shell. Before one that can not be run here is
-a comment `<!-- not run: why -->`. Paths, ports and names of containers become those of the deployment of the tests;
-nothing else is changed.
+A block of commands is fenced as ```sh, and all blocks of a page run in one shell. A comment `<!-- not run: why -->`
+precedes a block that cannot run in this test. Paths, ports and container names are replaced by those of the test
+deployment; nothing else is changed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,36 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-# In the order in which somebody new reads them. The last command of all is the one that removes everything.
-PAGES = ("README.md", "docs/guide.md", "docs/troubleshooting.md", "docs/moving.md", "docs/performance.md")
+# In the order in which a new user reads them. The last command of all removes the deployment.
+PAGES = (
+    "README.md",
+    *(
+        f"docs/{name}.md"
+        for name in (
+            "functions",
+            "actions",
+            "kolla-cloud",
+            "multinode",
+            "second-deployment",
+            "kubernetes",
+            "swarm",
+            "security",
+            "troubleshooting",
+            "backup",
+            "moving",
+            "performance",
+        )
+    ),
+)
 LAST = "make destroy"
-# What a page takes for granted: its commands are of no use without.
+# What a page's commands require.
 BEFORE = {
     "docs/moving.md": "openstack --os-cloud qinling role add --user qinling --project service admin",
 }
-# What a page's commands have to print.
+# What a page's commands must print.
 PRINTED = {
     "README.md": '"output": "Hello, you"',
+    "docs/functions.md": '"output": "5.0 MB of 1 GB"',
     "docs/troubleshooting.md": '"status": "ok"',
 }
 NOT_RUN = {
@@ -35,6 +55,7 @@ NOT_RUN = {
     "needs an administrator of the cluster",
     "the scenario kubernetes does, on a cluster of its own",
     "reaches Ansible Galaxy",
+    "takes another deploy",
     "this is it",
 }
 PREFIX = "docs_"
@@ -50,18 +71,18 @@ etcd_client_port: 28379
 etcd_peer_port: 28380
 keystone_public_port: 28000
 qinling_api_port: 28070
-qinling_relay_port: 28071
+qinling_gateway_port: 28071
 qinling_swarm_replicas: 2
 """
 _FENCE = re.compile(r"^( *)```(\w*)$")
 _NOT_RUN = re.compile(r"^ *<!-- not run: (.*) -->$")
-# What a command looks like: not to be found in a block that is not run.
+# The start of a command, which blocks that are not run must not contain.
 _COMMAND = re.compile(r"^ *(make|ansible-playbook|ansible-galaxy|openstack|docker|kubectl|curl|\. /|molecule) ")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: its language, its text without indentation, and why it is not run, if so."""
+    """A fenced block of a page: its language, its text without indentation, and the reason if it is not run."""
 
     page: str
     line: int
@@ -71,7 +92,7 @@ class Block:
 
 
 def blocks_of(page: str, text: str) -> list[Block]:
-    """Takes a page's name and its Markdown, returns its fenced blocks."""
+    """Return the fenced blocks of a page, whose Markdown is `text`."""
     blocks: list[Block] = []
     reason, start, indent, language = "", 0, "", ""
     lines: list[str] = []
@@ -86,36 +107,36 @@ def blocks_of(page: str, text: str) -> list[Block]:
             start, indent, language, lines = number, fence[1], fence[2], []
         elif found := _NOT_RUN.match(line):
             reason = found[1]
-    assert not start, f"{page}:{start}: the block has no end"
+    assert not start, f"{page}:{start}: the block is not closed"
     return blocks
 
 
 def blocks() -> list[Block]:
-    """Returns all blocks of all pages."""
+    """Return all blocks of all pages."""
     return [block for page in PAGES for block in blocks_of(page, (PROJECT / page).read_text())]
 
 
 def adapted(text: str, directory: Path) -> str:
-    """Takes commands, returns them for the tests' deployment, whose operator's directory is given."""
+    """Return commands adapted to the test deployment, whose operator's directory is `directory`."""
     text = re.sub(r"/etc/(qinling\.kolla|kolla)\b", str(directory), text)
     text = text.replace("/etc/qinling.second", f"{directory}/second")
     text = text.replace("ansible-playbook ", f"ansible-playbook -e kolla_config_dir={directory} ")
     text = text.replace("/root/", f"{directory}/root/")
-    text = re.sub(r"\b(?=qinling_(api|engine|relay)\b)", PREFIX, text)
+    text = re.sub(r"\b(?=qinling_(api|engine|gateway)\b)", PREFIX, text)
     return text.replace("127.0.0.1:7070", "127.0.0.1:28070")
 
 
-def test_every_page_is_read() -> None:
+def test_every_page_is_listed() -> None:
     generated = {f"docs/{name}.md" for name in ("variables", "kolla-variables")}
     assert {str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md")} <= {*PAGES, *generated}
 
 
-def test_commands_stand_in_blocks_that_are_run() -> None:
+def test_commands_are_in_blocks_that_run() -> None:
     text = [block for block in blocks() if block.language != "sh" and _COMMAND.search(block.text)]
     assert not text
     reasons = {block.not_run for block in blocks() if block.not_run}
     assert reasons == NOT_RUN
-    # Markdown's other way to write a block.
+    # Indented blocks, Markdown's other syntax for code.
     for page in PAGES:
         inside = False
         for number, line in enumerate((PROJECT / page).read_text().splitlines(), 1):
@@ -125,7 +146,7 @@ def test_commands_stand_in_blocks_that_are_run() -> None:
 
 @pytest.fixture(scope="session")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The operator's directory; what was deployed from it is destroyed at the end."""
+    """Yield the operator's directory; the deployment is destroyed at the end."""
     directory = tmp_path_factory.mktemp("operator")
     (directory / "root").mkdir()
     (directory / "globals.yml").write_text(SETTINGS)
@@ -137,7 +158,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script of a page; return what it printed."""
+    """Run the script of a page, and return the finished process with its output."""
     environment = {
         **os.environ,
         "KOLLA_CONFIG_DIR": str(directory),
@@ -158,7 +179,7 @@ def run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_of_a_page_work(page: str, operator: Path) -> None:
+def test_commands_of_page_work(page: str, operator: Path) -> None:
     script = [BEFORE[page]] if page in BEFORE else []
     for block in blocks():
         if block.page == page and block.language == "sh" and not block.not_run:
