@@ -17,7 +17,7 @@ from qinling_http import Qinling, wait_for
 HOST = ContainerHosts(
     "onehost",
     ["1"],
-    "172.31.252.0/24",
+    "198.18.252.0/24",
     Path("/var/tmp/qinling-onehost"),
     15057,
     daemons={"1": {"bridge": "none", "ip-forward": False, "iptables": False}},

@@ -18,9 +18,9 @@ from qinling_http import Qinling, wait_for
 
 ENGINES = ["multinode-1", "multinode-2"]
 HOSTS = [*ENGINES, "multinode-3"]
-ADDRESSES = {host: f"172.31.251.{number}" for number, host in enumerate(HOSTS, 11)}
+ADDRESSES = {host: f"198.18.251.{number}" for number, host in enumerate(HOSTS, 11)}
 # The local machine runs the backing services and the load balancer.
-BACKING = "172.31.251.1"
+BACKING = "198.18.251.1"
 # Returns a greeting, or the status of each of the given URLs.
 SOURCE = """
 import urllib.error, urllib.request
