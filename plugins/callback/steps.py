@@ -64,6 +64,16 @@ def _attribute(result: Any, name: str) -> Any:
     return getattr(result, name) if hasattr(result, name) else getattr(result, f"_{name}")
 
 
+def _with_verbosity(name: str) -> Callable[..., None]:
+    """Return a method of Ansible's default callback that prints nothing without -v."""
+
+    def method(self: CallbackModule, *arguments: Any) -> None:
+        if self._verbose:
+            getattr(Default, name)(self, *arguments)
+
+    return method
+
+
 class CallbackModule(Default):  # type: ignore[misc]
     """Print one line for each play; with -v, what Ansible's default callback prints."""
 
@@ -85,6 +95,13 @@ class CallbackModule(Default):  # type: ignore[misc]
     @property
     def _verbose(self) -> bool:
         return bool(self._display.verbosity)
+
+    v2_playbook_on_include = _with_verbosity("v2_playbook_on_include")
+    # The failures were printed.
+    v2_playbook_on_no_hosts_remaining = _with_verbosity("v2_playbook_on_no_hosts_remaining")
+    v2_runner_item_on_skipped = _with_verbosity("v2_runner_item_on_skipped")
+    v2_runner_on_skipped = _with_verbosity("v2_runner_on_skipped")
+    v2_runner_retry = _with_verbosity("v2_runner_retry")
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Count the plays."""
@@ -134,11 +151,6 @@ class CallbackModule(Default):  # type: ignore[misc]
         self._unmatched = True
         if self._verbose:
             super().v2_playbook_on_no_hosts_matched()
-
-    def v2_playbook_on_no_hosts_remaining(self) -> None:
-        """Print nothing: the failures were printed."""
-        if self._verbose:
-            super().v2_playbook_on_no_hosts_remaining()
 
     def _task_start(self, task: Any, prefix: str | None = None) -> None:
         if task.action in _PROMPTS:
@@ -206,26 +218,6 @@ class CallbackModule(Default):  # type: ignore[misc]
     def v2_on_file_diff(self, result: Any) -> None:
         """Print a difference as Ansible does, where --diff asks for it."""
         self._show(super().v2_on_file_diff, result)
-
-    def v2_runner_on_skipped(self, result: Any) -> None:
-        """Print nothing."""
-        if self._verbose:
-            super().v2_runner_on_skipped(result)
-
-    def v2_runner_item_on_skipped(self, result: Any) -> None:
-        """Print nothing."""
-        if self._verbose:
-            super().v2_runner_item_on_skipped(result)
-
-    def v2_playbook_on_include(self, included_file: Any) -> None:
-        """Print nothing."""
-        if self._verbose:
-            super().v2_playbook_on_include(included_file)
-
-    def v2_runner_retry(self, result: Any) -> None:
-        """Print nothing."""
-        if self._verbose:
-            super().v2_runner_retry(result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """End the last step, and print the whole time and the result of each host."""
