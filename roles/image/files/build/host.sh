@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
 # Writes the host's package sources and proxies to <build directory>/host, which builds mount and images never contain.

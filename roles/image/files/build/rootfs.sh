@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
 # Creates a minimal Debian root file system with debootstrap as <build directory>/rootfs.tar, for hosts that cannot pull images.

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
 # Downloads the distributions of a lock file for an image's Python, on the host, with the host's pip and its settings.
