@@ -25,7 +25,7 @@ PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop gencon
 	post-deploy kubernetes-credentials
 
 .PHONY: help tools test-tools deploy destroy where test test-long lint unit molecule bench bench-functions clean \
-	collection $(PLAYBOOKS)
+	docsite collection $(PLAYBOOKS)
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench: test-tools ## Compare this collection with Kolla Ansible and write bench/
 
 bench-functions: test-tools ## Measure functions of a deployment (KOLLA_CONFIG_DIR) and write bench/results/benchmark-functions.md: LABEL=name
 	@cd bench && python -m functions --config-dir $(abspath $(KOLLA_CONFIG_DIR)) --label "$(LABEL)" $(BENCH_ARGS)
+
+docsite: test-tools ## Build the documentation as a website in .cache/docsite/html
+	@docs/docsite/build.sh
 
 collection: tools ## Build the tarball for ansible-galaxy
 	ansible-galaxy collection build --force
