@@ -25,6 +25,7 @@ PAGES = (
         f"docs/{name}.md"
         for name in (
             "functions",
+            "one-machine",
             "actions",
             "kolla-cloud",
             "multinode",
