@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # Copyright (c) 2026, the qinling.kolla authors
+# SPDX-License-Identifier: Apache-2.0
 """Filters over Kolla's service dictionaries (`<project>_services`) and over projects (`qinling_projects`)."""
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "services_of_host": services.services_of_host,
-            "health_of": services.health_of,
+            "health_checks_of": services.health_checks_of,
             "containers_of": services.containers_of,
-            "backups_of": services.backups_of,
+            "rollback_facts": services.rollback_facts,
             "rollback_text": services.rollback_text,
             "first_host": services.first_host,
             "hosts_of": projects.hosts_of,

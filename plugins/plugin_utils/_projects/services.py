@@ -151,7 +151,7 @@ def in_role(file: Mapping[str, Any], role: str) -> dict[str, Any]:
     return found
 
 
-def health_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def health_checks_of(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the containers, health checks and log files of services for `qinling.kolla.container_health`."""
     return [
         {
@@ -168,7 +168,7 @@ def containers_of(services: Services) -> list[dict[str, str]]:
     return [{"service": name, "container": str(service["container_name"])} for name, service in services.items()]
 
 
-def backups_of(services: Services, project: str) -> dict[str, dict[str, str]]:
+def rollback_facts(services: Services, project: str) -> dict[str, dict[str, str]]:
     """Return the facts by service that a rollback needs where the project's variables are not available."""
     return {
         name: {"project": project, "container_name": str(service["container_name"])}

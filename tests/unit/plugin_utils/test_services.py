@@ -22,15 +22,15 @@ from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.projects i
     tag_findings,
 )
 from ansible_collections.qinling.kolla.plugins.plugin_utils._projects.services import (
-    backups_of,
     config_json,
     containers_of,
     files_of,
     first_host,
-    health_of,
+    health_checks_of,
     in_role,
     named_volumes,
     own_volumes,
+    rollback_facts,
     rollback_text,
     services_of_host,
     validation_of,
@@ -318,9 +318,9 @@ def test_filters_have_the_names_of_their_functions() -> None:
         name: name
         for name in (
             "services_of_host",
-            "health_of",
+            "health_checks_of",
             "containers_of",
-            "backups_of",
+            "rollback_facts",
             "rollback_text",
             "first_host",
             "hosts_of",
@@ -350,13 +350,15 @@ def test_checks_run_on_hosts_of_their_service() -> None:
     assert checks_of(checks, {}, True) == []
 
 
-def test_health_of() -> None:
+def test_health_checks_of() -> None:
     services = [{"container_name": "p_api", "healthcheck": {"test": ["CMD", "probe"]}}]
-    assert health_of(services) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": ""}]
+    assert health_checks_of(services) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": ""}]
     without = [{"container_name": "p_api", "healthcheck": {"interval": "30s", "test": "NONE"}}]
-    assert health_of(without) == [{"name": "p_api", "test": ["NONE"], "log_file": ""}]
+    assert health_checks_of(without) == [{"name": "p_api", "test": ["NONE"], "log_file": ""}]
     with_log = [{**services[0], "log_file": "/var/log/kolla/api.log"}]
-    assert health_of(with_log) == [{"name": "p_api", "test": ["CMD", "probe"], "log_file": "/var/log/kolla/api.log"}]
+    assert health_checks_of(with_log) == [
+        {"name": "p_api", "test": ["CMD", "probe"], "log_file": "/var/log/kolla/api.log"}
+    ]
 
 
 TAGGED = [
@@ -396,7 +398,7 @@ def test_tags_without_projects_are_reported() -> None:
 def test_services_and_containers() -> None:
     assert containers_of({"api": {"container_name": "p_api"}}) == [{"service": "api", "container": "p_api"}]
     assert containers_of({}) == []
-    backups = backups_of({"api": {"container_name": "p_api", "image": "i"}}, "qinling")
+    backups = rollback_facts({"api": {"container_name": "p_api", "image": "i"}}, "qinling")
     assert backups == {"api": {"project": "qinling", "container_name": "p_api"}}
     assert containers_of(backups) == [{"service": "api", "container": "p_api"}]
 
