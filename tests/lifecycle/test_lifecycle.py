@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,14 @@ def test_deploy_is_idempotent(deployment: Deployment) -> None:
     for playbook in ("deploy", "deploy_containers", "reconfigure"):
         play_unchanged(deployment, playbook)
     deployment.play("post_deploy")
+
+
+def test_a_new_swarm_listens_only_on_its_address() -> None:
+    for port in (2377, 7946):
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        # A server that listens on all addresses answers on this one too.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), timeout=10)
 
 
 def test_docker_objects_have_deployment_label(deployment: Deployment) -> None:
