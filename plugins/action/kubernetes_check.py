@@ -1,12 +1,13 @@
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Check the certificates on the controller and, from the host, the cluster; report every problem at once."""
 
 from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class ActionModule(Action):
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: {'; '.join(problems)}")
 
         files = {role: self._file(candidate_paths(args["files"], role)) for role in certificates.NAMES}
-        verdict = certificates.examine(files, datetime.now(UTC), int(args.get("warn_days", 30)))
+        verdict = certificates.examine(files, datetime.now(timezone.utc), int(args.get("warn_days", 30)))
         findings, warnings = [str(finding) for finding in verdict.findings], [*verdict.warnings]
         warnings += self._open_key(files["key"])
 

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Manage a client certificate of a Kubernetes cluster on the controller; the private key never leaves it."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import json
 import stat
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ class ActionModule(Action):
         directory = Path(str(args["directory"])).expanduser()
         absent = args.get("state", "present") == "absent"
         files = {role: self._file(directory / name, absent) for role, name in certificates.NAMES.items()}
-        verdict = certificates.examine(files, datetime.now(UTC), 0)
+        verdict = certificates.examine(files, datetime.now(timezone.utc), 0)
         before = {"user": verdict.user, "expires": certificates.day(verdict.expires) if verdict.expires else ""}
         kubeconfig = str(Path(str(args["kubeconfig"])).expanduser())
         cluster = Cluster(kubeconfig, str(args.get("context") or "") or None)
@@ -168,7 +169,7 @@ class ActionModule(Action):
     def _present(
         self, cluster: Cluster, server: bytes, args: Mapping[str, Any], files: Mapping[str, certificates.File]
     ) -> dict[str, Any]:
-        user, now = str(args["user"]), datetime.now(UTC)
+        user, now = str(args["user"]), datetime.now(timezone.utc)
         clients = credentials.client_authorities(cluster.request)
         current = files["certificate"].content
         desired = {role: file.content for role, file in files.items()}
@@ -187,7 +188,7 @@ class ActionModule(Action):
             )
             desired = {"ca": credentials.bundle(server, clients, certificate), "certificate": certificate, "key": key}
             created = {role: certificates.File(file.path, desired[role]) for role, file in files.items()}
-            findings = certificates.examine(created, datetime.now(UTC), 0).findings
+            findings = certificates.examine(created, datetime.now(timezone.utc), 0).findings
             # The cluster's clock may be slightly ahead.
             findings = [finding for finding in findings if "is not valid before" not in finding.message]
             if findings:

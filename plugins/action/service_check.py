@@ -1,11 +1,12 @@
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks of a host's projects with the module, and evaluate the certificates that it found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.module_utils._plan import check_results
@@ -29,7 +30,7 @@ class ActionModule(Action):
             reason = str(response.get("msg", "no reason given"))
             rows = [check_results.row("-", "host", check_results.FAILED, f"cannot be checked: {reason}")]
             return {**result, "changed": False, "rows": rows}
-        return {**result, **response, "rows": check_report.with_expiry(response["rows"], datetime.now(UTC))}
+        return {**result, **response, "rows": check_report.with_expiry(response["rows"], datetime.now(timezone.utc))}
 
     def _checks(
         self, selected: list[Mapping[str, Any]], task_vars: dict[str, Any]

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ description:
   - Shows the results of M(qinling.kolla.service_check) on each host in one table, and fails if any check has failed.
   - Runs on the controller.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 options:
   hosts:
     description: The hosts, in the order of the report. A host without a result counts as failed.

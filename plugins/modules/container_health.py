@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ description:
   - If a container does not become healthy, the module fails with its state and the last lines of its health check, its
     log file and its output. A container that exits repeatedly fails early.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 options:
   containers:
     description: The containers.

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ description:
     stopped containers. Other properties of a container are not compared.
   - The images have to exist on the host.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 options:
   containers:
     description: The containers, in the order in which they are created.

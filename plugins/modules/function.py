@@ -1,5 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ description:
   - Creates a function from an existing package, or from files that the module packs.
   - A package is uploaded again only if its MD5 differs from the MD5 that Qinling has stored.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 extends_documentation_fragment:
   - qinling.kolla.qinling_api
   - qinling.kolla.qinling_api.change

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ description:
     and checks each permission of a manifest for the certificate's user (SelfSubjectAccessReview).
   - Reports all findings at once. The host needs only Python's standard library.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 options:
   kube_host:
     description: URL of the API server, C(https://name:port).

@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ description:
   - A valid certificate for this user and cluster is retained until it is due for renewal.
   - Always runs on the controller. The private key is generated there and does not leave it.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 requirements:
   - kubernetes, the Python client, in Ansible's Python environment on the controller
 options:

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ description:
   - Always runs on the controller. The output never contains values.
   - The file is replaced atomically. A new file gets mode C(0600). If an existing file changes, other users lose access.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 options:
   path:
     description: The file on the controller, usually C(passwords.yml). It is created if it does not exist.

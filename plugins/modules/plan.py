@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ description:
   - Does not change anything, except that O(pull) pulls images.
   - Fails only if the host cannot be reached. Other problems are reported in RV(findings).
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 options:
   projects:
     description:

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, the qinling.kolla authors
-# SPDX-License-Identifier: Apache-2.0
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ description:
   - Checks variables, the inventory, the operator's files and passwords on the controller, and fails with one message
     that lists all findings, including O(findings). M(qinling.kolla.plan) checks the hosts.
 author:
-  - the qinling.kolla authors
+  - the qinling.kolla authors (@qinling-kolla)
 options:
   variables:
     description:
