@@ -22,6 +22,6 @@ class ActionModule(Action):
         module_args = {name: value for name, value in args.items() if name != "secrets"}
         module_args["payload"] = payload.dump(secrets)
         result.update(
-            self._execute_module("qinling.kolla.container_health", module_args=module_args, task_vars=task_vars)
+            self._execute_module("qinling.kolla.container_probe", module_args=module_args, task_vars=task_vars)
         )
         return result

@@ -39,6 +39,8 @@ class ActionModule(Action):
 
     def act(self, result: dict[str, Any], args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         problems = option_problems(args, _OPTIONS, ("files", "manifest"))
+        if certificates.MISSING_LIBRARY:
+            problems.append(certificates.MISSING_LIBRARY)
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_check: {'; '.join(problems)}")
 
@@ -154,7 +156,7 @@ class ActionModule(Action):
             "access": manifest.access(),
             "timeout": float(args.get("timeout", 10)),
         }
-        probe = self._execute_module("qinling.kolla.kubernetes_check", module_args=module_args, task_vars=task_vars)
+        probe = self._execute_module("qinling.kolla.kubernetes_probe", module_args=module_args, task_vars=task_vars)
         if probe.get("failed"):
             raise AnsibleActionFail(f"the host cannot check {kube_host}: {probe.get('msg', 'no reason given')}")
         return dict(probe["seen"])

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import json
 import stat
-import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import urllib3
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible_collections.qinling.kolla.plugins.module_utils._config.atomic_write import write_temporary
 from ansible_collections.qinling.kolla.plugins.plugin_utils._common.action_base import Action, option_problems
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import missing_package
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config.rendering import to_bool
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates, credentials
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.credentials import (
@@ -36,12 +35,10 @@ class Cluster:
 
     def __init__(self, kubeconfig: str, context: str | None) -> None:
         try:
+            import urllib3
             from kubernetes import client, config  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:
-            raise CredentialsError(
-                'the Python package "kubernetes" is missing in the environment of Ansible '
-                f"({sys.executable}: {error}); install it there"
-            ) from None
+            raise CredentialsError(missing_package("kubernetes", error)) from None
         if not Path(kubeconfig).is_file():
             raise CredentialsError(
                 f"{kubeconfig} does not exist; set qinling_kubernetes_admin_kubeconfig, or KUBECONFIG in the "
@@ -55,6 +52,7 @@ class Cluster:
         except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
             raise CredentialsError(f"{kubeconfig} is not a usable kubeconfig: {error}") from None
         self._exception = client.ApiException
+        self._unreachable = (urllib3.exceptions.HTTPError, OSError)
         self._kubeconfig = kubeconfig
         self.address = str(self._api.configuration.host)
 
@@ -94,7 +92,7 @@ class Cluster:
                     f"is {self._kubeconfig} an administrator's?"
                 ),
             ) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except self._unreachable as error:
             # The error of the last retry of urllib3.
             reason = getattr(error, "reason", None) or error
             raise CredentialsError(f"{self.address} of {self._kubeconfig} cannot be used: {reason}") from None
@@ -111,6 +109,8 @@ class ActionModule(Action):
         problems = option_problems(args, _OPTIONS, ("kubeconfig", "directory", "user"))
         if args.get("state", "present") not in {"present", "absent"}:
             problems.append("state must be present or absent")
+        if certificates.MISSING_LIBRARY:
+            problems.append(certificates.MISSING_LIBRARY)
         if problems:
             raise AnsibleActionFail(f"qinling.kolla.kubernetes_credentials: {'; '.join(problems)}")
 

@@ -308,7 +308,7 @@ class ActionModule(RenderingAction):
         """Return the module's comparison of a request with the host. Raise AnsibleError on failure."""
         comparison = dict(
             self._execute_module(
-                "qinling.kolla.plan", module_args={"payload": payload.dump(request)}, task_vars=task_vars
+                "qinling.kolla.host_plan", module_args={"payload": payload.dump(request)}, task_vars=task_vars
             )
         )
         if "differences" not in comparison:

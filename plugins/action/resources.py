@@ -33,7 +33,7 @@ class ActionModule(Action):
         applied = kinds.apply(local, check=self._task.check_mode, diff=self._task.diff, **options)
         if remote and not applied.get("failed"):
             sent = payload.dump({"resources": remote, **options})
-            response = self._execute_module("qinling.kolla.resources", {"payload": sent}, task_vars=task_vars)
+            response = self._execute_module("qinling.kolla.host_resources", {"payload": sent}, task_vars=task_vars)
             response["changed"] = response.get("changed", False) or applied["changed"]
             for key in ("done", "notes", "diff"):
                 response[key] = applied[key] + response.get(key, [])

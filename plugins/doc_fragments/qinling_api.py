@@ -65,11 +65,3 @@ options:
     type: str
     default: qinling_engine
 """
-
-    # Modules that change objects of Qinling.
-    CHANGE = r"""
-attributes:
-  check_mode:
-    support: full
-    description: Reports the changes without making them.
-"""

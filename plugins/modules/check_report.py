@@ -13,6 +13,10 @@ description:
   - Runs on the controller.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+requirements:
+  - cryptography, in Ansible's Python environment on the controller
+extends_documentation_fragment:
+  - qinling.kolla.attributes.read_only
 options:
   hosts:
     description: The hosts, in the order of the report. A host without a result counts as failed.
@@ -23,10 +27,8 @@ options:
     description: Name of the variable that holds the result on each host.
     type: str
     required: true
-attributes:
-  check_mode:
-    support: full
-    description: The module does not change anything.
+seealso:
+  - module: qinling.kolla.service_check
 """
 
 EXAMPLES = r"""

@@ -17,6 +17,8 @@ description:
   - Directories have mode C(0770). Files are replaced atomically. Symbolic links are not followed.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+extends_documentation_fragment:
+  - qinling.kolla.attributes
 options:
   root:
     description: Parent directory of the services' directories on the host.
@@ -34,12 +36,12 @@ options:
     type: str
     required: true
 attributes:
-  check_mode:
-    support: full
-    description: Reports the changes, including the digests.
   diff_mode:
     support: full
     description: Shows diffs with masked secrets; a changed secret is marked as changed.
+seealso:
+  - module: qinling.kolla.plan
+  - module: qinling.kolla.service_backup
 """
 
 EXAMPLES = r"""

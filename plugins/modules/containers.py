@@ -15,6 +15,10 @@ description:
   - The images have to exist on the host.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+requirements:
+  - a Docker engine on the host
+extends_documentation_fragment:
+  - qinling.kolla.attributes
 options:
   containers:
     description: The containers, in the order in which they are created.
@@ -63,12 +67,13 @@ options:
     type: int
     default: 60
 attributes:
-  check_mode:
-    support: full
-    description: Reports the changes without making them.
   diff_mode:
     support: full
     description: Shows the names of containers and volumes with the action for each.
+seealso:
+  - module: qinling.kolla.container_health
+  - module: qinling.kolla.plan
+  - module: qinling.kolla.service_backup
 """
 
 EXAMPLES = r"""

@@ -14,6 +14,7 @@ description:
 author:
   - the qinling.kolla authors (@qinling-kolla)
 extends_documentation_fragment:
+  - qinling.kolla.attributes
   - qinling.kolla.qinling_api
   - qinling.kolla.qinling_api.engine
 options:
@@ -43,6 +44,9 @@ attributes:
   check_mode:
     support: full
     description: Does not run the function.
+seealso:
+  - module: qinling.kolla.function
+  - module: qinling.kolla.runtime
 """
 
 EXAMPLES = r"""

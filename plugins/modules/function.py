@@ -14,8 +14,8 @@ description:
 author:
   - the qinling.kolla authors (@qinling-kolla)
 extends_documentation_fragment:
+  - qinling.kolla.attributes
   - qinling.kolla.qinling_api
-  - qinling.kolla.qinling_api.change
 options:
   name:
     description: Name of the function. An existing function may also be identified by its ID.
@@ -57,6 +57,9 @@ options:
     type: str
     choices: [present, absent]
     default: present
+seealso:
+  - module: qinling.kolla.execution
+  - module: qinling.kolla.runtime
 """
 
 EXAMPLES = r"""

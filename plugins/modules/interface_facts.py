@@ -13,11 +13,11 @@ description:
     takes several times as long, is used only if the host does not have this command.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+extends_documentation_fragment:
+  - qinling.kolla.attributes.read_only
 options: {}
-attributes:
-  check_mode:
-    support: full
-    description: The module does not change anything.
+seealso:
+  - module: ansible.builtin.setup
 """
 
 EXAMPLES = r"""

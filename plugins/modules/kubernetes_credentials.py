@@ -19,6 +19,8 @@ author:
   - the qinling.kolla authors (@qinling-kolla)
 requirements:
   - kubernetes, the Python client, in Ansible's Python environment on the controller
+extends_documentation_fragment:
+  - qinling.kolla.attributes
 options:
   kubeconfig:
     description: Kubeconfig of an administrator. It has to contain the CA of the cluster.
@@ -69,6 +71,8 @@ attributes:
   diff_mode:
     support: full
     description: Shows the user and the expiry of the certificate, but not the content of the files.
+seealso:
+  - module: qinling.kolla.kubernetes_check
 """
 
 EXAMPLES = r"""

@@ -14,6 +14,8 @@ description:
   - The file is replaced atomically. A new file gets mode C(0600). If an existing file changes, other users lose access.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+extends_documentation_fragment:
+  - qinling.kolla.attributes
 options:
   path:
     description: The file on the controller, usually C(passwords.yml). It is created if it does not exist.
@@ -41,6 +43,8 @@ attributes:
   diff_mode:
     support: full
     description: Shows only names.
+seealso:
+  - module: qinling.kolla.precheck
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,3 @@
-#!/usr/bin/python
 # Copyright (c) 2026, the qinling.kolla authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -18,6 +17,8 @@ description:
   - Fails only if the host cannot be reached. Other problems are reported in RV(findings).
 author:
   - the qinling.kolla authors (@qinling-kolla)
+extends_documentation_fragment:
+  - qinling.kolla.attributes.read_only
 options:
   projects:
     description:
@@ -146,10 +147,10 @@ options:
         are findings, regardless of O(scopes).
     type: str
     default: ""
-attributes:
-  check_mode:
-    support: full
-    description: The module does not change anything.
+seealso:
+  - module: qinling.kolla.config_files
+  - module: qinling.kolla.containers
+  - module: qinling.kolla.resources
 """
 
 EXAMPLES = r"""
@@ -294,37 +295,3 @@ names:
   type: list
   elements: str
 """
-
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
-from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import DirectoryError, identity
-from ansible_collections.qinling.kolla.plugins.module_utils._plan import host_plan
-
-
-def main() -> None:
-    # The action plugin of the same name sends this instead of the documented options.
-    module = AnsibleModule(argument_spec={"payload": payload.ARGUMENT}, supports_check_mode=True)
-    sent = payload.load(module.params["payload"])
-    try:
-        owner = (identity(sent.pop("owner"), "user"), identity(sent.pop("group"), "group"))
-    except KeyError as error:
-        module.fail_json(
-            msg=f"The user or group does not exist on the host: {error.args[0]}; create it or change owner and group."
-        )
-    files = sent.pop("files")
-    request = host_plan.Request(
-        root=Path(sent.pop("root")),
-        owner=owner,
-        files=None if files is None else payload.load_files(files),
-        **sent,
-    )
-    try:
-        module.exit_json(**host_plan.plan(request))
-    except DirectoryError as error:
-        module.fail_json(msg=f"Nothing was changed:\n{error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -13,6 +13,8 @@ description:
     that lists all findings, including O(findings). M(qinling.kolla.plan) checks the hosts.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+extends_documentation_fragment:
+  - qinling.kolla.attributes.read_only
 options:
   variables:
     description:
@@ -26,11 +28,20 @@ options:
     default: {}
   files:
     description:
-      - Optional files on the controller, each with C(path) and C(format) (ini, yaml, policy or text). A file with
-        C(format=ini) is a Jinja2 template, like Kolla's override files.
+      - Optional files on the controller.
     type: list
     elements: dict
     default: []
+    suboptions:
+      path:
+        description: The file.
+        type: path
+        required: true
+      format:
+        description: Its format. A file with V(ini) is a Jinja2 template, like Kolla's override files.
+        type: str
+        choices: [ini, yaml, policy, text]
+        required: true
   findings:
     description: Findings of other checks, which are included in the report.
     type: list
@@ -76,10 +87,8 @@ options:
     description: Whether to fail if there are findings. With V(false), they are only returned.
     type: bool
     default: true
-attributes:
-  check_mode:
-    support: full
-    description: The module does not change anything.
+seealso:
+  - module: qinling.kolla.plan
 """
 
 EXAMPLES = r"""

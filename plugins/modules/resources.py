@@ -1,4 +1,3 @@
-#!/usr/bin/python
 # Copyright (c) 2026, the qinling.kolla authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -15,6 +14,11 @@ description:
   - M(qinling.kolla.plan) compares the same resources, and returns them with each project.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+requirements:
+  - PyMySQL, for C(database)
+  - openstacksdk, for C(keystone_service)
+extends_documentation_fragment:
+  - qinling.kolla.attributes
 options:
   resources:
     description:
@@ -33,16 +37,12 @@ options:
     type: list
     elements: str
     default: []
-requirements:
-  - PyMySQL, for C(database)
-  - openstacksdk, for C(keystone_service)
 attributes:
-  check_mode:
-    support: full
-    description: Reports the changes without making them.
   diff_mode:
     support: partial
     description: Shows diffs only of files. Secret files are not shown, and secrets in other files are masked.
+seealso:
+  - module: qinling.kolla.plan
 """
 
 EXAMPLES = r"""
@@ -64,21 +64,3 @@ notes:
   type: list
   elements: str
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.qinling.kolla.plugins.module_utils._config import payload
-from ansible_collections.qinling.kolla.plugins.module_utils._resources import kinds
-
-
-def main() -> None:
-    # The action plugin of the same name sends this instead of the documented options.
-    module = AnsibleModule(argument_spec={"payload": payload.ARGUMENT}, supports_check_mode=True)
-    sent = payload.load(module.params["payload"])
-    result = kinds.apply(sent.pop("resources"), check=module.check_mode, diff=module._diff, **sent)
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

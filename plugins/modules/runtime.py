@@ -16,9 +16,9 @@ description:
 author:
   - the qinling.kolla authors (@qinling-kolla)
 extends_documentation_fragment:
+  - qinling.kolla.attributes
   - qinling.kolla.qinling_api
   - qinling.kolla.qinling_api.engine
-  - qinling.kolla.qinling_api.change
 options:
   name:
     description: Name of the runtime. An existing runtime may also be identified by its ID.
@@ -46,6 +46,9 @@ options:
       - With V(false), a change of the image fails while a function has a worker of the runtime.
     type: bool
     default: false
+seealso:
+  - module: qinling.kolla.execution
+  - module: qinling.kolla.function
 """
 
 EXAMPLES = r"""

@@ -16,6 +16,10 @@ description:
     complete run.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+requirements:
+  - a Docker engine on the host
+extends_documentation_fragment:
+  - qinling.kolla.attributes
 options:
   step:
     description:
@@ -53,6 +57,9 @@ attributes:
   check_mode:
     support: full
     description: Does nothing.
+seealso:
+  - module: qinling.kolla.containers
+  - module: qinling.kolla.config_files
 """
 
 EXAMPLES = r"""

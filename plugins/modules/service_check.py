@@ -19,14 +19,27 @@ description:
     valid.
 author:
   - the qinling.kolla authors (@qinling-kolla)
+requirements:
+  - a Docker engine on the host, for C(container), C(health) and C(command)
+  - cryptography, in Ansible's Python environment on the controller, for C(certificate)
+extends_documentation_fragment:
+  - qinling.kolla.attributes.read_only
 options:
   projects:
     description:
-      - Projects whose containers and C(checks) are checked, each with C(name) and C(definition), as in
-        M(qinling.kolla.plan).
+      - Projects whose containers and C(checks) are checked.
     type: list
     elements: dict
     default: []
+    suboptions:
+      name:
+        description: Name of the project and of its role.
+        type: str
+        required: true
+      definition:
+        description: Name of the variable that defines the project, as in M(qinling.kolla.plan).
+        type: str
+        required: true
   checks:
     description:
       - Additional checks. The description of an option names the kinds that need it.
@@ -85,9 +98,34 @@ options:
   auth:
     description:
       - Credentials for Keystone. Required for C(api).
-      - Required are C(auth_url), C(username), C(password) and C(project_name). C(user_domain_name) and
-        C(project_domain_name) default to C(domain_name), which defaults to V(Default).
     type: dict
+    suboptions:
+      auth_url:
+        description: URL of Keystone, with or without C(/v3).
+        type: str
+        required: true
+      username:
+        description: Name of the user.
+        type: str
+        required: true
+      password:
+        description: The user's password.
+        type: str
+        required: true
+      project_name:
+        description: Project of the token.
+        type: str
+        required: true
+      domain_name:
+        description: Default domain of the user and of the project.
+        type: str
+        default: Default
+      user_domain_name:
+        description: Domain of the user.
+        type: str
+      project_domain_name:
+        description: Domain of the project.
+        type: str
   ca_cert:
     description: File with the CA certificates that verify the servers' certificates. The default are the system's CAs.
     type: path
@@ -99,10 +137,9 @@ options:
     description: Timeout for all checks together, in seconds. A check without a result by then has failed.
     type: int
     default: 30
-attributes:
-  check_mode:
-    support: full
-    description: The module does not change anything.
+seealso:
+  - module: qinling.kolla.check_report
+  - module: qinling.kolla.container_health
 """
 
 EXAMPLES = r"""
@@ -308,9 +345,12 @@ def main() -> None:
         "path": {"type": "path"},
         "warn_days": {"type": "int"},
     }
+    project = {name: {"type": "str", "required": True} for name in ("name", "definition")}
     module = AnsibleModule(
         argument_spec={
-            "checks": {"type": "list", "elements": "dict", "required": True, "options": options},
+            # Evaluated by the action plugin, which adds the checks of the projects to `checks`.
+            "projects": {"type": "list", "elements": "dict", "default": [], "options": project},
+            "checks": {"type": "list", "elements": "dict", "default": [], "options": options},
             "auth": {**qinling_api.ARGUMENTS["auth"], "required": False},
             "ca_cert": {"type": "path"},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},

@@ -175,7 +175,7 @@ def main() -> None:
     listed = installed_options()
     request = json.load(sys.stdin)
     provided = request["provided"]
-    print(json.dumps({name: findings(text, listed, provided[name]) for name, text in request["files"].items()}))
+    json.dump({name: findings(text, listed, provided[name]) for name, text in request["files"].items()}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ _NOT_CHECKED = {"service": "-", "check": "host", "result": FAILED, "detail": "no
 def certificate_row(found: Mapping[str, str], now: datetime) -> Row:
     """Return a row with `certificate` and `warn_days` as a row with the result of the certificate's expiry."""
     row = {name: found[name] for name in ("service", "check", "result", "detail")}
+    if certificates.MISSING_LIBRARY:
+        return {**row, "result": FAILED, "detail": certificates.MISSING_LIBRARY}
     try:
         ends = [certificate.not_valid_after_utc for certificate in certificates.load_all(found["certificate"])]
         end = min(ends)

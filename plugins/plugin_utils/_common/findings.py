@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,3 +33,11 @@ class FindingsError(Exception):
 def report(findings: Iterable[Finding]) -> str:
     """Return the findings as text, one line each, in order and without duplicates."""
     return "\n".join(f"- {finding}" for finding in dict.fromkeys(findings))
+
+
+def missing_package(name: str, error: ImportError) -> str:
+    """Return the message about a Python package that an action needs."""
+    return (
+        f'the Python package "{name}" is missing in the environment of Ansible ({sys.executable}: {error}); '
+        "install it there"
+    )

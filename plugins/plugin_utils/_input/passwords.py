@@ -20,7 +20,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 def _password() -> str:
     # A letter first, so that YAML, shells and INI files all read it as a string.
-    return secrets.choice(string.ascii_letters) + "".join(secrets.choice(_ALPHABET) for _ in range(39))
+    return secrets.choice(string.ascii_letters) + "".join(secrets.choice(_ALPHABET) for _position in range(39))
 
 
 KINDS: dict[str, Callable[[], str]] = {

@@ -15,12 +15,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from ansible_collections.qinling.kolla.plugins.plugin_utils._common.findings import Finding, missing_package
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    # The message for actions that need certificates, if the library is missing.
+    MISSING_LIBRARY = ""
+except ImportError as error:
+    MISSING_LIBRARY = missing_package("cryptography", error)
 
 # Kolla's file names by role of the file.
 NAMES = {"ca": "kubernetes_ca.crt", "certificate": "kubernetes.crt", "key": "kubernetes.key"}
@@ -31,8 +39,6 @@ _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 _KEYS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "DSA PRIVATE KEY"})
 _MINIMUM_RSA = 2048
-
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ def _form_problem(role: str, file: File) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
         return "has a byte order mark, which some Windows tools write; save it as plain ASCII"
     begun = [match[1].decode() for match in _BEGIN.finditer(content)]
-    whole = [label for label, _ in _blocks(content)]
+    whole = [label for label, _block in _blocks(content)]
     if not begun:
         return _not_pem(role, content)
     if len(begun) > len(whole):

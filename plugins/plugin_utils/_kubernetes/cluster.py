@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates, rbac
-from cryptography import x509
+
+# `certificates` reports a missing library.
+with contextlib.suppress(ImportError):
+    from cryptography import x509
 
 # Qinling's driver needs apps/v1, the only version since 1.16 (kubernetes.io, "Deprecated API Migration Guide").
 MINIMUM_VERSION = (1, 16)

@@ -8,6 +8,7 @@ The private key is generated on the controller and never sent to the cluster.
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -17,10 +18,13 @@ from typing import Any
 
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes import certificates
 from ansible_collections.qinling.kolla.plugins.plugin_utils._kubernetes.certificates import File
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+# `certificates` reports a missing library.
+with contextlib.suppress(ImportError):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
 
 SIGNER = "kubernetes.io/kube-apiserver-client"
 _GROUP = "/apis/certificates.k8s.io"

@@ -83,7 +83,7 @@ class Manifest:
 def _single(rule: Mapping[str, Any], namespace: str) -> Iterator[dict[str, str]]:
     for group in rule.get("apiGroups") or [""]:
         for resource in rule.get("resources") or []:
-            name_of, _, subresource = str(resource).partition("/")
+            name_of, _slash, subresource = str(resource).partition("/")
             for verb in rule.get("verbs") or []:
                 for name in rule.get("resourceNames") or [""]:
                     attributes = {

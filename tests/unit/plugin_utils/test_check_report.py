@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,3 +86,15 @@ def test_table_contains_all_hosts() -> None:
 
 def test_warnings_do_not_fail() -> None:
     assert not summary([row for row in gather(HOSTVARS, HOSTVARS, "checks") if row["result"] != "failed"])
+
+
+def test_expiry_without_the_library_is_a_failed_check() -> None:
+    program = (
+        "import datetime, sys; sys.path[:] = sys.argv[1].split(':'); sys.modules['cryptography'] = None; "
+        "from ansible_collections.qinling.kolla.plugins.plugin_utils._common.check_report import with_expiry; "
+        "row = {'service': 's', 'check': 'c', 'result': 'ok', 'detail': 'x.crt', 'certificate': '', 'warn_days': '1'}; "
+        "print(*with_expiry([row], datetime.datetime.now())[0].values())"
+    )
+    command = [sys.executable, "-c", program, ":".join(sys.path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert shown.startswith('s c failed the Python package "cryptography" is missing')

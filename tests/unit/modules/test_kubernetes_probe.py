@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module kubernetes_check with valid and broken servers, over real TLS."""
+"""The module kubernetes_probe with valid and broken servers, over real TLS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.modules import kubernetes_check
+from ansible_collections.qinling.kolla.plugins.modules import kubernetes_probe
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -137,7 +137,7 @@ def running(server: Server) -> Iterator[Server]:
 
 def observe(port: int, host: str = "localhost", ca: str = CA, client: str = "ca", path: str = "") -> dict[str, Any]:
     client_certificate = certificate("qinling", client) if client else None
-    seen = kubernetes_check.observe(
+    seen = kubernetes_probe.observe(
         {
             "kube_host": f"https://{host}:{port}{path}",
             "ca": ca,
@@ -241,7 +241,7 @@ def test_server_is_checked_without_a_client_certificate(tmp_path: Path) -> None:
 
 def test_mismatched_key_is_reported(tmp_path: Path) -> None:
     with running(Server(tmp_path, GOOD)) as server:
-        seen = kubernetes_check.observe(
+        seen = kubernetes_probe.observe(
             {
                 "kube_host": f"https://localhost:{server.server_port}",
                 "ca": CA,
@@ -265,7 +265,7 @@ def test_key_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", spy)
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    kubernetes_check.authenticate(ssl.create_default_context(), pem(certificate("qinling", "ca")), key_pem("qinling"))
+    kubernetes_probe.authenticate(ssl.create_default_context(), pem(certificate("qinling", "ca")), key_pem("qinling"))
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     # In memory, not on a file system.
     assert [name.split(":")[0] for name in loaded] == ["/memfd"]
