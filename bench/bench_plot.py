@@ -52,16 +52,16 @@ def _panel(rows: list[Row], case: str, axis: list[float], x: float, y: float) ->
         middle = x + room * (index + 0.5)
         parts.append(_text(middle, y + height + 18, f"{hosts} host{'s' if hosts > 1 else ''}"))
         parts.append(_text(middle, y + height + 33, "simulated" if simulated else "real", size=11))
-        bar = room * 0.84 / len(SIDES)
+        bar_width = room * 0.84 / len(SIDES)
         for number, side in enumerate(SIDES):
             row = find(rows, not simulated, hosts, case, side)
             if not row:
                 continue
-            left = x + room * (index + 0.08) + bar * number
+            left = x + room * (index + 0.08) + bar_width * number
             top = place(row.seconds.median)
-            size = f'width="{bar - 3:.1f}" height="{y + height - top:.1f}"'
+            size = f'width="{bar_width - 3:.1f}" height="{y + height - top:.1f}"'
             parts.append(f'<rect x="{left:.1f}" y="{top:.1f}" {size} fill="{COLOURS[side]}"/>')
-            parts.append(_text(left + (bar - 3) / 2, top - 4, short(row.seconds.median), size=11))
+            parts.append(_text(left + (bar_width - 3) / 2, top - 4, short(row.seconds.median), size=11))
     return parts
 
 
@@ -69,7 +69,7 @@ def svg(rows: list[Row]) -> str:
     """Return the plot."""
     cases = [case for case in CASES if any(row.case == case and row.runs for row in rows)]
     medians = [row.seconds.median for row in rows if row.runs] or [1.0]
-    axis = ticks(max(min(min(medians), 1.0), 0.01), max(medians) * 1.2)
+    axis = ticks(max(min(1.0, *medians), 0.01), max(medians) * 1.2)
     columns = min(2, max(len(cases), 1))
     width = columns * (PANEL[0] + LEFT + GAP)
     height = TOP + math.ceil(len(cases) / columns) * (PANEL[1] + FOOT + GAP)

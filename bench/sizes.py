@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Report the sizes of images with their largest parts, and the memory of containers.
 
-    bench/sizes.py images [TAG]        each image: total size, size of its own layer, and its largest parts
-    bench/sizes.py memory [PREFIX]     each running container with that prefix, by processes
+    python bench/sizes.py images [TAG]        each image: total size, size of its own layer, and its largest parts
+    python bench/sizes.py memory [PREFIX]     each running container with that prefix, by processes
 
 A part is a Debian package, a distribution in site-packages, or a directory that belongs to neither. Compiled Python
 files count for the part of their source, and in addition as a part of their own.
@@ -90,7 +89,7 @@ def processes(container: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Return (name, proportional memory in bytes) of a container's processes."""
     found = []
     for line in docker("top", container["Id"], "-eo", "pid,comm").splitlines()[1:]:
-        pid, _, name = line.strip().partition(" ")
+        pid, _unused, name = line.strip().partition(" ")
         try:
             with open(f"/proc/{pid}/smaps_rollup") as file:  # noqa: PTH123 - the process can end at any moment
                 found.append((name.strip(), proportional(file.read())))
@@ -104,7 +103,7 @@ def memory(prefix: str, count: int) -> None:
     for name in sorted(docker("ps", "--format", "{{.Names}}").split()):
         if name.startswith(prefix):
             parts = processes(json.loads(docker("inspect", name))[0])
-            total = sum(size for _, size in parts)
+            total = sum(size for _unused, size in parts)
             shown = ", ".join(f"{part} {size / MIB:.0f}" for part, size in sorted(parts, key=lambda p: -p[1])[:count])
             print(f"{name}: {total / MIB:.0f} MiB in {len(parts)} processes: {shown}")
 

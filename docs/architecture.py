@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Write docs/architecture.svg from the tables below; `--check` only reports whether it is up to date."""
 
@@ -243,7 +242,7 @@ def main(arguments: list[str]) -> int:
     if "--check" not in arguments:
         PICTURE.write_text(picture(), encoding="utf-8")
     elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != picture():
-        print(f"{PICTURE.name}: not up to date; run docs/architecture.py", file=sys.stderr)
+        print(f"{PICTURE.name}: not up to date; run python docs/architecture.py", file=sys.stderr)
         return 1
     return 0
 

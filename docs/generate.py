@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Generate docs/variables.md and docs/kolla-variables.md; with `--check`, only check whether they are up to date."""
 
@@ -241,7 +240,7 @@ def main(arguments: list[str]) -> int:
         if "--check" not in arguments:
             target.write_text(generate(), encoding="utf-8")
         elif not target.exists() or target.read_text(encoding="utf-8") != generate():
-            print(f"{target.relative_to(PROJECT)} is outdated; run docs/generate.py", file=sys.stderr)
+            print(f"{target.relative_to(PROJECT)} is outdated; run python docs/generate.py", file=sys.stderr)
             status = 1
     return status
 

@@ -92,7 +92,7 @@ class Deployment:
     def create(self, rounds: int) -> Samples:
         """Measure the creation of functions."""
         samples = []
-        for _ in range(rounds):
+        for _number in range(rounds):
             begin = time.perf_counter()
             function = self.api.create_function(self.runtime, SOURCE, name="bench")["id"]
             samples.append(time.perf_counter() - begin)
@@ -102,7 +102,7 @@ class Deployment:
     def cold(self, function: str, rounds: int) -> Samples:
         """Measure executions that include assigning a worker and downloading the package."""
         samples = []
-        for _ in range(rounds):
+        for _number in range(rounds):
             self.api.call("POST", f"functions/{function}/detach", 202)
             time.sleep(1)
             self.await_pool()
@@ -116,19 +116,19 @@ class Deployment:
         session = self.session()
         self.require_execution(session, function)
         samples = []
-        for _ in range(rounds):
+        for _number in range(rounds):
             time.sleep(pause)
             samples.append(clock(lambda: self.require_execution(session, function)))
         return samples
 
     def concurrent(self, function: str, clients: int, rounds: int) -> tuple[Samples, float, int]:
         """Measure concurrent executions; return samples, executions per second, and the number of failures."""
-        sessions = [self.session() for _ in range(clients)]
+        sessions = [self.session() for _number in range(clients)]
         failed: list[float] = []
 
         def run(session: requests.Session, count: int) -> Samples:
             samples: Samples = []
-            for _ in range(count):
+            for _number in range(count):
                 begin = time.perf_counter()
                 (samples if self.execute(session, function) else failed).append(time.perf_counter() - begin)
             return samples
@@ -147,7 +147,7 @@ class Deployment:
         plain, session = requests.Session(), self.session()
         url = f"{self.api.endpoint}/v1/"
         samples: dict[str, Samples] = {"HTTP: client to API": [], "API: token check": []}
-        for _ in range(rounds):
+        for _number in range(rounds):
             without = clock(lambda: plain.get(url, timeout=30).raise_for_status())
             samples["HTTP: client to API"].append(without)
             samples["API: token check"].append(clock(lambda: session.get(url, timeout=30).raise_for_status()) - without)

@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.05
 def timed(samples: Samples, part: str, action: Callable[[], Any], rounds: int) -> Any:
     """Add the durations of `rounds` calls to `samples`, after one that is not measured; return the last result."""
     answer = action()
-    for _ in range(rounds):
+    for _number in range(rounds):
         # Workers have a limit of CPU time per 0.1 s, which must not affect a single invocation.
         time.sleep(PAUSE_SECONDS)
         begin = time.perf_counter()
@@ -45,7 +45,7 @@ def probe_api(function: Any, rounds: int) -> Samples:
     from qinling.utils import executions
 
     samples: Samples = {}
-    engine = types.SimpleNamespace(create_execution=lambda *_, **__: None)
+    engine = types.SimpleNamespace(create_execution=lambda *_unused, **__: None)
     created: list[str] = []
 
     def record() -> None:
@@ -65,7 +65,7 @@ def probe_api(function: Any, rounds: int) -> Samples:
     server = oslo_messaging.get_rpc_server(
         transport,
         oslo_messaging.Target(exchange=topic, topic=topic, server="bench"),
-        [types.SimpleNamespace(nothing=lambda ctx, **_: None)],
+        [types.SimpleNamespace(nothing=lambda ctx, **_unused: None)],
         executor="threading",
         access_policy=oslo_messaging.rpc.dispatcher.DefaultRPCAccessPolicy,
         serializer=serializer,
@@ -97,7 +97,7 @@ def probe_engine(function: Any, rounds: int) -> Samples:
     conf = cfg.CONF
     endpoint = keystone.get_qinling_endpoint()
     engine = default_engine.DefaultEngine(base.load_orchestrator(conf, endpoint), endpoint)
-    _, running = timed(
+    _unused, running = timed(
         samples, "engine: database, function and load", lambda: invocation.load_function(function.id, 0), rounds
     )
     url = timed(
@@ -140,7 +140,7 @@ def probe_engine(function: Any, rounds: int) -> Samples:
         return answer
 
     timed(samples, "worker: its answer (floor)", post, rounds)
-    durations: list[float] = [post()["duration"] for _ in range(rounds)]
+    durations: list[float] = [post()["duration"] for _number in range(rounds)]
     samples["worker: the function itself"] = durations
 
     execution = db_api.create_execution(

@@ -35,7 +35,7 @@ def shares(total: float, parts: Mapping[str, Mapping[str, float]]) -> list[tuple
     """Return (part, median, share of `total`) of all parts, and of the rest that they do not cover."""
     included = {name: part["median"] for name, part in parts.items() if name not in SEPARATE}
     rows = [(name, median, median / total) for name, median in included.items()]
-    rest = total - sum(median for _, median, _ in rows)
+    rest = total - sum(median for _name, median, _share in rows)
     return [*rows, (REST, round(rest, 2), rest / total)]
 
 

@@ -10,6 +10,8 @@ name: steps
 type: stdout
 short_description: Print one line for each play of a playbook
 version_added: 0.1.0
+author:
+  - the qinling.kolla authors (@qinling-kolla)
 description:
   - Prints one line for each play, with its number, the time that it took and how many tasks changed something.
   - Warnings, failures and the messages of M(ansible.builtin.debug) are shown as Ansible shows them.

@@ -199,7 +199,7 @@ class Api:
         except TimeoutError as error:
             raise ProbeError("timeout", f"no answer to {method} {path}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise ProbeError("broken", str(error) or type(error).__name__) from error
+            raise ProbeError("broken", str(error) or error.__class__.__name__) from error
         try:
             parsed = json.loads(content)
         except ValueError:

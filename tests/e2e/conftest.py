@@ -21,7 +21,7 @@ def qinling(deployment: Deployment) -> Qinling:
 def runtime(qinling: Qinling) -> Iterator[str]:
     """Return the ID of a runtime for the tests, with the image that the deployment registered."""
     registered = qinling.call("GET", "runtimes", 200)["runtimes"]
-    image = next(entry["image"] for entry in registered if entry["name"] == "python3")
+    (image,) = (entry["image"] for entry in registered if entry["name"] == "python3")
     created = qinling.call("POST", "runtimes", 201, json={"name": "e2e", "image": image})["id"]
     wait_for("runtime available", lambda: qinling.call("GET", f"runtimes/{created}", 200)["status"] == "available")
     yield created

@@ -39,7 +39,7 @@ def test_execution_returns_output_and_log(qinling: Qinling, make_function: MakeF
 def test_second_call_is_warm(qinling: Qinling, make_function: MakeFunction) -> None:
     function = make_function(HELLO)
     times = []
-    for _ in range(5):
+    for _number in range(5):
         start = time.monotonic()
         output(qinling.execute(function))
         times.append(time.monotonic() - start)

@@ -42,7 +42,7 @@ def test_busy_workers_are_reported(
 
     # Workers of recently deleted functions are still being replaced.
     wait_for("complete pool", lambda: capacity()["total"] == total)
-    busy = [make_function(SLOW, timeout=290) for _ in range(total)]
+    busy = [make_function(SLOW, timeout=290) for _number in range(total)]
     executions = [qinling.execute(each, sync=False, input='{"seconds": 280}')["id"] for each in busy]
 
     def workers(function: str) -> list[Any]:

@@ -164,7 +164,7 @@ def test_function_lifecycle(
     eventually(both_seen, 10)
     # Another engine, or the same one after a restart, finds the same workers.
     other = start(access)
-    assert {execute(other, url, function_id)["output"]["pod"] for _ in range(4)} == {workers[0], more[0]}
+    assert {execute(other, url, function_id)["output"]["pod"] for _number in range(4)} == {workers[0], more[0]}
     with pytest.raises(exc.OrchestratorException, match=r"no free worker for runtime .*: 2 of 2 in use"):
         manager.scaleup_function(str(uuid.uuid4()), 0, identifier=runtime)
 
@@ -181,7 +181,7 @@ def test_function_lifecycle(
 
 
 def test_reclaimed_worker_is_replaced(start: Any, runtime: str, images: list[str]) -> None:
-    manager, (first, second, third) = start(), [str(uuid.uuid4()) for _ in range(3)]
+    manager, (first, second, third) = start(), [str(uuid.uuid4()) for _number in range(3)]
     manager.create_pool(runtime, images[0])
     claimed = {name for each in (first, second) for name in manager.scaleup_function(each, 0, identifier=runtime)[0]}
     assert manager.holders(runtime) == {(first, 0), (second, 0)}
@@ -197,7 +197,7 @@ def test_reclaimed_worker_is_replaced(start: Any, runtime: str, images: list[str
 def test_worker_rejects_requests_without_token(start: Any, runtime: str, images: list[str]) -> None:
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
-    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     pod = manager.choose_worker(runtime, function_id, "0")
     stranger = {**pod, "metadata": {**pod["metadata"], "uid": "guess"}}
     manager._workers[function_id, "0"] = (time.monotonic() + 10, [stranger])
@@ -208,7 +208,7 @@ def test_update_and_rollback(start: Any, runtime: str, images: list[str]) -> Non
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
     assert manager.update_pool(runtime, images[1]) is True
-    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     assert execute(manager, url, function_id)["output"]["revision"] == "2"
     begun = time.monotonic()
     assert manager.update_pool(runtime, "qinling.test/missing:1") is False
@@ -260,7 +260,7 @@ def test_lost_worker_is_replaced(
 def test_worker_missing_in_etcd_is_found(start: Any, runtime: str, images: list[str], registry: Registry) -> None:
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
-    workers, _ = manager.scaleup_function(function_id, 0, identifier=runtime)
+    workers, _unused = manager.scaleup_function(function_id, 0, identifier=runtime)
     # As if etcd had lost its data.
     again, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     assert again == workers
@@ -271,7 +271,7 @@ def test_slow_function_is_stopped_and_not_restarted(start: Any, runtime: str, im
     conf.set_override("worker_read_margin", 1, "engine")
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
-    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     result = execute(manager, url, function_id, {"sleep": 5}, timeout=1)
     conf.clear_override("worker_read_margin", "engine")
     assert result["output"] == worker.TIMEOUT_OUTPUT
@@ -388,7 +388,7 @@ def test_api_server_outage_is_survived(start: Any, runtime: str, images: list[st
     switch = HERE / "cluster"
     manager, function_id = start(), str(uuid.uuid4())
     manager.create_pool(runtime, images[0])
-    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     assert execute(manager, url, function_id)["success"]
     subprocess.run([switch, "stop", "kube-apiserver"], check=True)
     try:
@@ -436,7 +436,7 @@ def test_missing_ca_does_not_disable_verification(start: Any, conf: cfg.ConfigOp
 def milliseconds(action: Any, rounds: int = 1) -> tuple[float, float]:
     """Return the median and the 95th percentile of the durations of an action, in milliseconds."""
     times = []
-    for _ in range(rounds):
+    for _number in range(rounds):
         begun = time.perf_counter()
         action()
         times.append((time.perf_counter() - begun) * 1000)
@@ -453,12 +453,12 @@ def test_latency(start: Any, runtime: str, images: list[str], access: str, capsy
 
     def cold() -> None:
         function_id = str(uuid.uuid4())
-        _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+        _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
         assert execute(manager, url, function_id)["success"]
 
-    first, _ = milliseconds(cold, 3)
+    first, _unused = milliseconds(cold, 3)
     function_id = str(uuid.uuid4())
-    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     assert execute(manager, url, function_id)["success"]
     warm, slow = milliseconds(lambda: execute(manager, url, function_id), 60)
     with capsys.disabled():
@@ -468,7 +468,9 @@ def test_latency(start: Any, runtime: str, images: list[str], access: str, capsy
         target = manager.target(manager.choose_worker(runtime, function_id, "0"), "execute")
         with requests.Session() as session:
             session.trust_env = False
-            direct, _ = milliseconds(lambda: session.post(target.url, json={}, headers=target.headers, timeout=5), 60)
+            direct, _unused = milliseconds(
+                lambda: session.post(target.url, json={}, headers=target.headers, timeout=5), 60
+            )
         with capsys.disabled():
             print(f"{'pod only':9} {'':16} warm {direct:6.1f} ms")
 

@@ -78,7 +78,7 @@ def variables(**more: Any) -> Mutation:
 
 def settings(text: str) -> Mutation:
     """Append lines to globals.yml."""
-    return lambda operator: append("globals.yml", text + "\n")(operator)
+    return append("globals.yml", text + "\n")
 
 
 def file(name: str, content: str | bytes) -> Mutation:

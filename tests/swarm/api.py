@@ -69,7 +69,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        request, _ = super().get_request()
+        request, _unused = super().get_request()
         return request, ("gateway", 0)
 
 

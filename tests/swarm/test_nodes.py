@@ -84,7 +84,7 @@ def test_function_runs_on_another_node(manager: Any, etcd: Any, far: Any) -> Non
     assert NODES[0] not in where(manager, manager._pool_services(runtime_id))
     function_id, names, url = claim(manager, etcd, runtime_id)
     seconds = []
-    for _ in range(20):
+    for _number in range(20):
         start = time.monotonic()
         success, result = run(manager, function_id, url, given={"name": "node"})
         seconds.append(time.monotonic() - start)
@@ -95,7 +95,7 @@ def test_function_runs_on_another_node(manager: Any, etcd: Any, far: Any) -> Non
     assert same == url
     assert len({*names, *more}) == 3
     # All three workers get executions.
-    addresses = {run(manager, function_id, url, entry="main.address")[1]["output"] for _ in range(40)}
+    addresses = {run(manager, function_id, url, entry="main.address")[1]["output"] for _number in range(40)}
     assert addresses == {
         found.address for found in manager._running(manager._services(manager._function(function_id, 0)))
     }
@@ -108,8 +108,8 @@ def test_function_runs_on_another_node(manager: Any, etcd: Any, far: Any) -> Non
 def test_package_is_downloaded_through_the_gateway(manager: Any, etcd: Any, far: Any) -> None:
     """On every node the gateway is the only way out of the functions' network."""
     runtime_id = pool(manager)
-    function_id, _, url = claim(manager, etcd, runtime_id)
-    for _ in range(3):
+    function_id, _unused, url = claim(manager, etcd, runtime_id)
+    for _number in range(3):
         assert run(manager, function_id, url)[1]["success"]
     (worker,) = manager._running(manager._services(manager._function(function_id, 0)))
     log = (Path(manager.options.docker_host.removeprefix("unix://")).parent / "api.log").read_text()
@@ -155,7 +155,7 @@ def test_worker_of_drained_node_is_moved(manager: Any, etcd: Any, nodes: Any) ->
         answers.append(run(manager, function_id, url))
         assert time.monotonic() < start + 30
     print(f"moved after {time.monotonic() - start:.2f} s, {len(answers)} executions meanwhile")
-    answers += [run(manager, function_id, url) for _ in range(20)]
+    answers += [run(manager, function_id, url) for _number in range(20)]
     assert [(success, result.get("success")) for success, result in answers] == [(True, True)] * len(answers), answers
     eventually(lambda: manager.get_pool(runtime_id) == {"total": 2, "available": 1})
     assert [spec.name_of(service) for service in own] == names

@@ -36,7 +36,7 @@ def broken_links(page: Path) -> Iterator[str]:
     for target in _LINK.findall(prose_of(page)):
         if re.match(r"[a-z]+:", target):
             continue
-        name, _, anchor = target.partition("#")
+        name, _unused, anchor = target.partition("#")
         file = page.parent / name if name else page
         if not file.exists() or (anchor and anchor not in map(anchor_of, _HEADING.findall(prose_of(file)))):
             yield target

@@ -95,10 +95,10 @@ CHILDREN = ("pre_tasks", "tasks", "post_tasks", "handlers", "block", "rescue", "
 
 def name_error(name: str, *, is_play: bool = False) -> str:
     """Return what is wrong with a name, or an empty string. A play may have a title without step and verb."""
-    step, bar, action = name.partition(" | ")
+    step, separator, action = name.partition(" | ")
     if not re.match(r"[A-Z]", step):
         return "expected a capital letter at the beginning"
-    if not bar:
+    if not separator:
         return "" if is_play else "expected 'Step | Verb object'"
     verb = next((verb for verb in VERBS if re.match(rf"{verb}\b", action)), None)
     if verb is None:

@@ -24,7 +24,7 @@ VERSIONS = {
     "2.20": ("13.8.0", ("3.14", "3.13", "3.12")),
     "2.21": ("14.5.0", ("3.14", "3.13", "3.12")),
 }
-LOWEST, *_, HIGHEST = VERSIONS
+LOWEST, *_unused, HIGHEST = VERSIONS
 # Pinned packages that are not installed: Ansible, whose version differs, and the clients, which playbooks do not use.
 _EXCLUDED = re.compile(r"ansible|python-|-r ")
 _TEST_TOOLS = re.compile(r"oslo\.config|pytest==")

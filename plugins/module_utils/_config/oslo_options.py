@@ -141,11 +141,10 @@ def findings(text: str, listed: Listed, provided: Iterable[str] = ()) -> list[di
                     continue
                 except (ValueError, schema.cfg.Error) as error:
                     message = str(error).rpartition(" is not valid: ")[2].rstrip(".")
-                else:
-                    if value and (section, name) in FILE_OPTIONS and not exists(str(value), provided):
-                        found.append({"section": section, "option": name, "kind": "file", "message": str(value)})
+                    found.append({"section": section, "option": name, "kind": "bad", "message": message})
                     continue
-                found.append({"section": section, "option": name, "kind": "bad", "message": message})
+                if value and (section, name) in FILE_OPTIONS and not exists(str(value), provided):
+                    found.append({"section": section, "option": name, "kind": "file", "message": str(value)})
     finally:
         os.close(descriptor)
     return found

@@ -30,7 +30,7 @@ VALID = {
 
 
 def credentials(days: int = 300) -> dict[str, bytes]:
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _number in range(2))
 
     def sign(name: str, public: Any, ca: bool) -> bytes:
         return (

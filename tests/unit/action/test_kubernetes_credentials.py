@@ -81,7 +81,7 @@ class Cluster:
             return {"data": {"client-ca-file": CLIENTS.pem.decode()}}
         if path == "/apis/certificates.k8s.io":
             return {"versions": [{"version": version} for version in self.versions]}
-        api, _, rest = path.removeprefix("/apis/certificates.k8s.io/").partition("/certificatesigningrequests")
+        api, _unused, rest = path.removeprefix("/apis/certificates.k8s.io/").partition("/certificatesigningrequests")
         assert api == self.versions[0]
         name = rest.strip("/").removesuffix("/approval")
         if method == "POST":
@@ -165,7 +165,7 @@ def test_credentials_are_created_once(directory: Path, versions: tuple[str, ...]
         cluster = Cluster(versions=versions)
         again = run(directory, cluster, check=check)
         assert (again["changed"], again["files"], again["reason"]) == (False, [], "")
-        assert {method for method, _ in cluster.calls} == {"GET"}
+        assert {method for method, _unused in cluster.calls} == {"GET"}
     assert {name: (directory / name).read_bytes() for name in NAMES} == contents
 
 
@@ -257,7 +257,7 @@ def test_outdated_ca_and_modes_are_corrected_without_renewal(directory: Path) ->
         result = run(directory, cluster, check=check)
         assert files_of(result) == ["kubernetes_ca.crt", "kubernetes.key"]
         assert result["reason"] == "the cluster's CA has changed"
-        assert {method for method, _ in cluster.calls} == {"GET"}
+        assert {method for method, _unused in cluster.calls} == {"GET"}
     assert (directory / "kubernetes_ca.crt").read_bytes() == SERVER.pem
     assert stat.S_IMODE((directory / "kubernetes.key").stat().st_mode) == 0o600
 

@@ -140,7 +140,7 @@ VARIABLES = {"database_password": CANARIES["variable"], "literal": CANARIES["lit
 
 
 def plan(
-    runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] = VARIABLES, **more: Any
+    runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] | None = None, **more: Any
 ) -> tuple[dict[str, Any], str]:
     """Return the plan of a project, by default with the scope files, and the output."""
     options = {
@@ -151,17 +151,17 @@ def plan(
         "secrets": [CANARIES["literal"]],
         **more,
     }
-    result, output = runner.run(
-        "qinling.kolla.plan", options, *arguments, own_project=definition, group_names=["all"], **variables
-    )
+    values = {"own_project": definition, "group_names": ["all"], **(VARIABLES if variables is None else variables)}
+    result, output = runner.run("qinling.kolla.plan", options, *arguments, **values)
     assert not result["failed"], output
     return result, output
 
 
 def write(
-    runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] = VARIABLES
+    runner: Runner, definition: dict[str, Any], *arguments: str, variables: dict[str, Any] | None = None
 ) -> tuple[dict[str, Any], str]:
     """Plan the files of a project and write them; return the result of writing, and the output of both."""
+    variables = VARIABLES if variables is None else variables
     planned, shown = plan(runner, definition, "-vvv", *arguments, variables=variables)
     options = {"root": str(runner.folder / "etc"), "files": planned["projects"]["own"]["configuration"]}
     result, output = runner.run("qinling.kolla.config_files", options, "-vvv", *arguments, **variables)

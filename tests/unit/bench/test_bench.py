@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import xml.etree.ElementTree as ElementTree
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from bench_figures import (

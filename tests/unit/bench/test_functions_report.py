@@ -35,7 +35,7 @@ def test_summary() -> None:
 def test_shares_add_up_to_the_total() -> None:
     rows = report.shares(40, RUN["parts"])
     assert rows == [("API: database", 10.0, 0.25), (report.FLOOR, 20.0, 0.5), (report.REST, 10.0, 0.25)]
-    assert sum(median for _, median, _ in rows) == 40
+    assert sum(median for _name, median, _share in rows) == 40
 
 
 @pytest.mark.parametrize(("floor", "allowed"), [(0, 20), (10, 50)])

@@ -44,11 +44,13 @@ CONTAINER: dict[str, Any] = {
 }
 
 
-def unchanged(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> Any:
+def unchanged(container: dict[str, Any], service: Any = None, settings: Any = None) -> Any:
+    service, settings = service or SERVICE, settings or SETTINGS
     return unchanged_of({"qinling-api": service}, [container], {"qinling-api": definition_of(service, "abc", settings)})
 
 
-def up_to_date(container: dict[str, Any], service: dict[str, Any] = SERVICE, settings: Any = SETTINGS) -> list[str]:
+def up_to_date(container: dict[str, Any], service: Any = None, settings: Any = None) -> list[str]:
+    service, settings = service or SERVICE, settings or SETTINGS
     return up_to_date_of({"qinling-api": service}, unchanged(container, service, settings), settings)
 
 

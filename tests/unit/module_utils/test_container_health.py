@@ -38,8 +38,8 @@ class Fake(module.Host):
         self.slept.append(seconds)
         self.now += seconds
 
-    def wait(self, test: list[str] = TEST, seconds: float = 60) -> module.Outcome:
-        return module.wait_for("api", test, seconds, self, lambda: self.now, self.sleep)
+    def wait(self, test: list[str] | None = None, seconds: float = 60) -> module.Outcome:
+        return module.wait_for("api", TEST if test is None else test, seconds, self, lambda: self.now, self.sleep)
 
 
 def state(status: str = "running", health: str = "starting", restarts: int = 0) -> dict[str, Any]:

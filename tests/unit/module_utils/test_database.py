@@ -93,7 +93,7 @@ def test_apply_reports_the_cause_of_a_failure(
 ) -> None:
     with pytest.raises(kind, match=f"database server h:1.*{words}") as raised:
         database(monkeypatch, Server(error=error)).apply()
-    assert type(raised.value) is kind
+    assert raised.type is kind
 
 
 def test_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,10 +47,10 @@ class Docker:
         self.errors: dict[str, str] = {}
         self.images = {"i:1"}
 
-    def run(self, service: dict[str, Any], state: str = "running", settings: dict[str, Any] = SETTINGS) -> None:
+    def run(self, service: dict[str, Any], state: str = "running", settings: dict[str, Any] | None = None) -> None:
         """Create a container as the role service does."""
         entry = {**service, "groups": ["7"]} if "groups" in service else service
-        all_settings = {**settings, "absent_mounts": ["/a:/a:ro"]}
+        all_settings = {**(settings or SETTINGS), "absent_mounts": ["/a:/a:ro"]}
         label = container_digest.definition_of(entry, digest(FILES["api"]), all_settings)
         self.containers[service["container_name"]] = {
             "Names": [f"/{service['container_name']}"],

@@ -155,7 +155,7 @@ class Identity:
         self.granted: set[tuple[str, str, str]] = set()
 
     def __getattr__(self, name: str) -> Any:
-        verb, _, kind = name.partition("_")
+        verb, _unused, kind = name.partition("_")
         return {
             "find": lambda named, **_fields: self.entries.get((kind, named)),
             "create": lambda **fields: self.create(kind, fields),
@@ -183,12 +183,12 @@ def register(
     *,
     check: bool = False,
     locked_out: bool = False,
-    service: dict[str, Any] = WITH_DESCRIPTION,
+    service: dict[str, Any] | None = None,
     **user: Any,
 ) -> list[str]:
     entries = Entries(identity, ("default", "default"), "RegionOne", check)
     entries.user({**USER, **user}, locked_out)
-    entries.service(service)
+    entries.service(service or WITH_DESCRIPTION)
     return entries.done
 
 

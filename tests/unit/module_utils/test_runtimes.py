@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run, Sessions
@@ -33,7 +33,7 @@ def test_differences(runtime: dict[str, Any], desired: dict[str, Any], matches: 
         def log_in(self) -> None:
             pass
 
-        def at(self, endpoint: str) -> Client:
+        def at(self, endpoint: str) -> Self:
             self.endpoint = endpoint
             return self
 

@@ -82,7 +82,9 @@ BROKEN = {
 @pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN)
 def test_broken_lines_are_reported_with_file_and_line(text: str, expected: list[tuple[int, str]]) -> None:
     _sections, findings = ini.parse(text, "some.conf")
-    assert [(finding.where, finding.line) for finding in findings] == [("some.conf", line) for line, _ in expected]
+    assert [(finding.where, finding.line) for finding in findings] == [
+        ("some.conf", line) for line, _unused in expected
+    ]
     for finding, (_line, words) in zip(findings, expected, strict=True):
         assert words in finding.message
 

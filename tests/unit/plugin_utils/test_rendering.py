@@ -225,4 +225,4 @@ def test_to_plain_returns_exact_types() -> None:
     data = rendering.to_plain({Tagged("a"): (Tagged("b"), {3}, 1.5, None, True)})
     assert data == {"a": ["b", [3], 1.5, None, True]}
     assert {type(key) for key in data} == {str}
-    assert type(data["a"][0]) is str
+    assert data["a"][0].__class__ is str

@@ -70,7 +70,7 @@ def same_name(request: pytest.FixtureRequest, send: Send, functions: dict[str, s
 
 def started(engine_client: Recorder) -> list[str]:
     """Return the functions that the engine was called for since the last call."""
-    found = [args[1] for args, _ in engine_client.named("create_execution")]
+    found = [args[1] for args, _unused in engine_client.named("create_execution")]
     engine_client.calls.clear()
     return found
 

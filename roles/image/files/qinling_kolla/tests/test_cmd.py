@@ -329,7 +329,7 @@ def test_healthcheck_of_the_api_over_tcp(tmp_path: pathlib.Path, capsys: pytest.
         server.listen()
 
         def answer() -> None:
-            connection, _ = server.accept()
+            connection, _unused = server.accept()
             with connection:
                 assert connection.recv(1000).startswith(b"GET /healthcheck HTTP/1.0\r\n")
                 connection.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"checks":{"database":{"status":"ok"}}}')

@@ -36,7 +36,7 @@ def with_changes(schema: Any, *changes: Any) -> Any:
     """Return a copy of ``schema`` with tables and ``table.column`` added."""
     result = copy.deepcopy(schema)
     for change in changes:
-        table, _, column = change.partition(".")
+        table, _unused, column = change.partition(".")
         columns = result.setdefault(table, {"id": False})
         if column:
             columns[column] = True

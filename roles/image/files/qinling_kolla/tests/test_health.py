@@ -28,6 +28,16 @@ def bad() -> None:
     raise UnhealthyError("not reachable")
 
 
+def in_turn(*probes: Callable[[], None]) -> Callable[[], None]:
+    """Return a probe that calls the next of `probes` each time."""
+    remaining = iter(probes)
+
+    def probe() -> None:
+        next(remaining)()
+
+    return probe
+
+
 def leaking() -> None:
     raise ValueError("SELECT * FROM users; password=s3cret")
 
@@ -65,7 +75,7 @@ def test_reports(checks: dict[str, Any], status: str, code: int, reasons: dict[s
 def test_hanging_checks_cost_one_limit_together_and_one_thread_each() -> None:
     one, two = Hanging(), Hanging()
     state = Health({"one": one, "two": two, "good": good}, limit=0.3, keep=0.0)
-    for _ in range(3):
+    for _number in range(3):
         started = time.monotonic()
         report = state.report()
         assert time.monotonic() - started < 0.6
@@ -87,7 +97,7 @@ def test_many_callers_cost_as_much_as_one() -> None:
         time.sleep(0.2)
 
     state = Health({"slow": slow})
-    threads = [threading.Thread(target=state.report) for _ in range(10)]
+    threads = [threading.Thread(target=state.report) for _number in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -96,8 +106,7 @@ def test_many_callers_cost_as_much_as_one() -> None:
 
 
 def test_results_are_cached_briefly() -> None:
-    outcome = [bad, good]
-    state = Health({"x": lambda: outcome.pop(0)()}, keep=0.2)
+    state = Health({"x": in_turn(bad, good)}, keep=0.2)
     assert state.report().status == "failed"
     assert state.report().status == "failed"
     time.sleep(0.25)
@@ -106,9 +115,8 @@ def test_results_are_cached_briefly() -> None:
 
 def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "qinling_kolla.health")
-    outcome = [good, bad, bad, good]
-    state = Health({"x": lambda: outcome.pop(0)()}, keep=0.0)
-    for _ in range(4):
+    state = Health({"x": in_turn(good, bad, bad, good)}, keep=0.0)
+    for _number in range(4):
         state.report()
     assert caplog.messages == ["Health of x: not reachable", "Health of x: ok again"]
 
@@ -156,16 +164,16 @@ def ask_socket(path: Any) -> tuple[int, Any]:
         answer = b""
         while chunk := connection.recv(4096):
             answer += chunk
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _unused, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
 
 
 def test_listener_serves_the_report_to_its_own_user_only(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "new" / "engine.sock"
-    outcome = [good, bad]
+    probe = in_turn(good, bad)
     for expected in (200, 503):
         # The second listener replaces the socket of the first.
-        listener = health.Listener(str(path), Health({"x": lambda: outcome.pop(0)()}))
+        listener = health.Listener(str(path), Health({"x": probe}))
         listener.start()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         status, report = ask_socket(path)
@@ -325,7 +333,7 @@ def queue_of(conf: Any, url: str = "rabbit://u:s3cret@h1:5673,u:s3cret@[::1]//",
 
 def test_queue_reuses_its_connection_and_reconnects(conf: Any, broker: Any) -> None:
     queue = queue_of(conf)
-    for _ in range(3):
+    for _number in range(3):
         queue.check()
     assert broker.connected == 1
     broker.failures = [ConnectionResetError()]

@@ -42,7 +42,7 @@ class FakeKeystone:
 
             do_GET = do_DELETE = do_POST
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *_unused: Any) -> None:
                 pass
 
         self.server = server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -83,7 +83,9 @@ class FakeKeystone:
         return 404, {}, {}
 
     def logins(self) -> list[Any]:
-        return [body["auth"] for method, path, _, body in self.seen if path == "/v3/auth/tokens" and method == "POST"]
+        return [
+            body["auth"] for method, path, _unused, body in self.seen if path == "/v3/auth/tokens" and method == "POST"
+        ]
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def test_creating_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
     assert patched.create_trust().id == "t1"
     assert patched.create_trust().id == "t1"
     assert len(keystone.logins()) == 1, "the service user's ID is queried once"
-    _, _, headers, body = next(entry for entry in keystone.seen if entry[1] == "/v3/OS-TRUST/trusts")
+    _unused, _unused, headers, body = next(entry for entry in keystone.seen if entry[1] == "/v3/OS-TRUST/trusts")
     assert headers["X-Auth-Token"] == "user-token"
     trust = body["trust"]
     assert trust["trustor_user_id"] == "u1"
@@ -199,7 +201,7 @@ def test_deleting_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
     patched.delete_trust(None)
     assert keystone.seen == []
     patched.delete_trust("t1")
-    method, path, headers, _ = keystone.seen[0]
+    method, path, headers, _unused = keystone.seen[0]
     assert (method, path, headers["X-Auth-Token"]) == ("DELETE", "/v3/OS-TRUST/trusts/t1", "user-token")
 
 

@@ -57,7 +57,7 @@ def function(db: Any) -> str:
 
 def handed_over(engine_client: Recorder) -> list[Any]:
     """Return the inputs passed to the engine since the last call."""
-    found = [arguments["input"] for _, arguments in engine_client.named("create_execution")]
+    found = [arguments["input"] for _unused, arguments in engine_client.named("create_execution")]
     engine_client.calls.clear()
     return found
 
@@ -92,7 +92,7 @@ def test_input_that_is_not_text(call: Call, function: str, given: Any) -> None:
 
 def test_inputs_of_jobs(call: Call, function: str) -> None:
     body = {"function_id": function, "pattern": "0 * * * *"}
-    for given, _ in TAKEN:
+    for given, _unused in TAKEN:
         response = call("POST", "/v1/jobs", {**body, "function_input": given})
         assert response.status_int == 201, response.text
     for given, reason in REFUSED:

@@ -60,7 +60,7 @@ def warm(etcd: Any) -> str:
 
 
 def running(db: Any, count: int) -> int:
-    for _ in range(count):
+    for _number in range(count):
         db.create_execution({"function_id": "f", "function_version": 0, "status": "running"})
     return count
 
@@ -131,9 +131,9 @@ def test_overloaded_function_without_free_workers_keeps_its_own(
 ) -> None:
     from qinling import exceptions
 
-    engine = Engine(etcd, *[exceptions.OrchestratorException("none left") if nothing else [] for _ in range(2)])
+    engine = Engine(etcd, *[exceptions.OrchestratorException("none left") if nothing else [] for _number in range(2)])
     load = running(db, 6)
-    for _ in range(3):
+    for _number in range(3):
         assert invocation.address_of(engine, "e", warm, 0, "r", load) == "http://f"
     assert engine.scaled == 1, "it asks again only after a pause"
     monkeypatch.setattr(invocation, "SCALE_PAUSE_SECONDS", 0)

@@ -40,7 +40,7 @@ class Cluster:
 
     path = api.Api.path
 
-    def call(self, verb: str, path: Any, body: Any = None, **_: Any) -> Any:
+    def call(self, verb: str, path: Any, body: Any = None, **_unused: Any) -> Any:
         self._check()
         return {"major": "1", "minor": "20"} if path == "/version" else {}
 
@@ -203,7 +203,7 @@ def test_claim_skips_a_worker_claimed_concurrently(manager: Any, cluster: Any) -
             cluster.pods[name]["metadata"]["labels"]["function_id"] = "theirs"
 
     cluster.before_patch = faster
-    workers, _ = manager.scaleup_function(FUNCTION, 0, identifier=RUNTIME)
+    workers, _unused = manager.scaleup_function(FUNCTION, 0, identifier=RUNTIME)
     assert workers == ["b" if first == ["a"] else "a"]
 
 
@@ -306,10 +306,10 @@ def test_target_by_node_port_carries_no_certificate(conf: Any, cluster: Any, reg
     conf.set_override("worker_access", "nodeport", "kubernetes")
     manager = driver.KubernetesManager(conf, "http://192.0.2.1:7070", registry)
     cluster.add("a", function_id=FUNCTION, function_version="0")
-    for _ in range(2):
+    for _number in range(2):
         target = driver.PodAdapter(manager).resolve(f"{URL}/ping")
         assert (target.url, target.cert) == ("http://192.0.2.1:30001/ping", None)
-    assert [kind for kind, _ in cluster.created].count("services") == 1
+    assert [kind for kind, _unused in cluster.created].count("services") == 1
 
 
 def test_lost_workers_are_replaced_and_registered(manager: Any, cluster: Any, registry: Any) -> None:
@@ -498,7 +498,7 @@ def test_errors_of_the_api(status: int, kind: Any) -> None:
     error = client.ApiException(status=status, reason="r")
     error.body = b"why"
     result = api.Api._error("GET", "/x", error)
-    assert type(result) is kind
+    assert result.__class__ is kind
     assert isinstance(result, exc.OrchestratorException)
     assert "GET /x" in str(result)
     assert "why" in str(result)

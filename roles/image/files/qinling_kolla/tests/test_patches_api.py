@@ -60,7 +60,7 @@ def test_a_webhook_without_a_version(call: Call, function: str, engine_client: A
         assert response.json["function_version"] == 0
         response = call("POST", f"/v1/webhooks/{response.json['id']}/invoke", {"name": "x"})
         assert response.status_int == 202, response.text
-    (_, function_id, version, _), arguments = engine_client.named("create_execution")[0]
+    (_unused, function_id, version, _unused), arguments = engine_client.named("create_execution")[0]
     assert (function_id, version, arguments["is_sync"]) == (function, 0, False)
 
 
@@ -128,7 +128,7 @@ def test_update_that_does_not_reach_the_engine_is_reverted(
 ) -> None:
     from qinling import exceptions as exc
 
-    def fail(*_: Any, **__: Any) -> None:
+    def fail(*_unused: Any, **__: Any) -> None:
         raise exc.QinlingException("no queue")
 
     monkeypatch.setattr(engine_client, "update_runtime", fail, raising=False)
@@ -251,7 +251,7 @@ SECRET_SQL = "(pymysql.err.OperationalError) (2003, 'db.internal') [SQL: SELECT 
 
 
 def failing(error: Exception) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
+    def fail(*_unused: Any, **__: Any) -> Any:
         raise error
 
     return fail

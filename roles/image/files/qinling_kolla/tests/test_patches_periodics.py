@@ -38,7 +38,7 @@ def handle(db: Any, ctx: Any) -> Callable[[], list[str]]:
         periodics.handle_job(client)
         assert not context.has_ctx()
         context.set_ctx(ctx)
-        return [args[1] for args, _ in client.named("create_execution")]
+        return [args[1] for args, _unused in client.named("create_execution")]
 
     return go
 
@@ -126,7 +126,7 @@ def test_job_is_retried_while_keystone_is_down(
     from qinling.utils.openstack import keystone
 
     with monkeypatch.context() as away:
-        away.setattr(keystone, "create_trust_context", lambda *_: 1 / 0)
+        away.setattr(keystone, "create_trust_context", lambda *_unused: 1 / 0)
         make_job(function_id=function.id, count=1)
         assert handle() == []
     assert handle() == [function.id]

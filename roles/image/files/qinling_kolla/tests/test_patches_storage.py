@@ -29,7 +29,7 @@ def test_packages_of_versions(storage: Any, tmp_path: Path) -> None:
     contents = {}
     for version in (10, 1, 2):
         contents[version] = make_package(f"x = {version}")
-        _, md5 = storage.store("p", FUNCTION, contents[version])
+        _unused, md5 = storage.store("p", FUNCTION, contents[version])
         storage.copy("p", FUNCTION, md5, version - 1)
     # A function's own package whose checksum starts like a version.
     (tmp_path / "p" / f"{FUNCTION}_{'1' * 32}.zip").write_bytes(b"own")

@@ -90,7 +90,7 @@ class Lock:
             self._held.add(self._name)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         with self._guard:
             if self._mine:
                 self._held.discard(self._name)
@@ -291,7 +291,7 @@ def test_scaling_up_reclaims_nothing(engine: Any, db: Any, pool: Pool, function:
     idle, loaded = function(10), function(20)
     finish(db, start(engine, db, idle))
     start(engine, db, loaded)
-    for _ in range(9):
+    for _number in range(9):
         execution = execute(db, loaded)
     assert invocation.address_of(engine, execution.id, loaded, 0, RUNTIME, 10) == f"pool://{loaded}/0"
     assert pool.deleted == []
@@ -306,7 +306,7 @@ def test_burst_of_one_function_reclaims_once(
     for minute in (10, 20):
         finish(db, start(engine, db, function(minute)))
     new = function(30)
-    burst = [execute(db, new).id for _ in range(4)]
+    burst = [execute(db, new).id for _number in range(4)]
     delete = pool.delete_function
 
     def slow(function_id: str, function_version: int = 0) -> None:
@@ -439,7 +439,7 @@ def test_many_functions_and_engines_on_few_workers(
         context.set_ctx(ctx)
         dice = random.Random(number)
         try:
-            for _ in range(5):
+            for _number in range(5):
                 mine = dice.choice(functions)
                 # SQLite has one writer.
                 with database:

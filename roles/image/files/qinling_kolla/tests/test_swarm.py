@@ -156,7 +156,7 @@ def pool(manager: Any) -> Any:
 
 def test_a_pool_is_created_filled_and_deleted(pool: Any) -> None:
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
-    assert {path for path, _ in Worker.seen} == {"/worker/127.0.0.1/ping"}
+    assert {path for path, _unused in Worker.seen} == {"/worker/127.0.0.1/ping"}
     pool.delete_pool(RUNTIME)
     assert (pool.fake.all, pool.fake.records) == ({}, {})
     with pytest.raises(exc.RuntimeNotFoundException):
@@ -215,7 +215,7 @@ def test_replicas_limit_workers_of_functions(pool: Any, etcd: Any) -> None:
 
 def test_unregistered_workers_are_used_first(pool: Any, etcd: Any) -> None:
     """An engine was killed before it registered them in etcd, or while it reclaimed them."""
-    first, _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    first, _unused = pool.scaleup_function("f", 0, identifier=RUNTIME)
     assert pool.scaleup_function("f", 0, identifier=RUNTIME)[0] == first
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 1}
     etcd.create(f"f_0/worker_{first[0]}", first[0])
@@ -229,8 +229,8 @@ def test_externally_removed_workers_are_replaced_at_the_next_claim(pool: Any) ->
 
 
 def test_versions_of_a_function_do_not_share_workers(pool: Any) -> None:
-    first, _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
-    second, _ = pool.scaleup_function("f", 1, identifier=RUNTIME)
+    first, _unused = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    second, _unused = pool.scaleup_function("f", 1, identifier=RUNTIME)
     pool.delete_function("f", 0)
     assert [spec.name_of(s) for s in pool._services({spec.FUNCTION: "f"})] == second != first
 
@@ -241,13 +241,13 @@ def test_delete_worker_touches_only_workers_of_this_deployment(pool: Any) -> Non
     for name in ("foreign", "never-was"):
         pool.delete_worker(name)
     assert pool.fake.service("foreign")
-    (name,), _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    (name,), _unused = pool.scaleup_function("f", 0, identifier=RUNTIME)
     pool.delete_worker(name)
     assert pool.get_pool(RUNTIME) == {"total": 2, "available": 2}
 
 
 def test_update_pool_replaces_idle_workers_only(pool: Any) -> None:
-    (claimed,), _ = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    (claimed,), _unused = pool.scaleup_function("f", 0, identifier=RUNTIME)
     assert pool.update_pool(RUNTIME, image="img:2") is True
     images = {spec.name_of(s): spec.labels_of(s)[spec.IMAGE] for s in pool._pool_services(RUNTIME)}
     assert sorted(images.values()) == ["img:1", "img:2"]
@@ -308,14 +308,14 @@ def test_a_worker_behind_a_failing_gateway_was_not_reached_and_is_avoided(pool: 
 
 @pytest.mark.parametrize(("status", "headers"), [(502, {swarm.GATEWAY_HEADER: "broken"}), (503, {}), (504, {})])
 def test_responses_after_a_possible_start_count_as_reached(pool: Any, status: int, headers: dict[str, Any]) -> None:
-    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    _unused, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
     Worker.answers = [(status, headers)]
     assert pool.session.get(f"{url}/ping").status_code == status
 
 
 def test_request_refused_by_another_worker_is_repeated(pool: Any) -> None:
     """Its address now belongs to a worker of another function, which the token distinguishes."""
-    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    _unused, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
     Worker.answers = [(403, {})]
     with pytest.raises(transport.NotReached):
         pool.session.get(f"{url}/ping")
@@ -323,7 +323,7 @@ def test_request_refused_by_another_worker_is_repeated(pool: Any) -> None:
 
 
 def test_unreachable_gateway_is_reported(pool: Any) -> None:
-    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    _unused, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
     pool.adapter._gateway = "http://127.0.0.1:9"
     with pytest.raises(transport.GatewayAway):
         pool.session.get(f"{url}/ping")
@@ -357,7 +357,7 @@ def test_function_without_workers_gets_a_new_one(pool: Any, monkeypatch: pytest.
 
 
 def test_released_function_gets_no_worker(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
+    _unused, url = pool.scaleup_function("f", 0, identifier=RUNTIME)
     monkeypatch.setattr(etcd_util, "get_service_url", lambda function_id, version=0: None)
     pool.delete_function("f", 0)
     with pytest.raises(requests.ConnectionError, match="has been released"):
@@ -396,7 +396,7 @@ def test_image_function_that_ends_between_two_polls_has_a_duration(
     manager.fake.container = lambda ident: None
     manager.fake.logs = lambda ident, most: ""
     manager.fake.all["id0"] = {"ID": "id0", "Version": {"Index": 1}, "Spec": {"Name": "e1"}}
-    _, result = manager.run_execution("e", "f", 0, identifier="e1", timeout=5)
+    _unused, result = manager.run_execution("e", "f", 0, identifier="e1", timeout=5)
     assert (0.04 < result["duration"] < 1) is ran
     assert ran or result["duration"] == 0
 

@@ -130,7 +130,7 @@ def test_package_function(manager: Any, runtime: Any, etcd: Any) -> None:
     assert len(names) == 1
     etcd.create_worker(function_id, names[0])
     assert manager.get_pool(runtime) == {"total": 2, "available": 1}
-    for _ in range(3):
+    for _number in range(3):
         success, result = run(manager, function_id, url, given={"name": "Swarm"})
         assert (success, result["success"], result["output"]) == (True, True, "Hello, Swarm")
     # A second function gets the other worker, a third none.
@@ -152,7 +152,7 @@ def test_package_function(manager: Any, runtime: Any, etcd: Any) -> None:
 
 
 def test_reclaimed_worker_is_replaced_with_a_fresh_one(manager: Any, runtime: Any) -> None:
-    first, second, third = (str(uuid.uuid4()) for _ in range(3))
+    first, second, third = (str(uuid.uuid4()) for _number in range(3))
     claimed = {name for each in (first, second) for name in manager.scaleup_function(each, 0, identifier=runtime)[0]}
     assert manager.holders(runtime) == {(first, 0), (second, 0)}
     manager.delete_function(first, 0)
@@ -199,7 +199,7 @@ def test_lost_workers_are_replaced(manager: Any, runtime: Any, etcd: Any) -> Non
 
 def test_released_function_gets_no_worker(manager: Any, runtime: Any) -> None:
     function_id = str(uuid.uuid4())
-    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     manager.delete_function(function_id, 0)
     with pytest.raises(requests.ConnectionError, match="has been released"):
         manager.session.get(f"{url}/ping")
@@ -218,7 +218,7 @@ def test_worker_is_confined(manager: Any, swarm_conf: Any) -> None:
     runtime = str(uuid.uuid4())
     manager.create_pool(runtime, IMAGE)
     function_id = str(uuid.uuid4())
-    _, url = manager.scaleup_function(function_id, 0, identifier=runtime)
+    _unused, url = manager.scaleup_function(function_id, 0, identifier=runtime)
     (service,) = manager._services(manager._function(function_id, 0))
     (task,) = manager.client.tasks([service["ID"]])
     container = manager.client.container(task["Status"]["ContainerStatus"]["ContainerID"])

@@ -27,7 +27,7 @@ class Handler(server.BaseHTTPRequestHandler):
 
     do_GET = do_POST
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_unused: Any) -> None:
         pass
 
 
@@ -49,7 +49,7 @@ class Adapter(transport.WorkerAdapter):
         self.port = port
 
     def resolve(self, url: str) -> transport.Target:
-        name, _, path = url.removeprefix("test://").partition("/")
+        name, _unused, path = url.removeprefix("test://").partition("/")
         if name == "gone":
             raise transport.NotReached("gone")
         return transport.Target(f"http://127.0.0.1:{self.port}/worker/{name}/{path}", {"X-Secret": f"of-{name}"})

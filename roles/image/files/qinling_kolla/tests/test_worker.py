@@ -45,13 +45,13 @@ class FakeWorker:
                 fake.posts.append(body)
                 fake.execute(self, body)
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *_unused: Any) -> None:
                 pass
 
         self.server = server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         # The tests include connections closed by the engine.
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.server.handle_error = lambda *_unused: None  # type: ignore[method-assign]
         self.url = f"http://127.0.0.1:{self.server.server_port}/execute"
 
 
@@ -266,7 +266,7 @@ def test_only_requests_that_never_arrived_are_repeated(
 ) -> None:
     session = Flaky([error])
     with pytest.raises(worker.Lost) if lost else contextlib.nullcontext():
-        success, _ = worker.url_request(session, "http://worker/execute", {"timeout": 1})
+        success, _unused = worker.url_request(session, "http://worker/execute", {"timeout": 1})
         assert success is again
     assert session.posts == (2 if again else 1)
     assert worker.never_arrived(error) is again
@@ -274,7 +274,9 @@ def test_only_requests_that_never_arrived_are_repeated(
 
 def test_a_post_that_never_arrives_is_unreachable() -> None:
     with pytest.raises(worker.Unreachable):
-        worker.url_request(Flaky([transport.NotReached("x") for _ in range(100)]), "http://w/execute", {"timeout": 1})
+        worker.url_request(
+            Flaky([transport.NotReached("x") for _number in range(100)]), "http://w/execute", {"timeout": 1}
+        )
 
 
 def test_requests_and_responses_are_not_logged(fake: FakeWorker, caplog: pytest.LogCaptureFixture) -> None:

@@ -211,7 +211,7 @@ def test_killed_zygote_is_restarted(worker: Any) -> None:
 
 def test_a_warm_start_is_fast(worker: Any) -> None:
     worker.run("def main():\n return 1")
-    best = min(worker.call()["duration"] for _ in range(10))
+    best = min(worker.call()["duration"] for _number in range(10))
     assert best < 0.06
 
 
@@ -220,8 +220,10 @@ def test_ping(worker: Any) -> None:
         assert (response.status, response.read()) == (200, b"pong")
 
 
-@pytest.mark.parametrize(("given", "status"), [({}, 403), ({"X-Qinling-Worker-Token": "no"}, 403),
-                                           ({"X-Qinling-Worker-Token": "right"}, 400)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [({}, 403), ({"X-Qinling-Worker-Token": "no"}, 403), ({"X-Qinling-Worker-Token": "right"}, 400)],
+)
 def test_token(settings: Any, api: Any, given: dict[str, Any], status: int) -> None:
     result = Worker(settings, api, hashlib.sha256(b"right").hexdigest())
     try:

@@ -46,7 +46,7 @@ def test_changed_package_is_downloaded_again(store: Any, api: Any, settings: Any
 
 def test_unchanged_package_with_entity_tag_is_not_downloaded_again(store: Any, api: Any) -> None:
     api.content, api.etag = archive({"main.py": "x"}), '"1"'
-    for _ in range(3):
+    for _number in range(3):
         assert read(store, api) == "x"
     assert len(api.seen) == 3
     assert api.sent == len(api.content)
@@ -75,7 +75,7 @@ def test_package_that_changed_after_the_engines_request_is_stored_by_content(sto
 
 def test_final_package_is_requested_once(store: Any, api: Any) -> None:
     api.content = archive({"main.py": "x"})
-    for _ in range(3):
+    for _number in range(3):
         assert read(store, api, version=1, final=True) == "x"
     assert len(api.seen) == 1
 
@@ -90,7 +90,7 @@ def test_missing_package_is_downloaded_again(store: Any, api: Any, settings: Any
 
 def test_without_expected_package_the_api_is_queried(store: Any, api: Any) -> None:
     api.content = archive({"main.py": "x"})
-    for _ in range(2):
+    for _number in range(2):
         read(store, api, md5=checksum(api.content))
         read(store, api)
     assert len(api.seen) == 3
@@ -99,7 +99,7 @@ def test_without_expected_package_the_api_is_queried(store: Any, api: Any) -> No
 def test_concurrent_executions_download_an_expected_package_once(store: Any, api: Any) -> None:
     api.content = archive({"main.py": "x" * 1000})
     expected = checksum(api.content)
-    threads = [threading.Thread(target=lambda: read(store, api, md5=expected)) for _ in range(10)]
+    threads = [threading.Thread(target=lambda: read(store, api, md5=expected)) for _number in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -129,7 +129,7 @@ def test_package_in_use_is_not_removed(store: Any, api: Any) -> None:
 def test_concurrent_executions_get_complete_packages(store: Any, api: Any) -> None:
     api.content = archive({"main.py": "x" * 100000, **{f"d/{n}": "y" for n in range(50)}})
     found = []
-    threads = [threading.Thread(target=lambda: found.append(read(store, api))) for _ in range(10)]
+    threads = [threading.Thread(target=lambda: found.append(read(store, api))) for _number in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -247,7 +247,7 @@ def test_the_sidecar_keeps_its_folder_current(settings: Any, api: Any) -> None:
     fields = {"function_id": "f", "download_url": api.url}
     for content in ("one", "two"):
         api.content, api.etag = archive({"main.py": content}), f'"{content}"'
-        for _ in range(2):
+        for _number in range(2):
             folder.fetch(fields)
             assert (root / "f" / "main.py").read_text() == content
             assert (root / "f.zip").read_bytes() == api.content

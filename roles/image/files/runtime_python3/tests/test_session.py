@@ -67,7 +67,7 @@ def test_token_is_used_unchanged_and_never_replaced(worker: Any, keystone: Any, 
     assert result["success"], result
     assert result["output"] == ["Session", f"{keystone}/swift", "trust-token", "p-1", 401]
     assert ("/v3/auth/tokens", "trust-token", "trust-token") in Keystone.seen
-    assert "POST" not in [second for _, second, _ in Keystone.seen]
+    assert "POST" not in [second for _unused, second, _unused in Keystone.seen]
 
 
 def test_name_and_password_are_used_when_they_are_sent(worker: Any, keystone: Any) -> None:

@@ -71,7 +71,7 @@ _REASONS: tuple[tuple[type[BaseException], Any], ...] = (
 
 def is_expected(error: BaseException) -> bool:
     """Return whether a failure can occur in operation, as opposed to a bug in the engine's code."""
-    return any(isinstance(error, kind) for kind, _ in _REASONS)
+    return any(isinstance(error, kind) for kind, _unused in _REASONS)
 
 
 def reason(error: BaseException) -> str:

@@ -35,13 +35,12 @@ def run_elected(path: str, work: Callable[[], None], sleep: Callable[[float], No
             acquire(path)
             break
         except OSError as error:
-            reason = error.strerror
-        LOG.error(
-            "No job runs from this process: cannot lock %s ([api] job_handler_lock): %s; next attempt in %d s",
-            path,
-            reason,
-            RETRY_SECONDS,
-        )
+            LOG.error(
+                "No job runs from this process: cannot lock %s ([api] job_handler_lock): %s; next attempt in %d s",
+                path,
+                error.strerror,
+                RETRY_SECONDS,
+            )
         sleep(RETRY_SECONDS)
     while True:
         LOG.info("This process runs the job handler (lock %s)", path)

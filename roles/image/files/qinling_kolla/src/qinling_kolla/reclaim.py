@@ -123,7 +123,9 @@ def running_of(holders: Collection[FunctionVersion], session: Any = None) -> set
     table = models.Execution
     rows = (
         session.query(table.function_id, table.function_version)
-        .filter(table.status == status.RUNNING, table.function_id.in_({function_id for function_id, _ in holders}))
+        .filter(
+            table.status == status.RUNNING, table.function_id.in_({function_id for function_id, _unused in holders})
+        )
         .distinct()
     )
     return {(row.function_id, row.function_version or 0) for row in rows} & set(holders)
@@ -135,7 +137,7 @@ def last_used(holders: Collection[FunctionVersion], session: Any = None) -> dict
 
     Counting an execution updates the row of the function or version; function_service_expiration uses the same time.
     """
-    ids = {function_id for function_id, _ in holders}
+    ids = {function_id for function_id, _unused in holders}
     functions = session.query(models.Function.id, models.Function.created_at, models.Function.updated_at).filter(
         models.Function.id.in_(ids)
     )

@@ -93,7 +93,7 @@ def takes_context(function: Callable[..., Any]) -> bool:
 
 
 def _call(request: dict[str, Any]) -> Any:
-    module_name, _, method = request["entry"].rpartition(".")
+    module_name, _unused, method = request["entry"].rpartition(".")
     arguments = dict(request["input"])
     positional = arguments.pop("__function_input", None)
     function = getattr(importlib.import_module(module_name), method)

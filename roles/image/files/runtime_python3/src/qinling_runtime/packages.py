@@ -175,7 +175,7 @@ class PackageStore:
                 self._users[path] -= 1
 
     def _current(self, name: str, url: str, token: str | None, expected: Expected) -> Path:
-        function_id, _, version = name.rpartition("-")
+        function_id, _unused, version = name.rpartition("-")
         with self._lock:
             entry = self._entries.setdefault((function_id, version, url), _Entry())
             if path := entry.current(expected):

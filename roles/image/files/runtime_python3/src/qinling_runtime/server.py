@@ -98,7 +98,7 @@ class Executor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.packages = packages.PackageStore(settings)
-        self._env = settings.function_env()
+        self._env = settings.function_env(os.environ)
         self._lock = threading.Lock()
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -318,7 +318,7 @@ def serve(settings: Settings, token_hash: str) -> Server:
 def main() -> None:
     """Serve until SIGTERM."""
     try:
-        settings = Settings.from_env()
+        settings = Settings.from_env(os.environ)
     except ValueError as error:
         sys.exit(str(error))
     token = os.environ.pop(WORKER_TOKEN, "")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -42,7 +41,7 @@ class Settings:
     keep_env: str = ""
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Return the settings from ``env``; raise ValueError with the name of an invalid variable."""
         values: dict[str, str | int] = {}
         for field in fields(cls):
@@ -58,7 +57,7 @@ class Settings:
                 values[field.name] = text
         return cls(**values)  # type: ignore[arg-type]
 
-    def function_env(self, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    def function_env(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of ``env`` that a function may read: no secrets, and no injected addresses."""
         extra = (name.strip() for name in self.keep_env.split(","))
         return {name: env[name] for name in (*KEPT_ENV, *extra) if name in env and not name.startswith(WORKER_TOKEN)}

@@ -96,7 +96,7 @@ class Supervisor:
         log, log_end = os.pipe()
         result, result_end = os.pipe()
         signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda *_unused: None)
         start = time.monotonic()
         pid = os.fork()
         if pid == 0:
@@ -131,7 +131,7 @@ class Supervisor:
                     self.killed_for = function.TOO_MUCH
                     return
             sources = [*open_streams, wake, connection]
-            ready, _, _ = select.select(sources, [], [], max(0.0, min(deadline, next_check) - now))
+            ready, _unused, _unused = select.select(sources, [], [], max(0.0, min(deadline, next_check) - now))
             for source in ready:
                 if source == connection:
                     # Nothing follows the request, so the server has closed the connection.
@@ -198,15 +198,15 @@ class Zygote:
         for end in (wake, wake_end):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda *_unused: None)
         while True:
-            ready, _, _ = select.select([control, wake], [], [])
+            ready, _unused, _unused = select.select([control, wake], [], [])
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake, 4096)
                 self._reap()
             if control in ready:
-                _, numbers, _, _ = socket.recv_fds(self.control, 1, 1)
+                numbers = socket.recv_fds(self.control, 1, 1)[1]
                 if not numbers:
                     break
                 self._fork(numbers[0], wake, wake_end)
@@ -234,7 +234,7 @@ class Zygote:
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while True:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, _unused = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     break
                 self.supervisors.discard(pid)

@@ -67,7 +67,7 @@ def ask(connection: socket.socket) -> bytes:
 
 def evaluate(response: bytes) -> tuple[bool, str]:
     """Return whether the service is healthy, and the reason in one line."""
-    head, _, body = response.partition(b"\r\n\r\n")
+    head, _unused, body = response.partition(b"\r\n\r\n")
     words = head.split(None, 2)
     try:
         report = json.loads(body)

@@ -114,7 +114,7 @@ def _security(settings: PodSettings) -> tuple[Object, Object, dict[str, str]]:
 
 def _pod_spec(settings: PodSettings, containers: list[Object], volumes: Mapping[str, str]) -> Object:
     """Return a pod's spec whose containers mount ``volumes`` ({name: path}) as empty directories."""
-    security, container_security, _ = _security(settings)
+    security, container_security, _unused = _security(settings)
     mounts = [{"name": name, "mountPath": path} for name, path in volumes.items()]
     spec: Object = {
         "automountServiceAccountToken": False,
@@ -163,7 +163,7 @@ def worker_template(pool: Pool, settings: PodSettings) -> Object:
                 "resources": {"requests": pool.requests.quantities(), "limits": pool.limits.quantities()},
             }
         )
-    _, _, annotations = _security(settings)
+    _unused, _unused, annotations = _security(settings)
     annotations["io.kubernetes.cri-o.TrustedSandbox"] = str(bool(pool.trusted)).lower()
     return {
         "metadata": {"labels": {RUNTIME: dns_label(pool.runtime_id), KIND: "worker"}, "annotations": annotations},
@@ -227,7 +227,7 @@ def image_pod(
     if arguments:
         # Kubernetes expands $(NAME) in arguments; $$ is a literal $.
         container["args"] = [argument.replace("$", "$$") for argument in arguments]
-    _, _, annotations = _security(settings)
+    _unused, _unused, annotations = _security(settings)
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -128,7 +128,7 @@ class SwarmManager(base.OrchestratorBase):
                 deadline = time.monotonic() + self.options.pool_timeout
                 needed = max(1, len([s for s in self._pool_services(runtime_id) if spec.is_idle(s)]))
                 for count in (1, needed - 1):
-                    fresh += [self._create_worker(runtime_id, image, key, state=spec.NEW) for _ in range(count)]
+                    fresh += [self._create_worker(runtime_id, image, key, state=spec.NEW) for _number in range(count)]
                     self._wait_ready(self._by_ids(runtime_id, fresh), deadline - time.monotonic())
                 self._save_pool(runtime_id, image)
                 LOG.info("Updated runtime %s to image %s", runtime_id, image)
@@ -396,7 +396,7 @@ class SwarmManager(base.OrchestratorBase):
             if record is None:
                 return
             missing = self.options.replicas - len(self._pool_services(runtime_id))
-            for _ in range(missing):
+            for _number in range(missing):
                 self._create_worker(runtime_id, record["Spec"]["Labels"][spec.IMAGE], spec.key_of(record))
             # Another engine may have filled the pool at the same time.
             for service in spec.surplus(self._services({spec.RUNTIME: runtime_id}), self.options.replicas):

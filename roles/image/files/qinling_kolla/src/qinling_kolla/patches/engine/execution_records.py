@@ -86,7 +86,7 @@ def _refuse(name: str, fault: str) -> exc.InputException:
 def _nested_too_deeply(value: Any) -> bool:
     """Return whether ``value`` is nested deeper than queue, database and workers can handle."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _number in range(MAX_DEPTH):
         level = [
             child
             for item in level
