@@ -162,11 +162,14 @@ def test_actions_equal_those_of_the_roles() -> None:
 
 def test_actions_are_playbooks_and_make_targets() -> None:
     """The names are those of Kolla's commands (kolla_ansible/cli/commands.py)."""
-    names = set(global_options()["kolla_action"]["choices"]) - {"precheck", "config"}
-    playbooks = {path.stem for path in (PROJECT / "playbooks").glob("*.yml")}
-    assert {name.replace("-", "_") for name in names} <= playbooks
-    targets = set(re.findall(r"[\w-]+", (PROJECT / "Makefile").read_text(encoding="utf-8")))
-    assert names <= targets
+    names = sorted(set(global_options()["kolla_action"]["choices"]) - {"precheck", "config"})
+    playbooks = [name.replace("-", "_") for name in names]
+    assert set(playbooks) <= {path.stem for path in (PROJECT / "playbooks").glob("*.yml")}
+    done = subprocess.run(["make", "--dry-run", *names], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # `make deploy` also installs the engine, builds the images and calls a function.
+    expected = ["all_in_one" if name == "deploy" else name for name in playbooks]
+    assert re.findall(r"\bansible-playbook .* playbooks/(\w+)\.yml$", done.stdout, re.MULTILINE) == expected
 
 
 def expanded(value: Any, variables: dict[str, Any], seen: frozenset[str] = frozenset()) -> str:
