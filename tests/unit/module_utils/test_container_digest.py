@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,6 @@ from ansible_collections.qinling.kolla.plugins.module_utils._docker.container_di
 )
 from ansible_collections.qinling.kolla.plugins.plugin_utils._config import templating
 
-PROJECT = Path(__file__).resolve().parents[3]
 SERVICE: dict[str, Any] = {
     "container_name": "qinling_api",
     "group": "qinling-api",
