@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 from deployment import Deployment
+from qinling_http import wait_for
 from testinfra.host import Host
 
 
@@ -69,13 +70,16 @@ def test_healthcheck_reports_etcd_outage(host: Host, deployment: Deployment) -> 
     """The API is unhealthy only while etcd is unavailable."""
     port = deployment.settings["qinling_api_port"]
     address = f"http://{deployment.api_address}:{port}/healthcheck"
+
+    def status() -> str:
+        return str(host.check_output("curl -s -o /dev/null -w %%{http_code} %s", address))
+
     answer = json.loads(host.check_output("curl -s %s", address))
     assert set(answer["checks"]) >= {"database", "queue", "etcd"}
+    assert status() == "200"
     host.check_output("docker pause %s", f"{deployment.prefix}etcd")
     try:
-        host.check_output("sleep 3")
-        assert host.check_output("curl -s -o /dev/null -w %%{http_code} %s", address) == "503"
+        wait_for("status 503 without etcd", lambda: status() == "503", 30)
     finally:
         host.check_output("docker unpause %s", f"{deployment.prefix}etcd")
-    host.check_output("sleep 3")
-    assert host.check_output("curl -s -o /dev/null -w %%{http_code} %s", address) == "200"
+    wait_for("status 200 with etcd", lambda: status() == "200", 30)
