@@ -14,7 +14,6 @@ import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._config.directory_sync import (
     DesiredFile,
     DirectoryError,
-    digest,
     reconcile,
 )
 from ansible_collections.qinling.kolla.plugins.module_utils._docker import container_digest, ownership
@@ -25,16 +24,17 @@ FILES = {"api": [DesiredFile("api.conf", 0o600, b"a = 1\n")]}
 API = {"container_name": "x_api", "image": "i:1", "groups": [container_digest.SOCKET_GROUP]}
 ENGINE = {"container_name": "x_engine", "image": "i:1"}
 SETTINGS = {"healthchecks": False}
+FACTS = {"absent_mounts": ["/a:/a:ro"], "docker_socket_group": 7}
 MANAGED = {"qinling.kolla/managed": "true"}
 
 
 @pytest.fixture(autouse=True)
 def facts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_plan, "host_facts", lambda: {"absent_mounts": ["/a:/a:ro"], "docker_socket_group": 7})
+    monkeypatch.setattr(host_plan, "host_facts", lambda: FACTS)
 
 
 class Docker:
-    """A fake Docker, with containers that were created from earlier definitions."""
+    """A fake Docker."""
 
     def __init__(self) -> None:
         self.containers: dict[str, dict[str, Any]] = {}
@@ -47,17 +47,14 @@ class Docker:
         self.errors: dict[str, str] = {}
         self.images = {"i:1"}
 
-    def run(self, service: dict[str, Any], state: str = "running", settings: dict[str, Any] | None = None) -> None:
-        """Create a container as the role service does."""
-        entry = {**service, "groups": ["7"]} if "groups" in service else service
-        all_settings = {**(settings or SETTINGS), "absent_mounts": ["/a:/a:ro"]}
-        label = container_digest.definition_of(entry, digest(FILES["api"]), all_settings)
+    def run(self, service: dict[str, Any], state: str = "running", definition: str = "") -> None:
+        """Create a container; `definition` is the label with the digest of its definition."""
         self.containers[service["container_name"]] = {
             "Names": [f"/{service['container_name']}"],
             "Image": service["image"],
             "State": state,
             "Status": "Up",
-            "Labels": {**MANAGED, container_digest.LABEL: label},
+            "Labels": {**MANAGED, container_digest.LABEL: definition},
         }
 
     def get(self, url: str) -> tuple[int, Any]:
@@ -115,9 +112,14 @@ def written(request: host_plan.Request) -> host_plan.Request:
     return request
 
 
+def deployed(docker: Docker, request: host_plan.Request, state: str = "running") -> host_plan.Request:
+    """Write the files, and create the container with the definition in the plan's result, as the role service does."""
+    docker.run(API, state, host_plan.plan(written(request))["definitions"]["api"])
+    return request
+
+
 def test_host_in_the_desired_state_has_no_differences(docker: Docker, request_: host_plan.Request) -> None:
-    docker.run(API)
-    answer = host_plan.plan(written(request_))
+    answer = host_plan.plan(deployed(docker, request_))
     assert answer["differences"] == {"qinling": {"files": [], "containers": [], "running": ["x_api"], "volumes": []}}
     assert answer["unchanged"] == answer["up_to_date"] == ["api"]
     assert answer["orphaned"] == answer["findings"] == []
@@ -161,47 +163,65 @@ def test_engine_facts_include_swarm_and_daemon_switches(
     assert facts == {"swarm": {"LocalNodeState": "inactive"}, "switches": expected}
 
 
+def with_api(**keys: Any) -> dict[str, Any]:
+    """Return the part of a request with other keys of the service api."""
+    return {"projects": {"qinling": {"api": {**API, **keys}, "engine": ENGINE}}}
+
+
 @pytest.mark.parametrize(
-    ("service", "state", "settings"),
+    ("changed", "changed_facts", "is_unchanged"),
     [
-        ({**API, "image": "i:0"}, "running", SETTINGS),
-        (API, "exited", SETTINGS),
-        (API, "running", {"healthchecks": True}),
-        ({**API, "groups": []}, "running", SETTINGS),
+        (with_api(image="i:2"), {}, False),
+        (with_api(groups=[]), {}, False),
+        (with_api(groups=["7"]), {}, True),
+        ({"settings": {**SETTINGS, "restart_policy": "no"}}, {}, False),
+        ({"files": {"api": [DesiredFile("api.conf", 0o600, b"a = 2\n")]}}, {}, False),
+        ({}, {"docker_socket_group": 8}, False),
+        ({}, {"absent_mounts": []}, False),
     ],
-    ids=["another image", "stopped", "other settings", "without the socket's group"],
+    ids=["image", "groups", "number of the socket's group", "settings", "files", "socket's group", "mounts"],
 )
-def test_container_with_a_difference_is_not_up_to_date(
-    service: dict[str, Any], state: str, settings: dict[str, Any], docker: Docker, request_: host_plan.Request
+def test_changed_definition_is_a_difference(
+    changed: dict[str, Any],
+    changed_facts: dict[str, Any],
+    is_unchanged: bool,
+    docker: Docker,
+    request_: host_plan.Request,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    docker.run(service, state, settings)
-    if not service["groups"]:
-        del docker.containers["x_api"]["Labels"][container_digest.LABEL]
-    answer = host_plan.plan(written(request_))
-    assert (answer["differences"]["qinling"]["containers"], answer["up_to_date"]) == (["x_api"], [])
+    request = deployed(docker, request_)
+    monkeypatch.setattr(host_plan, "host_facts", lambda: {**FACTS, **changed_facts})
+    answer = host_plan.plan(replace(request, **changed))
+    assert answer["differences"]["qinling"]["containers"] == ([] if is_unchanged else ["x_api"])
+    assert answer["unchanged"] == answer["up_to_date"] == (["api"] if is_unchanged else [])
+
+
+def test_stopped_container_is_unchanged_but_not_up_to_date(docker: Docker, request_: host_plan.Request) -> None:
+    answer = host_plan.plan(deployed(docker, request_, "exited"))
+    assert (answer["unchanged"], answer["up_to_date"]) == (["api"], [])
+    assert answer["differences"]["qinling"]["containers"] == ["x_api"]
 
 
 def test_container_of_another_host_is_orphaned(docker: Docker, request_: host_plan.Request) -> None:
-    docker.run(API)
+    request = deployed(docker, request_)
     docker.run(ENGINE)
-    answer = host_plan.plan(written(request_))
+    answer = host_plan.plan(request)
     assert answer["differences"]["qinling"]["containers"] == ["x_engine"]
     assert answer["orphaned"] == ["x_engine"]
 
 
 def test_foreign_container_is_not_orphaned(docker: Docker, request_: host_plan.Request) -> None:
     """The container has the name of a service that runs on other hosts."""
-    docker.run(API)
+    request = deployed(docker, request_)
     docker.run(ENGINE)
     docker.containers["x_engine"]["Labels"] = {"their": "label"}
-    answer = host_plan.plan(written(request_))
+    answer = host_plan.plan(request)
     assert (answer["differences"]["qinling"]["containers"], answer["orphaned"]) == ([], [])
 
 
 def test_backups_of_an_interrupted_run_are_reported(docker: Docker, request_: host_plan.Request) -> None:
-    docker.run(API)
+    request = deployed(docker, request_)
     copies = [request_.root / name for name in (".backup-api", ".backup-engine.unfinished")]
-    request = written(request_)
     assert host_plan.plan(request)["backups"] == []
     for copy in copies:
         copy.mkdir()
