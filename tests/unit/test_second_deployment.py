@@ -11,7 +11,11 @@ import pytest
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROLES = sorted(path.parents[1].name for path in (PROJECT / "roles").glob("*/vars/main.yml"))
+
+
+def load(path: str) -> dict[str, Any]:
+    variables: dict[str, Any] = yaml.safe_load((PROJECT / path).read_text(encoding="utf-8"))
+    return variables
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +35,11 @@ def global_defaults() -> dict[str, Any]:
     return defaults
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_recipe_sets_the_ports_of_a_role(role: str, recipe: dict[str, Any]) -> None:
-    variables = yaml.safe_load((PROJECT / "roles" / role / "vars/main.yml").read_text(encoding="utf-8"))
-    assert {port["name"] for port in variables.get(f"__{role}_ports", [])} <= set(recipe)
+def test_recipe_sets_the_ports_of_all_projects(recipe: dict[str, Any]) -> None:
+    projects = load("group_vars/all/projects.yml")["qinling_projects"]
+    definitions = [load(f"roles/{project['name']}/vars/main.yml")[project["definition"]] for project in projects]
+    ports = {port["name"] for definition in definitions for port in definition.get("ports", [])}
+    assert ports == {name for name in recipe if name.endswith("_port")}
 
 
 def test_recipe_changes_the_ports_of_the_globals(recipe: dict[str, Any]) -> None:
