@@ -205,10 +205,15 @@ def test_deleting_a_trust(keystone: FakeKeystone, ctx: Any) -> None:
     assert (method, path, headers["X-Auth-Token"]) == ("DELETE", "/v3/OS-TRUST/trusts/t1", "user-token")
 
 
-def test_failed_deletion_of_a_trust_is_only_logged(ctx: Any, option: Callable[..., None]) -> None:
+def test_failed_deletion_of_a_trust_is_only_logged(
+    keystone: FakeKeystone, ctx: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from qinling.utils.openstack import keystone as patched
 
+    monkeypatch.setattr(keystone, "respond", lambda *_: (403, {}, {"error": {"code": 403, "message": "not yours"}}))
     patched.delete_trust("t1")
+    assert [entry[:2] for entry in keystone.seen] == [("DELETE", "/v3/OS-TRUST/trusts/t1")]
+    assert caplog.messages == ["Failed to delete a function's trust"]
 
 
 def test_context_of_a_trust(conf: Any, keystone: FakeKeystone, option: Callable[..., None]) -> None:

@@ -143,8 +143,7 @@ def own_api(tmp_path: pathlib.Path) -> Iterator[Any]:
 
 
 def test_each_worker_builds_its_own_application_after_the_fork(api: Any) -> None:
-    answers = [json.loads(api.get("/")[1]) for _number in range(20)]
-    assert {answer["pid"] for answer in answers} >= {answers[0]["pid"]}
+    answers = [json.loads(api.get("/")[1]) for _attempt in range(20)]
     for answer in answers:
         assert answer["pid"] == answer["built_in"] != answer["master"]
 
@@ -224,7 +223,7 @@ def test_bodies_are_limited_and_need_a_length(api: Any) -> None:
 def test_access_log_goes_to_file_and_stderr_without_secrets(api: Any) -> None:
     api.get("/v1/webhooks/0b1b6c8e-hook/invoke?token=abc123", headers={"X-Auth-Token": "gAAAAsecret"})
     api.get("/break?token=abc123")
-    for _number in range(50):
+    for _attempt in range(50):
         text = api.log.read_text()
         if "/break" in text:
             break
