@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import ssl
 import sys
-import types
 from typing import Any
+from unittest.mock import create_autospec
 
+import pymysql
 import pytest
 from ansible_collections.qinling.kolla.plugins.module_utils._openstack.qinling_api import QinlingError, UnreachableError
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.database import Database
 from ansible_collections.qinling.kolla.plugins.module_utils._resources.resource import Run
 
+CONNECT = pymysql.connect
 DESIRED = {
     **{"kind": "database", "host": "h", "port": "1", "tls": False, "ca_cert": ""},
     **{"name": "qin_ling", "user": "u", "password": "the secret"},
@@ -21,7 +23,7 @@ DESIRED = {
 
 
 class Server:
-    """Replaces PyMySQL and its connection: raises an error, or returns grants."""
+    """Replaces a connection of PyMySQL: raises an error, or returns grants."""
 
     def __init__(self, *grants: str, error: Exception | None = None) -> None:
         self.grants = grants
@@ -51,8 +53,8 @@ class Server:
 
 
 def database(monkeypatch: pytest.MonkeyPatch, server: Server, run: Run | None = None) -> Database:
-    library = types.SimpleNamespace(connect=server.connect, Error=RuntimeError)
-    monkeypatch.setitem(sys.modules, "pymysql", library)
+    # Accepts only the arguments of the real function.
+    monkeypatch.setattr(pymysql, "connect", create_autospec(CONNECT, side_effect=server.connect))
     return Database(DESIRED, run or Run())
 
 
@@ -72,9 +74,9 @@ def test_grants(grants: list[str], granted: bool, monkeypatch: pytest.MonkeyPatc
     assert (server.requested["port"], server.requested["ssl"], server.requested["database"]) == (1, None, "qin_ling")
 
 
-def unverified() -> RuntimeError:
+def unverified() -> pymysql.OperationalError:
     """Return PyMySQL's error for an invalid certificate."""
-    error = RuntimeError(2003, "Can't connect: self-signed")
+    error = pymysql.OperationalError(2003, "Can't connect: self-signed")
     vars(error)["original_exception"] = ssl.SSLCertVerificationError("self-signed")
     return error
 
@@ -82,9 +84,17 @@ def unverified() -> RuntimeError:
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (RuntimeError(1045, "Access denied for user 'root'"), QinlingError, "database_password in passwords.yml"),
-        (RuntimeError(2003, "Connection refused"), UnreachableError, "within 0 seconds: Connection refused; start"),
-        (RuntimeError(1290, "running with --read-only"), QinlingError, "running with --read-only"),
+        (
+            pymysql.OperationalError(1045, "Access denied for user 'root'"),
+            QinlingError,
+            "database_password in passwords.yml",
+        ),
+        (
+            pymysql.OperationalError(2003, "Connection refused"),
+            UnreachableError,
+            "within 0 seconds: Connection refused; start",
+        ),
+        (pymysql.OperationalError(1290, "running with --read-only"), QinlingError, "running with --read-only"),
         (unverified(), QinlingError, "self-signed; expected a certificate for this name, signed by a CA of the system"),
     ],
 )
@@ -117,7 +127,7 @@ class Proxy(Server):
 
     def execute(self, statement: str, values: tuple[str, ...]) -> int:  # type: ignore[override]
         if self.requested["user"] == "u" and statement == "SELECT CURRENT_USER()":
-            raise RuntimeError(1045, "Access denied for user 'u'")
+            raise pymysql.OperationalError(1045, "Access denied for user 'u'")
         self.grants = ("GRANT ALL PRIVILEGES ON `qin_ling`.*",)
         return 1
 
