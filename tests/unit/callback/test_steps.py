@@ -84,7 +84,7 @@ def run(directory: Path, *arguments: str, reason: str = "") -> subprocess.Comple
         *arguments,
     ]
     return subprocess.run(
-        [*command, *arguments], cwd=directory, env=environment(directory), capture_output=True, text=True, check=False
+        command, cwd=directory, env=environment(directory), capture_output=True, text=True, check=False
     )
 
 

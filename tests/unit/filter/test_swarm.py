@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.qinling.kolla.plugins.filter.swarm import FilterModule, gateway_findings, swarm_findings
+from ansible_collections.qinling.kolla.plugins.filter.swarm import FilterModule
 
+FILTERS = FilterModule().filters()
 NONE = {"LocalNodeState": "inactive", "ControlAvailable": False, "Cluster": None}
 WORKER = {"LocalNodeState": "active", "ControlAvailable": False, "Cluster": None}
 
@@ -50,7 +51,7 @@ def test_swarm_findings(
     names = ["one", "two"]
     hostvars = {name: host(state) for name, state in zip(names, states, strict=True)}
     for name, words in zip(names, expected, strict=True):
-        found = swarm_findings([*names, "elsewhere"], hostvars, name, initialize)
+        found = FILTERS["swarm_findings"]([*names, "elsewhere"], hostvars, name, initialize)
         assert len(found) == bool(words)
         assert words in "".join(found)
 
@@ -72,12 +73,8 @@ def test_swarm_findings(
     ],
 )
 def test_gateway_findings(switches: dict[str, bool], api_is_local: bool, expected: list[str]) -> None:
-    found = gateway_findings(switches, "one", api_is_local)
+    found = FILTERS["gateway_findings"](switches, "one", api_is_local)
     assert len(found) == len(expected)
     for finding, words in zip(found, expected, strict=True):
         assert finding.startswith("/etc/docker/daemon.json on one: ")
         assert words in finding
-
-
-def test_filters_by_name() -> None:
-    assert FilterModule().filters() == {"swarm_findings": swarm_findings, "gateway_findings": gateway_findings}

@@ -78,4 +78,5 @@ def test_apply(check: bool) -> None:
     runtimes.apply()
     assert runtimes.done == ["runtime python3.14: registered", "runtime python3: changed image from i:1 to i:3"]
     sent = sessions.logged_in({"username": "admin"}, None, 0).sent
-    assert [method for method, _path, _data in sent] == ([] if check else ["POST", "PUT"])
+    requests = [(method, path, data["image"]) for method, path, data in sent]
+    assert requests == ([] if check else [("POST", "/runtimes", "i:2"), ("PUT", "/runtimes/1", "i:3")])
