@@ -24,7 +24,7 @@ PLAYBOOK = ANSIBLE_STDOUT_CALLBACK=$(CALLBACK) ansible-playbook -i $(INVENTORY) 
 PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
-.PHONY: help tools test-tools deploy destroy where test test-long lint unit molecule bench bench-functions clean \
+.PHONY: help tools test-tools deploy destroy where test test-long lint unit sanity molecule bench bench-functions clean \
 	docsite collection $(PLAYBOOKS)
 
 help: ## List the commands
@@ -69,7 +69,7 @@ where: tools ## Show which file sets an option: OPTION=kubernetes.kube_host, a s
 $(PLAYBOOKS): tools
 	$(PLAYBOOK) playbooks/$(subst -,_,$@).yml
 
-test: test-tools ## Run all tests except test-long: linters, unit tests, molecule scenarios
+test: test-tools ## Run all tests except test-long: linters, sanity and unit tests, molecule scenarios
 	@tests/run
 
 test-long: test-tools ## Run the slow tests: all supported ansible-core versions, restart and power loss of a host
@@ -80,6 +80,9 @@ lint: test-tools ## Run the linters
 
 unit: test-tools ## Run the unit tests (in the images for the packages of the images)
 	@tests/run unit package
+
+sanity: test-tools ## Run ansible-test sanity, with all Python versions of PATH and pyenv that Ansible supports
+	@tests/run sanity
 
 molecule: test-tools ## Run the molecule scenarios
 	@tests/run molecule

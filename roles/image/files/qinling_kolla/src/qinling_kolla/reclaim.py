@@ -76,9 +76,11 @@ def shortage(runtime_id: str, total: int, in_use: int, requested: int = 1, free:
 class Orchestrator(Protocol):
     """The methods of both drivers that reclaiming uses."""
 
-    def holders(self, runtime_id: str) -> set[FunctionVersion]: ...
+    def holders(self, runtime_id: str) -> set[FunctionVersion]:
+        """Return the versions of functions that hold a worker of a runtime."""
 
-    def delete_function(self, function_id: str, function_version: int = 0) -> None: ...
+    def delete_function(self, function_id: str, function_version: int = 0) -> None:
+        """Release the workers of a version of a function."""
 
 
 class Patience:

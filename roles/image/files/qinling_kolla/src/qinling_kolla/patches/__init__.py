@@ -29,9 +29,11 @@ class Patch(Protocol):
     NAME: str
     REASON: str
 
-    def needed(self) -> bool: ...
+    def needed(self) -> bool:
+        """Return whether the installed code lacks what the patch provides."""
 
-    def apply(self) -> None: ...
+    def apply(self) -> None:
+        """Change the installed code in memory."""
 
 
 @dataclasses.dataclass(frozen=True)
