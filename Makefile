@@ -78,7 +78,7 @@ test-long: test-tools ## Run the slow tests: all supported ansible-core versions
 lint: test-tools ## Run the linters
 	@tests/run lint
 
-unit: test-tools ## Run the unit tests (in the images for the packages of the images)
+unit: test-tools ## Run the unit tests with line coverage (in the images for the packages of the images)
 	@tests/run unit package
 
 sanity: test-tools ## Run ansible-test sanity, with all Python versions of PATH and pyenv that Ansible supports
