@@ -24,7 +24,7 @@ PLAYBOOK = ANSIBLE_STDOUT_CALLBACK=$(CALLBACK) ansible-playbook -i $(INVENTORY) 
 PLAYBOOKS = prechecks validate-config pull reconfigure upgrade check stop genconfig deploy-containers build sample bootstrap-servers passwords \
 	post-deploy kubernetes-credentials
 
-.PHONY: help tools test-tools deploy destroy where test test-long lint unit sanity molecule bench bench-functions clean \
+.PHONY: help tools test-tools deploy destroy where test test-long lint unit sanity matrix molecule bench bench-functions clean \
 	docsite collection $(PLAYBOOKS)
 
 help: ## List the commands
@@ -72,8 +72,8 @@ $(PLAYBOOKS): tools
 test: test-tools ## Run all tests except test-long: linters, sanity and unit tests, molecule scenarios
 	@tests/run
 
-test-long: test-tools ## Run the slow tests: all supported ansible-core versions, restart and power loss of a host
-	@tests/run long
+test-long: test-tools ## Run the slow tests: matrix, all supported ansible-core versions on one deployment, restart and power loss of a host
+	@tests/run matrix long
 
 lint: test-tools ## Run the linters
 	@tests/run lint
@@ -83,6 +83,9 @@ unit: test-tools ## Run the unit tests with line coverage (in the images for the
 
 sanity: test-tools ## Run ansible-test sanity, with all Python versions of PATH and pyenv that Ansible supports
 	@tests/run sanity
+
+matrix: test-tools ## Run unit tests and syntax checks with each supported pair of ansible-core and Python that this host has
+	@tests/run matrix
 
 molecule: test-tools ## Run the molecule scenarios
 	@tests/run molecule

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import environments
 import pytest
-
-PINNED = "pinned"
+from environments import PINNED
 
 
 def programs(version: str) -> Path:

@@ -40,3 +40,9 @@ def test_images_are_not_rebuilt(tmp_path: Path, version: str) -> None:
 def test_lowest_version_matches_requirement_of_collection() -> None:
     runtime = yaml.safe_load((environments.PROJECT / "meta/runtime.yml").read_text())
     assert runtime["requires_ansible"] == f">={environments.LOWEST}.0"
+
+
+def test_pinned_version_matches_requirements() -> None:
+    requirements = (environments.PROJECT / "requirements.txt").read_text().splitlines()
+    assert f"ansible=={environments.VERSIONS[PINNED][0]}" in requirements
+    assert any(line.startswith(f"ansible-core=={PINNED}.") for line in requirements)
