@@ -72,7 +72,7 @@ $(PLAYBOOKS): tools
 test: test-tools ## Run all tests except test-long: linters, sanity and unit tests, molecule scenarios
 	@tests/run
 
-test-long: test-tools ## Run the slow tests: matrix, all supported ansible-core versions on one deployment, restart and power loss of a host
+test-long: test-tools ## Run the slow tests: matrix, drivers on real nodes, all ansible-core versions on one deployment, restarts of a host
 	@tests/run matrix long
 
 lint: test-tools ## Run the linters

@@ -16,16 +16,14 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import HERE, RBAC, eventually, request
-
-IMAGE = "qinling.test/worker"
+from support import RBAC, eventually, request
 
 
 @pytest.fixture(scope="session")
 def admin() -> Any:
     """Return a client with the credentials of KUBECONFIG."""
     if not os.environ.get("KUBECONFIG"):
-        pytest.skip("needs a cluster: export KUBECONFIG=$(tests/kubernetes/cluster up)")
+        pytest.skip("needs a cluster: tests/kubernetes/cluster up, then tests/kubernetes/cluster test")
     from kubernetes import client, config
 
     config.load_kube_config(os.environ["KUBECONFIG"])
@@ -34,17 +32,8 @@ def admin() -> Any:
 
 @pytest.fixture(scope="session")
 def images() -> list[str]:
-    """Return two revisions of the test's worker image, loaded into the test cluster."""
-    found = [f"{IMAGE}:{revision}" for revision in (1, 2)]
-    if os.environ.get("QINLING_KUBERNETES_IMAGES") == "given":
-        return found
-    for revision, image in enumerate(found, 1):
-        if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode:
-            base = os.environ.get("QINLING_KUBERNETES_BASE_IMAGE", "debian:13")
-            options = ["--network", "host", "--build-arg", f"BASE={base}", "--build-arg", f"REVISION={revision}"]
-            subprocess.run(["docker", "build", "-q", *options, "-t", image, str(HERE / "worker")], check=True)
-    subprocess.run([HERE / "cluster", "load", *found], check=True)
-    return found
+    """Return two revisions of the image of workers, which `cluster test` loads."""
+    return [f"qinling.test/worker:{revision}" for revision in (1, 2)]
 
 
 @pytest.fixture(scope="session")

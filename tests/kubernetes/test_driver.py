@@ -444,7 +444,7 @@ def milliseconds(action: Any, rounds: int = 1) -> tuple[float, float]:
 
 
 def test_latency(start: Any, runtime: str, images: list[str], access: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Print the durations of executions, including the preceding ping; `pytest -s -k latency` shows the table.
+    """Print the durations of executions, including the preceding ping.
 
     "cold" claims a free worker and executes, "warm" executes on an assigned worker.
     """
