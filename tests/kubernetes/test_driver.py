@@ -177,7 +177,8 @@ def test_function_lifecycle(
     with pytest.raises(exc.RuntimeNotFoundException):
         manager.get_pool(runtime)
     eventually(lambda: not pods(admin, runtime_id=runtime), 90)
-    assert not request(admin, "GET", "/api/v1/namespaces/qinling/services")["items"]
+    # The cluster's garbage collection deletes the services of node ports after their pods.
+    eventually(lambda: not request(admin, "GET", "/api/v1/namespaces/qinling/services")["items"], 30)
 
 
 def test_reclaimed_worker_is_replaced(start: Any, runtime: str, images: list[str]) -> None:
