@@ -84,7 +84,7 @@ unit: test-tools ## Run the unit tests with line coverage (in the images for the
 sanity: test-tools ## Run ansible-test sanity, with all Python versions of PATH and pyenv that Ansible supports
 	@tests/run sanity
 
-matrix: test-tools ## Run unit tests and syntax checks with each supported pair of ansible-core and Python that this host has
+matrix: test-tools ## Run unit, syntax and sanity tests with the supported versions of ansible-core and Python that this host has
 	@tests/run matrix
 
 molecule: test-tools ## Run the molecule scenarios
