@@ -52,6 +52,7 @@ PRINTED = {
     "docs/troubleshooting.md": '"status": "ok"',
 }
 NOT_RUN = {
+    "asks for a password",
     "needs a cluster that Magnum made",
     "needs an administrator of the cluster",
     "the scenario kubernetes does, on a cluster of its own",
