@@ -18,7 +18,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qinling.kolla"
 # By version of ansible-core: the release of the package `ansible` with its collections, and the supported Python
-# versions in order of preference. The collection requires Python 3.11, like its pinned libraries.
+# versions in order of preference. The pinned libraries need Python 3.11.
 VERSIONS = {
     "2.16": ("9.13.0", ("3.12", "3.11")),
     "2.18": ("11.13.0", ("3.13", "3.12", "3.11")),
